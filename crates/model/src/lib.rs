@@ -1,0 +1,13 @@
+//! Plain domain types shared by every layer above L0: interned ids, log positions, shards, topics.
+//!
+//! Nothing here does anything; the types exist so that a position can't be passed where an id is meant.
+
+mod nid;
+mod pos;
+mod shard;
+mod topic;
+
+pub use nid::{EventNid, RoomNid};
+pub use pos::Pos;
+pub use shard::{Epoch, Fence, SHARDS, Shard};
+pub use topic::Topic;

@@ -1,0 +1,33 @@
+//! The storage contract.
+//!
+//! A **keyspace** ([`keyspace!`]) is declared once, with typed columns, a key and indexes; every engine turns the
+//! declaration into what suits it: a real table, or an ordered key range. Whoever owns a keyspace writes it through
+//! a [`Batch`], which is plain data and becomes durable as a whole or not at all. Everyone reads through a
+//! [`Snapshot`], which sees one moment and offers bulk reads only.
+//!
+//! Engines implement [`Engine`] and [`Snapshot`] and nothing else; `conformance` is the suite they must pass.
+
+mod batch;
+mod datum;
+mod engine;
+mod field;
+mod ids;
+mod keyspace;
+mod read;
+mod scan;
+pub mod schema;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod memory;
+
+pub use batch::{Batch, Durability, Expect, Expectation, MAX_BATCH_BYTES, Op};
+pub use datum::{ColumnType, Datum, Row};
+pub use engine::{
+    CommitError, CommitNotice, Committed, Engine, Identity, OpenError, ReadError, Snapshot,
+};
+pub use field::{Field, RowError};
+pub use ids::{IdBlock, ReserveError, reserve_ids};
+pub use keyspace::{Column, IndexDef, Keyspace, KeyspaceDef, KeyTuple};
+pub use read::{Reader, decode};
+pub use scan::{Direction, Scan};
