@@ -4,10 +4,12 @@
 
 mod nid;
 mod pos;
+mod requester;
 mod shard;
 mod topic;
 
 pub use nid::{EventNid, RoomNid};
 pub use pos::Pos;
+pub use requester::Requester;
 pub use shard::{Epoch, Fence, SHARDS, Shard};
 pub use topic::Topic;

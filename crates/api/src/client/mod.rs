@@ -1,0 +1,3 @@
+//! The client-server API, by area.
+
+pub(crate) mod server;

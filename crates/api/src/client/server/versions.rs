@@ -1,0 +1,18 @@
+//! `GET /_matrix/client/versions`
+//! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions>
+
+use axum::Json;
+use serde_json::{Value, json};
+
+/// The spec versions this server's served endpoints follow, and the unstable features that clients look for.
+pub(crate) async fn get() -> Json<Value> {
+    Json(json!({
+        "versions": [
+            "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12",
+        ],
+        "unstable_features": {
+            "org.matrix.simplified_msc3575": true,
+            "org.matrix.e2e_cross_signing": true,
+        },
+    }))
+}

@@ -1,0 +1,167 @@
+//! The one error of the HTTP edge: a status, a Matrix errcode, and a message that tells the caller what to do.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+/// An error answer in the spec's standard form (client-server API, "Standard error response").
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    errcode: &'static str,
+    message: String,
+    extra: Map<String, Value>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error with this status, errcode and message.
+    #[must_use]
+    pub fn new(status: StatusCode, errcode: &'static str, message: impl Into<String>) -> Self {
+        Self { status, errcode, message: message.into(), extra: Map::new(), retry_after: None }
+    }
+
+    /// Adds a field to the body, as some errcodes require.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// 404 `M_UNRECOGNIZED`: no such route.
+    #[must_use]
+    pub fn unrecognized() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "M_UNRECOGNIZED", "This server has no such endpoint.")
+    }
+
+    /// 404 `M_NOT_FOUND`.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", message)
+    }
+
+    /// 403 `M_FORBIDDEN`.
+    #[must_use]
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", message)
+    }
+
+    /// 400 `M_INVALID_PARAM`.
+    #[must_use]
+    pub fn invalid_param(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", message)
+    }
+
+    /// 400 `M_BAD_JSON`: JSON, but not of the form this endpoint takes.
+    #[must_use]
+    pub fn bad_json(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", message)
+    }
+
+    /// 401 `M_MISSING_TOKEN`.
+    #[must_use]
+    pub fn missing_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN", "An access token is needed.")
+    }
+
+    /// 401 `M_UNKNOWN_TOKEN`. `soft_logout` tells the client to log in again and keep its keys.
+    #[must_use]
+    pub fn unknown_token(soft_logout: SoftLogout) -> Self {
+        let soft = matches!(soft_logout, SoftLogout::Yes);
+        Self::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "The access token is unknown or has expired.")
+            .with("soft_logout", soft)
+    }
+
+    /// 429 `M_LIMIT_EXCEEDED`, in both forms: the header and the older field of the body.
+    #[must_use]
+    pub fn limit_exceeded(wait: Duration) -> Self {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let mut error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "M_LIMIT_EXCEEDED",
+            "Too many requests; try again later.",
+        )
+        .with("retry_after_ms", millis);
+        error.retry_after = Some(wait);
+        error
+    }
+
+    /// 503: the server can't do it now, though the request is fine. The cause is logged, not sent.
+    #[must_use]
+    pub fn unavailable(cause: &dyn std::error::Error) -> Self {
+        log_chain(cause);
+        let message = "The server can't do this at the moment; try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", message)
+    }
+
+    /// 500: a bug or a damaged store. The cause is logged, not sent.
+    #[must_use]
+    pub fn internal(cause: &dyn std::error::Error) -> Self {
+        log_chain(cause);
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "The server failed to answer.")
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The errcode of the answer.
+    #[must_use]
+    pub fn errcode(&self) -> &'static str {
+        self.errcode
+    }
+}
+
+/// Whether a client that is logged out should keep its keys and log in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoftLogout {
+    /// The session can be renewed.
+    Yes,
+    /// The session is gone.
+    No,
+}
+
+/// Logs an error with everything that caused it, once, here where it is handled.
+fn log_chain(error: &dyn std::error::Error) {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(": ");
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    tracing::error!(error = chain, "a request failed");
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut body = self.extra;
+        body.insert("errcode".to_owned(), json!(self.errcode));
+        body.insert("error".to_owned(), json!(self.message));
+        let mut response = (self.status, axum::Json(Value::Object(body))).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+impl From<myelin_store::ReadError> for Error {
+    fn from(error: myelin_store::ReadError) -> Self {
+        match error {
+            myelin_store::ReadError::Damaged(_) => Self::internal(&error),
+            _ => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<myelin_store::CommitError> for Error {
+    fn from(error: myelin_store::CommitError) -> Self {
+        Self::unavailable(&error)
+    }
+}

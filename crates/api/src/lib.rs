@@ -1,0 +1,21 @@
+//! The Matrix APIs over HTTP.
+//!
+//! [`routes::table`] is the table of contents: every route with its access rule and its rate class. Each endpoint is
+//! one file under `client/`: the route's spec link, the handler, its errors and tests. Handlers decide nothing that
+//! the protocol decides; they parse, call one service and write the answer. The mapping of errors to Matrix errcodes
+//! lives in this crate and nowhere else.
+
+mod access;
+mod answer;
+mod args;
+mod client;
+mod error;
+mod route;
+pub mod routes;
+mod state;
+
+pub use access::ClientAddress;
+pub use error::Error;
+pub use route::{Access, Route};
+pub use routes::router;
+pub use state::{ApiState, Authenticate, Limits, RateClass};

@@ -1,0 +1,99 @@
+//! One row of the route table.
+
+use axum::handler::Handler;
+use axum::routing::MethodFilter;
+use axum::routing::{MethodRouter, on};
+use http::Method;
+
+use crate::ApiState;
+use crate::state::{RateClass, Rule};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// Anyone; a token, if there is one, must be valid and tells who asks.
+    Optional,
+    /// The holder of a valid token.
+    User,
+    /// The same, who also administers the server.
+    Admin,
+}
+
+/// One endpoint: its method, its paths (one for each version it is served under), its rule and its handler.
+pub struct Route {
+    pub(crate) method: Method,
+    pub(crate) paths: Vec<String>,
+    pub(crate) rule: Rule,
+    pub(crate) body_limit: Option<usize>,
+    pub(crate) handler: MethodRouter<ApiState>,
+}
+
+impl Route {
+    pub(crate) fn new<H, T>(method: Method, prefixes: &[&str], path: &str, handler: H) -> Self
+    where
+        H: Handler<T, ApiState>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        Self {
+            method,
+            paths: prefixes.iter().map(|prefix| format!("{prefix}{path}")).collect(),
+            rule: Rule { access: Access::User, class: RateClass::Normal },
+            body_limit: Some(JSON_LIMIT),
+            handler: on(filter, handler),
+        }
+    }
+
+    /// Anyone may call it.
+    pub(crate) fn public(mut self) -> Self {
+        self.rule.access = Access::Public;
+        self
+    }
+
+    /// A token is welcome and not needed.
+    pub(crate) fn optional(mut self) -> Self {
+        self.rule.access = Access::Optional;
+        self
+    }
+
+    /// Only administrators.
+    pub(crate) fn admin(mut self) -> Self {
+        self.rule.access = Access::Admin;
+        self
+    }
+
+    /// Counts as another class than [`RateClass::Normal`].
+    pub(crate) fn class(mut self, class: RateClass) -> Self {
+        self.rule.class = class;
+        self
+    }
+
+    /// The handler reads the body itself, under a limit of its own.
+    pub(crate) fn streaming(mut self) -> Self {
+        self.body_limit = None;
+        self
+    }
+
+    /// The route's method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The route's paths, in axum's notation (`{name}` stands for a segment).
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// Who may call it.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.rule.access
+    }
+}
+
+/// The largest JSON body: the largest legal event is 64 KiB, key uploads and filters stay below 1 MiB.
+pub(crate) const JSON_LIMIT: usize = 1 << 20;

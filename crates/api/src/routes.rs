@@ -1,0 +1,90 @@
+//! The table of contents: every route this server answers, with who may call it.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use http::{HeaderName, Method, StatusCode, header};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::access::guard;
+use crate::client::server;
+use crate::{ApiState, Error, Route};
+
+/// The prefix of endpoints without a version.
+const ROOT: &[&str] = &["/_matrix/client"];
+
+/// Every route, in the order of the specification.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    let mut table = Vec::new();
+    table.extend(server_routes());
+    table
+}
+
+fn server_routes() -> Vec<Route> {
+    vec![get(ROOT, "/versions", server::versions::get).optional()]
+}
+
+fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: axum::handler::Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::GET, prefixes, path, handler)
+}
+
+/// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
+pub fn router(state: ApiState) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let guarded: MethodRouter<ApiState> = route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
+        let limited = match route.body_limit {
+            Some(limit) => guarded.layer(DefaultBodyLimit::max(limit)),
+            None => guarded.layer(DefaultBodyLimit::disable()),
+        };
+        for path in &route.paths {
+            router = router.route(path, limited.clone());
+        }
+    }
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(async || Error::unrecognized())
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(cors())
+        .with_state(state)
+}
+
+async fn method_not_allowed() -> Error {
+    let message = "This endpoint is not served under this method.";
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", message)
+}
+
+/// A handler panicked: a bug. The panic's message has been logged by the panic hook.
+fn panicked() -> Response {
+    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "The server failed to answer.").into_response()
+}
+
+/// Web browser clients, as the spec's section of that name asks.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::OPTIONS,
+            Method::HEAD,
+            Method::PATCH,
+        ])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            HeaderName::from_static("x-requested-with"),
+            header::DATE,
+        ])
+        .max_age(std::time::Duration::from_secs(86_400))
+}

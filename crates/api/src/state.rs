@@ -1,0 +1,91 @@
+//! What the endpoints reach: one handle for each service, taken by name with `State<Arc<Service>>`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use futures_util::future::BoxFuture;
+use myelin_model::Requester;
+use myelin_runtime::{Env, Quota, RateLimiter};
+
+use crate::{Access, Error};
+
+/// Turns an access token into the one who asks. `auth` provides it; OAuth tokens will pass the same door.
+pub trait Authenticate: Send + Sync + 'static {
+    /// Whose token it is.
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Requester, Error>>;
+}
+
+/// The state of the router. Endpoints never take it whole.
+#[derive(Clone, FromRef)]
+pub struct ApiState {
+    /// Clock, randomness and pools.
+    pub env: Env,
+    /// Who a token belongs to.
+    pub tokens: Arc<dyn Authenticate>,
+    /// Rate limits.
+    pub limits: Arc<Limits>,
+}
+
+/// Rate limits by class. `limits.enabled = false` lifts every one.
+#[derive(Debug)]
+pub struct Limits {
+    classes: Option<Classes>,
+}
+
+#[derive(Debug)]
+struct Classes {
+    by_address: RateLimiter<IpAddr>,
+    logins: RateLimiter<IpAddr>,
+    by_user: RateLimiter<String>,
+    sends: RateLimiter<String>,
+}
+
+/// What a request counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateClass {
+    /// Reads and small writes: generous.
+    Normal,
+    /// Events into rooms.
+    Send,
+    /// Guessing a password or making accounts: strict, by address.
+    Login,
+}
+
+impl Limits {
+    /// The limits in force, or none at all.
+    #[must_use]
+    pub fn new(enabled: bool) -> Self {
+        const KEYS: usize = 16_384;
+        let quota = |per_second, burst| Quota { per_second, burst };
+        Self {
+            classes: enabled.then(|| Classes {
+                by_address: RateLimiter::new(quota(100.0, 400.0), KEYS),
+                logins: RateLimiter::new(quota(0.5, 20.0), KEYS),
+                by_user: RateLimiter::new(quota(50.0, 400.0), KEYS),
+                sends: RateLimiter::new(quota(10.0, 100.0), KEYS),
+            }),
+        }
+    }
+
+    /// Counts a request that carries no session.
+    pub(crate) fn check_address(&self, class: RateClass, address: IpAddr, env: &Env) -> Result<(), Error> {
+        let Some(classes) = &self.classes else { return Ok(()) };
+        let limiter = if class == RateClass::Login { &classes.logins } else { &classes.by_address };
+        limiter.take(&address, env.clock.elapsed()).map_err(Error::limit_exceeded)
+    }
+
+    /// Counts a request of a session.
+    pub(crate) fn check_user(&self, class: RateClass, requester: &Requester, env: &Env) -> Result<(), Error> {
+        let Some(classes) = &self.classes else { return Ok(()) };
+        let limiter = if class == RateClass::Send { &classes.sends } else { &classes.by_user };
+        limiter.take(&requester.user_id.to_string(), env.clock.elapsed()).map_err(Error::limit_exceeded)
+    }
+}
+
+/// What the guard of a route needs to know about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    pub(crate) access: Access,
+    pub(crate) class: RateClass,
+}

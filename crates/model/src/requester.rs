@@ -1,0 +1,31 @@
+//! Who asks.
+
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+
+/// The authenticated sender of a request. Every service method that acts for somebody takes one and checks what
+/// they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requester {
+    /// Whose session it is.
+    pub user_id: OwnedUserId,
+    /// The session's device; absent for sessions without one, such as an appservice's own.
+    pub device_id: Option<OwnedDeviceId>,
+    /// Whether the user administers this server.
+    pub is_admin: bool,
+    /// The session's number within this store: a transaction id is unique per session.
+    pub session: i64,
+}
+
+impl Requester {
+    /// The user.
+    #[must_use]
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The device, if the session has one.
+    #[must_use]
+    pub fn device_id(&self) -> Option<&DeviceId> {
+        self.device_id.as_deref()
+    }
+}

@@ -1,0 +1,103 @@
+//! Rate limits: token buckets by key, in bounded memory.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How fast one key may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    /// Requests a second in the long run.
+    pub per_second: f64,
+    /// Requests at once after a rest.
+    pub burst: f64,
+}
+
+/// Token buckets for any number of keys. A key that has been at rest long enough to have a full bucket takes no
+/// memory; past `capacity` busy keys, the fullest buckets are forgotten.
+#[derive(Debug)]
+pub struct RateLimiter<K> {
+    quota: Quota,
+    capacity: usize,
+    buckets: Mutex<HashMap<K, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    at: Duration,
+}
+
+impl Bucket {
+    fn filled(self, quota: Quota, now: Duration) -> f64 {
+        let rest = now.saturating_sub(self.at).as_secs_f64();
+        (self.tokens + rest * quota.per_second).min(quota.burst)
+    }
+}
+
+impl<K: Hash + Eq + Clone> RateLimiter<K> {
+    /// A limiter that remembers at most `capacity` busy keys.
+    #[must_use]
+    pub fn new(quota: Quota, capacity: usize) -> Self {
+        Self { quota, capacity: capacity.max(2), buckets: Mutex::new(HashMap::new()) }
+    }
+
+    /// Takes one token for the key at monotonic time `now`.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub fn take(&self, key: &K, now: Duration) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= self.capacity && !buckets.contains_key(key) {
+            shrink(&mut buckets, self.quota, self.capacity, now);
+        }
+        let fresh = Bucket { tokens: self.quota.burst, at: now };
+        let bucket = buckets.entry(key.clone()).or_insert(fresh);
+        let tokens = bucket.filled(self.quota, now);
+        if tokens < 1.0 {
+            let wait = (1.0 - tokens) / self.quota.per_second.max(1e-9);
+            return Err(Duration::from_secs_f64(wait.min(86_400.0)));
+        }
+        *bucket = Bucket { tokens: tokens - 1.0, at: now };
+        Ok(())
+    }
+}
+
+/// Forgets full buckets; where that is not enough, the fuller half.
+fn shrink<K: Hash + Eq>(buckets: &mut HashMap<K, Bucket>, quota: Quota, capacity: usize, now: Duration) {
+    buckets.retain(|_, bucket| bucket.filled(quota, now) < quota.burst);
+    if buckets.len() >= capacity {
+        let mut levels: Vec<f64> = buckets.values().map(|bucket| bucket.filled(quota, now)).collect();
+        levels.sort_by(f64::total_cmp);
+        let median = levels[levels.len() / 2];
+        buckets.retain(|_, bucket| bucket.filled(quota, now) < median);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Quota, RateLimiter};
+
+    #[test]
+    fn a_burst_passes_then_the_pace_holds() {
+        let limiter = RateLimiter::new(Quota { per_second: 2.0, burst: 3.0 }, 100);
+        let at = Duration::from_millis;
+        assert!((0..3).all(|_| limiter.take(&"a", at(0)).is_ok()));
+        assert_eq!(limiter.take(&"a", at(0)), Err(at(500)));
+        assert!(limiter.take(&"b", at(0)).is_ok(), "another key is not affected");
+        assert!(limiter.take(&"a", at(500)).is_ok());
+        assert!(limiter.take(&"a", at(600)).is_err());
+    }
+
+    #[test]
+    fn memory_stays_bounded_under_a_flood_of_keys() {
+        let limiter = RateLimiter::new(Quota { per_second: 0.1, burst: 2.0 }, 64);
+        for key in 0..10_000 {
+            let _ = limiter.take(&key, Duration::ZERO);
+        }
+        assert!(limiter.buckets.lock().unwrap().len() <= 64);
+    }
+}
