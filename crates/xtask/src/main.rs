@@ -1,12 +1,65 @@
-//! Developer commands of this repository, run as `cargo xtask <command>`.
+//! Developer commands of this repository, run as `cargo xtask <command>`. One command a file; a new one is a module,
+//! a variant of [`Command`] and an arm in [`main`].
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program talks to the person who started it"
+)]
 
-use clap::Parser;
+mod ci;
+mod full;
+mod provision;
+mod repo;
+mod steps;
+mod test;
+mod tidy;
 
-/// Developer commands of this repository.
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of this repository. All work from any folder of the checkout and exit non-zero on failure.
 #[derive(Parser)]
-#[command(name = "cargo xtask", arg_required_else_help = true)]
-struct Cli {}
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
 
-fn main() {
-    Cli::parse();
+#[derive(Subcommand)]
+enum Command {
+    /// Check the rules of the house: layers, bans, sizes, dependencies
+    ///
+    /// Reads every file that git tracks or would track and prints one line a finding: file:line, what is wrong, what
+    /// to do instead. The rules are data in crates/xtask/src/tidy/policy.rs.
+    Tidy,
+    /// Run everything that must hold
+    ///
+    /// Says each step and its time, installs what a step needs where that is possible, and fails where it is not.
+    Test {
+        /// Run only tests whose names contain this text; it is an error if there are none
+        filter: Option<String>,
+    },
+    /// Run `test`, then what takes longer
+    Full,
+    /// Run what a change must pass: format, tidy, clippy without warnings, test
+    ///
+    /// Stops at the first step that fails and prints the time of each. `.ci/run` calls this.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Tidy => tidy::run(),
+        Command::Test { filter } => test::run(filter.as_deref()),
+        Command::Full => full::run(),
+        Command::Ci => ci::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

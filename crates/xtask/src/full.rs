@@ -1,0 +1,17 @@
+//! `cargo xtask full`: everything that must hold, and what takes longer.
+
+use anyhow::Result;
+
+use crate::{
+    steps::{self, AfterFailure, Step},
+    test,
+};
+
+/// The longer steps, which run after those of `cargo xtask test`. To add one, add an entry.
+const LONGER: &[Step] = &[];
+
+/// Runs all steps.
+pub(crate) fn run() -> Result<()> {
+    let steps: Vec<&Step> = test::STEPS.iter().chain(LONGER).collect();
+    steps::run_all(&steps, AfterFailure::GoOn)
+}

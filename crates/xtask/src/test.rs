@@ -1,0 +1,25 @@
+//! `cargo xtask test`: everything that must hold.
+
+use anyhow::Result;
+
+use crate::{
+    provision::C_COMPILER,
+    steps::{self, AfterFailure, Run, Step},
+};
+
+/// The steps. To add one, add an entry. A step that cannot run fails; none is skipped in silence.
+pub(crate) const STEPS: &[Step] = &[Step {
+    name: "workspace tests",
+    folder: ".",
+    needs: &[C_COMPILER],
+    run: Run::Tests(&["test", "--workspace", "--no-fail-fast"]),
+}];
+
+/// Runs every step, or only the tests whose names contain the filter.
+pub(crate) fn run(filter: Option<&str>) -> Result<()> {
+    let steps: Vec<&Step> = STEPS.iter().collect();
+    match filter {
+        Some(filter) => steps::run_matching(&steps, filter),
+        None => steps::run_all(&steps, AfterFailure::GoOn),
+    }
+}
