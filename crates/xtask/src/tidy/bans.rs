@@ -2,7 +2,7 @@
 
 use super::{
     finding::Finding,
-    policy::{BANS, Ban, L0_BANS, LAYERS, Layer, Pattern},
+    policy::{BANS, Ban, L0_BANS, L0_LINTS, LAYERS, Layer, Pattern},
     rust::Source,
 };
 
@@ -12,6 +12,7 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
     if layer_of(&source.path) == Some(Layer::L0) && is_library_code(source) {
         findings.extend(banned_names(source, L0_BANS, source.production_lines));
     }
+    findings.extend(may_panic(source));
     findings.extend(unfinished(source));
     findings.extend(ignored_tests(source));
     findings
@@ -36,6 +37,25 @@ fn matches(pattern: &Pattern, path: &[String]) -> bool {
         Pattern::Segments(segments) => path.windows(segments.len()).any(|window| window == *segments),
         Pattern::Root(root) => path.len() > 1 && path[0] == *root,
     }
+}
+
+/// Lints against panics that the root of an L0 crate does not deny.
+fn may_panic(source: &Source) -> Vec<Finding> {
+    if layer_of(&source.path) != Some(Layer::L0) || !source.path.ends_with("/src/lib.rs") {
+        return Vec::new();
+    }
+    let denied = |lint: &str| {
+        let lint = format!("clippy::{lint}");
+        let strict = |text: &str| text.contains("deny(") || text.contains("forbid(");
+        source.attributes.iter().any(|attribute| strict(&attribute.value) && attribute.value.contains(&lint))
+    };
+    let missing = L0_LINTS.iter().filter(|lint| !denied(lint));
+    missing
+        .map(|lint| {
+            let what = format!("an L0 crate does not deny clippy::{lint}");
+            Finding::new(&source.path, 1, what, "add it to #![cfg_attr(not(test), deny(..))]")
+        })
+        .collect()
 }
 
 /// `todo!` and `unimplemented!`: what is not there is absent, not promised.
@@ -140,6 +160,16 @@ mod tests {
         assert!(found("crates/pdu/tests/a.rs", "use std::fs;").is_empty());
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n";
         assert!(found("crates/pdu/src/a.rs", text).is_empty());
+    }
+
+    #[test]
+    fn l0_denies_panics() {
+        let text = "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, \
+            clippy::indexing_slicing, clippy::unreachable))]";
+        assert!(found("crates/pdu/src/lib.rs", text).is_empty());
+        assert_eq!(found("crates/pdu/src/lib.rs", &text.replace("clippy::panic, ", "")).len(), 1);
+        assert_eq!(found("crates/pdu/src/lib.rs", &text.replace("deny", "warn")).len(), 5);
+        assert!(found("crates/rooms/src/lib.rs", "").is_empty());
     }
 
     #[test]

@@ -138,6 +138,10 @@ pub(crate) const L0_BANS: &[Ban] = &[
     },
 ];
 
+/// Lints that every L0 crate denies at its root (outside tests): it must not panic on any input.
+pub(crate) const L0_LINTS: &[&str] =
+    &["expect_used", "indexing_slicing", "panic", "unreachable", "unwrap_used"];
+
 /// Packages that no L0 crate may depend on (tests may, where they need it for comparison).
 pub(crate) const L0_FORBIDDEN_PACKAGES: &[&str] = &[
     "async-std",
