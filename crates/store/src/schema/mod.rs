@@ -3,6 +3,9 @@
 //! A service is the only writer of the keyspaces in the module that bears its name; anyone may read them.
 
 pub mod node;
+pub mod notify;
+pub mod rooms;
+pub mod users;
 
 use crate::{Keyspace, KeyspaceDef};
 
@@ -11,7 +14,7 @@ use crate::{Keyspace, KeyspaceDef};
 pub const VERSION: i64 = 1;
 
 /// Every keyspace, for engines that make tables of them.
-pub const ALL: &[&[&KeyspaceDef]] = &[node::ALL];
+pub const ALL: &[&[&KeyspaceDef]] = &[node::ALL, notify::ALL, rooms::ALL, users::ALL];
 
 /// Every keyspace in one list.
 pub fn all() -> impl Iterator<Item = &'static KeyspaceDef> {
@@ -35,6 +38,7 @@ mod tests {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(keyspace.name.chars().all(plain), "{} is no table name", keyspace.name);
             assert!(keyspace.key_len > 0);
+            assert!(keyspace.columns[..keyspace.key_len].iter().all(|c| !c.nullable), "{}", keyspace.name);
             for index in keyspace.indexes {
                 assert!(index.name.chars().all(plain), "{}: {}", keyspace.name, index.name);
             }

@@ -2,6 +2,13 @@
 
 use crate::{KeyspaceDef, keyspace};
 
+/// The row of [`Meta`] that holds the server name.
+pub const SERVER_NAME: &str = "server_name";
+/// The row of [`Meta`] that holds [`super::VERSION`] of the release that last changed the layout.
+pub const SCHEMA_VERSION: &str = "schema_version";
+/// The row of [`Counter`] from which commits take their positions. Written by the engine alone.
+pub const POSITION: &str = "position";
+
 keyspace! {
     /// A fact about the store itself, such as its server name or its schema version.
     pub struct Meta in "meta" {

@@ -1,0 +1,35 @@
+//! What `notify` owns: where unread counts begin, and what the default rules don't say.
+//!
+//! A user's unread count in a room is `room_head.counter` minus the counter at their [`UnreadBase`], plus or minus
+//! the [`Notification`] rows above it. A message into a room of ten thousand so writes no row per member.
+
+use myelin_model::{EventNid, RoomNid};
+use ruma::OwnedUserId;
+
+use crate::{KeyspaceDef, keyspace};
+
+keyspace! {
+    /// Where a user's unread count in a room begins: their last receipt or own message, whichever is later.
+    pub struct UnreadBase in "unread_base" {
+        key { user_id: OwnedUserId, room: RoomNid }
+        value { order: i64, counter: i64 }
+        index {}
+    }
+}
+
+keyspace! {
+    /// An event that notifies one user in another way than the default rules say of everyone.
+    pub struct Notification in "notification" {
+        key { user_id: OwnedUserId, room: RoomNid, order: i64 }
+        value {
+            event: EventNid,
+            /// What it adds to the unread count beyond the room's counter: 1, 0 or -1.
+            unread: i64,
+            /// Whether it is a highlight.
+            highlight: bool,
+        }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[super::def::<UnreadBase>(), super::def::<Notification>()];

@@ -1,0 +1,69 @@
+//! What `users` owns: profiles, account data, receipts, filters.
+
+use bytes::Bytes;
+use myelin_model::{Pos, RoomNid};
+use ruma::{OwnedEventId, OwnedUserId};
+
+use crate::{KeyspaceDef, keyspace};
+
+/// The room of account data that belongs to no room.
+pub const GLOBAL: RoomNid = RoomNid(0);
+
+keyspace! {
+    /// A local user's profile.
+    pub struct Profile in "profile" {
+        key { user_id: OwnedUserId }
+        value {
+            display_name: Option<String>,
+            avatar_url: Option<String>,
+            /// Further fields (MSC4133) as a JSON object.
+            fields: Option<Bytes>,
+            changed: Pos,
+        }
+        index { BY_CHANGE = "by_change" (changed) }
+    }
+}
+
+keyspace! {
+    /// A user's account data, global (room 0) or of one room. Tags are the room's `m.tag`. Content `{}` of a type that
+    /// was deleted (MSC3391) stays as a row, so that clients learn of it.
+    pub struct AccountData in "account_data" {
+        key { user_id: OwnedUserId, room: RoomNid, kind: String }
+        value { content: Bytes, changed: Pos }
+        index { BY_CHANGE = "by_change" (user_id, changed) }
+    }
+}
+
+keyspace! {
+    /// How far a user has read, per room, kind of receipt and thread.
+    pub struct Receipt in "receipt" {
+        key {
+            room: RoomNid,
+            user_id: OwnedUserId,
+            /// `m.read` or `m.read.private`.
+            kind: String,
+            /// Empty for an unthreaded receipt, `main`, or the thread root's event id.
+            thread: String,
+        }
+        value {
+            event_id: OwnedEventId,
+            /// The event's order: receipts only move forward.
+            order: i64,
+            at: i64,
+            changed: Pos,
+        }
+        index { BY_CHANGE = "by_change" (room, changed) }
+    }
+}
+
+keyspace! {
+    /// A filter that a client saved.
+    pub struct Filter in "filter" {
+        key { user_id: OwnedUserId, filter_id: String }
+        value { json: Bytes }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] =
+    &[super::def::<Profile>(), super::def::<AccountData>(), super::def::<Receipt>(), super::def::<Filter>()];
