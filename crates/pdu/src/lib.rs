@@ -18,12 +18,43 @@
     )
 )]
 
+mod base64;
+mod canonical;
+mod draft;
+mod hash;
+mod header;
+mod keys;
+pub mod limits;
+mod parallel;
+mod pdu;
+mod redact;
 mod rules;
+mod sign;
+mod verify;
 mod version;
 
+pub use canonical::{
+    CanonicalError, CanonicalObject, CanonicalValue, LegacyNumber, MAX_CANONICAL_INTEGER, MAX_NESTING,
+    to_canonical,
+};
+pub use draft::{EventDraft, EventReference};
+pub use hash::{
+    Sha256Hash, content_hash, hash_from_event_id, reference_hash, room_id_from_create_event,
+    stated_content_hash,
+};
+pub use keys::{InvalidKey, KeyId, SigningKey, VerifyingKey};
+pub use pdu::{Pdu, PduError};
+pub use redact::redact;
 pub use rules::{
     AuthRules, CanonicalJsonRule, CreatorRule, EventIdFormat, EventReferenceFormat, KeyValidityRule,
     PowerLevelFormat, RedactionRules, RedactsLocation, RoomIdFormat, RoomRules, SignatureRules,
     StateResolution,
+};
+pub use sign::{
+    MalformedSignatures, SignatureError, add_content_hash, add_signature, hash_and_sign_event, sign_event,
+    sign_json, verify_json,
+};
+pub use verify::{
+    KeyLookup, KeyValidity, ServerKey, UnverifiedPdu, VerifiedPdu, VerifyError, verify_all, verify_pdu,
 };
 pub use version::{RoomVersionId, UnknownRoomVersion};

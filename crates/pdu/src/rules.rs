@@ -350,7 +350,8 @@ mod tests {
                 .collect();
             holds.first().zip(holds.last()).map(|(a, b)| format!("{a}-{b}")).unwrap_or_default()
         }
-        let cases: [(&str, fn(&RoomRules) -> bool); 22] = [
+        type Flag = fn(&RoomRules) -> bool;
+        let cases: [(&str, Flag); 22] = [
             ("1-2", |r| r.event_id_format == EventIdFormat::Chosen),
             ("3-3", |r| r.event_id_format == EventIdFormat::HashStandardBase64),
             ("1-2", |r| r.event_reference_format == EventReferenceFormat::IdAndHash),

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::RoomRules;
 
 /// A room version this server knows all rules of ([room versions](https://spec.matrix.org/latest/rooms/)).
 ///
 /// It orders by age, for showing lists to people. Code that decides anything asks [`RoomVersionId::rules`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum RoomVersionId {
     /// [Room version 1](https://spec.matrix.org/latest/rooms/v1/), also what a create event without
     /// `room_version` means.
@@ -98,6 +101,20 @@ impl FromStr for RoomVersionId {
             .into_iter()
             .find(|version| version.as_str() == name)
             .ok_or_else(|| UnknownRoomVersion { name: name.chars().take(64).collect() })
+    }
+}
+
+impl From<RoomVersionId> for &'static str {
+    fn from(version: RoomVersionId) -> Self {
+        version.as_str()
+    }
+}
+
+impl TryFrom<String> for RoomVersionId {
+    type Error = UnknownRoomVersion;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
     }
 }
 
