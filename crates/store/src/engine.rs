@@ -16,6 +16,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Makes the batch durable as a whole, or not at all. Resolves after the disk has it (see
     /// [`crate::Durability`] for the one exception). Dropping the future does not undo a commit under way.
+    ///
+    /// The batch takes its place in the order of commits when the method is called; only where the engine's queue
+    /// is full, when the future first finds room.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>>;
 
     /// The newest position; changes after each commit that took one.
@@ -68,6 +71,9 @@ pub struct CommitNotice {
     pub topics: Vec<Topic>,
 }
 
+/// How many notices an engine keeps for a receiver that has not taken them yet.
+pub const NOTICES: usize = 4096;
+
 /// Whose store it is. Written when the store is made, checked whenever it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -90,6 +96,9 @@ pub enum CommitError {
     /// More than [`crate::MAX_BATCH_BYTES`].
     #[error("the batch has {0} bytes, more than a commit takes")]
     TooLarge(usize),
+    /// It does not fit the declarations: a mistake in the calling code.
+    #[error(transparent)]
+    Malformed(#[from] crate::Malformed),
     /// No room on the disk. Later commits may succeed.
     #[error("the disk is full")]
     Full,
@@ -130,7 +139,9 @@ pub enum OpenError {
         expected: String,
     },
     /// A newer release wrote it.
-    #[error("the store at {path} has schema {found}, newer than this release's {supported}: use a newer release")]
+    #[error(
+        "the store at {path} has schema {found}, newer than this release's {supported}: use a newer release"
+    )]
     Newer {
         /// Where the store is.
         path: String,

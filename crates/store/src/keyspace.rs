@@ -53,6 +53,15 @@ impl KeyspaceDef {
         panic!("an index or counter names a column that the keyspace does not have")
     }
 
+    /// The columns that rows are ordered by in the index, or without one in the key: the index's columns, then the
+    /// key's that it lacks.
+    #[must_use]
+    pub fn order(&self, index: Option<&IndexDef>) -> Vec<usize> {
+        let first = index.map(|index| index.columns).unwrap_or_default();
+        let rest = (0..self.key_len).filter(|n| !first.contains(n));
+        first.iter().copied().chain(rest).collect()
+    }
+
     /// The key columns of a whole row.
     #[must_use]
     pub fn key_of<'r>(&self, row: &'r [Datum]) -> &'r [Datum] {

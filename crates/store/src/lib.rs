@@ -8,6 +8,7 @@
 //! Engines implement [`Engine`] and [`Snapshot`] and nothing else; `conformance` is the suite they must pass.
 
 mod batch;
+mod check;
 mod datum;
 mod engine;
 mod field;
@@ -22,12 +23,13 @@ pub mod conformance;
 pub mod memory;
 
 pub use batch::{Batch, Durability, Expect, Expectation, MAX_BATCH_BYTES, Op};
+pub use check::Malformed;
 pub use datum::{ColumnType, Datum, Row};
 pub use engine::{
-    CommitError, CommitNotice, Committed, Engine, Identity, OpenError, ReadError, Snapshot,
+    CommitError, CommitNotice, Committed, Engine, Identity, NOTICES, OpenError, ReadError, Snapshot,
 };
 pub use field::{Field, RowError};
 pub use ids::{IdBlock, ReserveError, reserve_ids};
-pub use keyspace::{Column, IndexDef, Keyspace, KeyspaceDef, KeyTuple};
+pub use keyspace::{Column, IndexDef, KeyTuple, Keyspace, KeyspaceDef};
 pub use read::{Reader, decode};
 pub use scan::{Direction, Scan};

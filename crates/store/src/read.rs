@@ -75,22 +75,13 @@ impl Reader for dyn Snapshot + '_ {
         }
     }
 
-    fn scan<K: Keyspace>(&self, scan: Scan) -> impl Future<Output = Result<Vec<K>, ReadError>> + Send {
-        async move {
-            let rows = self.scan_many(vec![scan]).await?.pop().unwrap_or_default();
-            rows.into_iter().map(|row| Ok(K::from_row(row)?)).collect()
-        }
+    async fn scan<K: Keyspace>(&self, scan: Scan) -> Result<Vec<K>, ReadError> {
+        let rows = self.scan_many(vec![scan]).await?.pop().unwrap_or_default();
+        rows.into_iter().map(|row| Ok(K::from_row(row)?)).collect()
     }
 
-    fn scan_all<K: Keyspace>(
-        &self,
-        scans: Vec<Scan>,
-    ) -> impl Future<Output = Result<Vec<Vec<K>>, ReadError>> + Send {
-        async move {
-            let each = self.scan_many(scans).await?;
-            each.into_iter()
-                .map(|rows| rows.into_iter().map(|row| Ok(K::from_row(row)?)).collect())
-                .collect()
-        }
+    async fn scan_all<K: Keyspace>(&self, scans: Vec<Scan>) -> Result<Vec<Vec<K>>, ReadError> {
+        let each = self.scan_many(scans).await?;
+        each.into_iter().map(|rows| rows.into_iter().map(|row| Ok(K::from_row(row)?)).collect()).collect()
     }
 }

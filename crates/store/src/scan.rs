@@ -32,6 +32,7 @@ pub struct Scan {
     pub limit: usize,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "tuples are written in place: `after((pos,))`")]
 impl Scan {
     /// All rows whose key begins with the given columns, in ascending order, at most `limit` of them.
     #[must_use]
@@ -91,15 +92,14 @@ impl Scan {
     /// The columns the scan is ordered by, as numbers into the keyspace's columns: the index's, then the key's.
     #[must_use]
     pub fn order(&self) -> Vec<usize> {
-        let key = 0..self.keyspace.key_len;
-        match self.index {
-            None => key.collect(),
-            Some(index) => {
-                let mut order = index.columns.to_vec();
-                order.extend(key.filter(|n| !index.columns.contains(n)));
-                order
-            }
-        }
+        self.keyspace.order(self.index)
+    }
+
+    /// The scan with its placeholders replaced by positions of a batch that begins at `first`.
+    #[must_use]
+    pub fn resolve(self, first: i64) -> Self {
+        let all = |datums: Vec<Datum>| datums.into_iter().map(|datum| datum.resolve(first)).collect();
+        Self { prefix: all(self.prefix), lower: self.lower.map(all), upper: self.upper.map(all), ..self }
     }
 
     /// Whether a row's ordering columns lie within the scan. The definition that engines are tested against.
