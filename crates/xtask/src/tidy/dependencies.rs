@@ -68,7 +68,12 @@ fn has_comment(line: &str) -> bool {
 }
 
 fn not_inherited(manifest: &Manifest) -> Vec<Finding> {
-    let own = manifest.dependencies.iter().filter(|dependency| !dependency.inherited);
+    // A crate may name itself, by its folder, to turn on its own features in its tests.
+    let itself = manifest.crate_folder().map(|folder| format!("myelin-{folder}"));
+    let is_itself =
+        |dependency: &Dependency| dependency.local && itself.as_ref() == Some(&dependency.package);
+    let own =
+        manifest.dependencies.iter().filter(|dependency| !dependency.inherited && !is_itself(dependency));
     own.map(|dependency| {
         let what = format!("`{}` is declared here and not in the root", dependency.package);
         let instead = "name it in [workspace.dependencies] and write `workspace = true` here";
@@ -140,6 +145,14 @@ mod tests {
         );
         assert!(found("crates/pdu/Cargo.toml", "[lints]\nworkspace = true\n").is_empty());
         assert!(found("clients/Cargo.toml", text).is_empty());
+    }
+
+    #[test]
+    fn a_crate_may_turn_on_its_own_features_in_its_tests() {
+        let text = "[dev-dependencies]\nmyelin-store = { path = \".\", features = [\"conformance\"] }\n\
+            [lints]\nworkspace = true\n";
+        assert!(found("crates/store/Cargo.toml", text).is_empty());
+        assert_eq!(found("crates/store-sql/Cargo.toml", text).len(), 1);
     }
 
     #[test]
