@@ -1,4 +1,4 @@
-//! The checkout this program was built from.
+//! The checkout that this program works on.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,9 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The root of the repository.
+/// The root of the repository. Cargo says at run time which checkout it is: where two share a target folder, this
+/// program may have been built from the other.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = Path::new(&here);
     here.ancestors().nth(2).expect("crates/xtask lies two folders below the root").to_owned()
 }
 
