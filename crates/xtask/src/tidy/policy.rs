@@ -26,6 +26,7 @@ pub(crate) const LAYERS: &[(&str, Layer)] = &[
     ("runtime", Layer::L1),
     ("store", Layer::L1),
     ("store-sql", Layer::L1),
+    ("timeline", Layer::L1),
     ("auth", Layer::L2),
     ("e2ee", Layer::L2),
     ("federation", Layer::L2),

@@ -1,0 +1,238 @@
+//! What a client wants of a room: how much timeline, which state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// Stands for every type or every state key.
+const ANY: &str = "*";
+const MEMBER: &str = "m.room.member";
+
+/// The state a client wants of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequiredState {
+    /// State keys by event type; either may be `*`.
+    rules: BTreeMap<String, BTreeSet<String>>,
+    /// The members that the timeline needs (`$LAZY`), and none else but those the rules name.
+    lazy: bool,
+}
+
+/// One way to find state that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateQuery {
+    /// All state of the room.
+    Everything,
+    /// All state of one type.
+    Type(String),
+    /// One entry.
+    Entry(String, String),
+}
+
+impl RequiredState {
+    /// Reads `required_state` of the live dialect: pairs of type and state key, where the key may be `$ME`, `$LAZY`.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, own_user_id: &str) -> Self {
+        let mut state = Self::default();
+        for (kind, key) in pairs {
+            match key {
+                "$LAZY" if kind == MEMBER => state.lazy = true,
+                // Only members load lazily.
+                "$LAZY" => {}
+                "$ME" => state.add(kind, own_user_id),
+                key => state.add(kind, key),
+            }
+        }
+        state.normalised()
+    }
+
+    fn add(&mut self, kind: &str, key: &str) {
+        self.rules.entry(kind.to_owned()).or_default().insert(key.to_owned());
+    }
+
+    /// Drops what a wildcard covers, so that equal wishes have equal forms.
+    fn normalised(mut self) -> Self {
+        for keys in self.rules.values_mut() {
+            if keys.contains(ANY) {
+                keys.retain(|key| key == ANY);
+            }
+        }
+        if self.rules.get(MEMBER).is_some_and(|keys| keys.contains(ANY)) {
+            self.lazy = false;
+        }
+        self
+    }
+
+    /// What either wants. Lazy only where neither wants all members.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut both = Self { lazy: self.lazy || other.lazy, ..self.clone() };
+        for (kind, keys) in &other.rules {
+            both.rules.entry(kind.clone()).or_default().extend(keys.iter().cloned());
+        }
+        let all_members = |state: &Self| !state.lazy && state.rule_matches(MEMBER, "\0");
+        if all_members(self) || all_members(other) {
+            both.add(MEMBER, ANY);
+        }
+        both.normalised()
+    }
+
+    fn rule_matches(&self, kind: &str, key: &str) -> bool {
+        let named = |keys: &BTreeSet<String>| keys.contains(ANY) || keys.contains(key);
+        self.rules.get(kind).is_some_and(named) || self.rules.get(ANY).is_some_and(named)
+    }
+
+    /// Whether members load lazily.
+    #[must_use]
+    pub const fn is_lazy(&self) -> bool {
+        self.lazy
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && !self.lazy
+    }
+
+    /// Whether the entry is wanted in any case. Members that the timeline needs come on top where it is lazy.
+    #[must_use]
+    pub fn wants(&self, kind: &str, key: &str) -> bool {
+        if self.lazy && kind == MEMBER {
+            // A wildcard over all types does not mean all members where members load lazily.
+            return self.rules.get(MEMBER).is_some_and(|keys| keys.contains(key));
+        }
+        self.rule_matches(kind, key)
+    }
+
+    /// How to find everything wanted, without overlaps.
+    #[must_use]
+    pub fn queries(&self) -> Vec<StateQuery> {
+        if self.rules.contains_key(ANY) {
+            return vec![StateQuery::Everything];
+        }
+        let mut queries = Vec::new();
+        for (kind, keys) in &self.rules {
+            if keys.contains(ANY) {
+                queries.push(StateQuery::Type(kind.clone()));
+            } else {
+                queries.extend(keys.iter().map(|key| StateQuery::Entry(kind.clone(), key.clone())));
+            }
+        }
+        queries
+    }
+
+    /// What this wants and `old` did not, as a wish of its own; `None` if `old` wanted it all.
+    #[must_use]
+    pub fn beyond(&self, old: &Self) -> Option<Self> {
+        let mut more = Self { rules: BTreeMap::new(), lazy: self.lazy && !old.lazy && !old.rule_matches(MEMBER, "\0") };
+        for (kind, keys) in &self.rules {
+            for key in keys {
+                let known = match (kind.as_str(), key.as_str()) {
+                    (kind, ANY) => old.wants_all(kind),
+                    (ANY, key) => old.rules.get(ANY).is_some_and(|keys| keys.contains(ANY) || keys.contains(key)),
+                    (kind, key) => old.wants(kind, key),
+                };
+                if !known {
+                    more.add(kind, key);
+                }
+            }
+        }
+        // All types with members lazy, and then members too: the difference is the members.
+        if old.lazy && !self.lazy && self.rule_matches(MEMBER, "\0") {
+            more.add(MEMBER, ANY);
+        }
+        (!more.is_empty()).then(|| more.normalised())
+    }
+
+    fn wants_all(&self, kind: &str) -> bool {
+        let whole = |kind: &str| self.rules.get(kind).is_some_and(|keys| keys.contains(ANY));
+        whole(kind) || (kind != ANY && whole(ANY) && !(self.lazy && kind == MEMBER))
+    }
+}
+
+/// What a client wants of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomConfig {
+    /// At most so many events of the timeline.
+    pub timeline_limit: u32,
+    /// Which state.
+    pub required_state: RequiredState,
+}
+
+impl RoomConfig {
+    /// What either wants (MSC4186, "Combining room configs").
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            timeline_limit: self.timeline_limit.max(other.timeline_limit),
+            required_state: self.required_state.union(&other.required_state),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{RequiredState, StateQuery};
+
+    const ME: &str = "@me:x";
+
+    fn state(pairs: &[(&str, &str)]) -> RequiredState {
+        RequiredState::parse(pairs.iter().copied(), ME)
+    }
+
+    #[test]
+    fn special_keys_mean_what_clients_think() {
+        let wish = state(&[("m.room.member", "$LAZY"), ("m.room.member", "$ME"), ("m.space.child", "*")]);
+        assert!(wish.is_lazy());
+        assert!(wish.wants("m.room.member", ME));
+        assert!(!wish.wants("m.room.member", "@you:x"));
+        assert!(wish.wants("m.space.child", "!anything"));
+        assert!(!wish.wants("m.room.name", ""));
+    }
+
+    #[test]
+    fn everything_but_lazy_members_is_not_all_members() {
+        let wish = state(&[("*", "*"), ("m.room.member", "$LAZY")]);
+        assert!(wish.wants("m.room.topic", ""));
+        assert!(!wish.wants("m.room.member", "@you:x"));
+        assert_eq!(wish.queries(), [StateQuery::Everything]);
+        let all = state(&[("*", "*")]);
+        assert!(!wish.union(&all).is_lazy(), "one of them wants all members");
+        assert!(all.beyond(&wish).is_some_and(|more| more.wants("m.room.member", "@you:x")));
+    }
+
+    #[test]
+    fn only_what_is_new_is_beyond_the_old_wish() {
+        let old = state(&[("m.room.name", ""), ("m.space.child", "*")]);
+        assert_eq!(old.beyond(&old), None);
+        assert_eq!(state(&[("m.space.child", "!a")]).beyond(&old), None);
+        let more = state(&[("m.room.name", ""), ("m.room.topic", "")]).beyond(&old);
+        assert_eq!(more, Some(state(&[("m.room.topic", "")])));
+        assert!(state(&[("m.room.member", "$LAZY")]).beyond(&old).is_some_and(|more| more.is_lazy()));
+    }
+
+    fn any_state() -> impl Strategy<Value = RequiredState> {
+        let kind = prop::sample::select(vec!["*", "m.room.member", "m.room.name", "a"]);
+        let key = prop::sample::select(vec!["*", "", "$ME", "$LAZY", "@you:x"]);
+        prop::collection::vec((kind, key), 0..6).prop_map(|pairs| state(&pairs))
+    }
+
+    proptest! {
+        #[test]
+        fn a_union_wants_what_either_wants_and_what_is_beyond_it_is_missing_before(
+            a in any_state(), b in any_state(),
+        ) {
+            let both = a.union(&b);
+            let grown = both.beyond(&a);
+            for kind in ["m.room.member", "m.room.name", "a", "z"] {
+                for key in ["", ME, "@you:x", "q"] {
+                    let wanted = a.wants(kind, key) || b.wants(kind, key);
+                    prop_assert!(!wanted || both.wants(kind, key), "{} {}", kind, key);
+                    let told = a.wants(kind, key) || grown.as_ref().is_some_and(|more| more.wants(kind, key));
+                    prop_assert!(!both.wants(kind, key) || told, "{} {} is never sent", kind, key);
+                }
+            }
+            prop_assert_eq!(both.beyond(&both), None);
+        }
+    }
+}

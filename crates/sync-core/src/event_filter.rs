@@ -1,0 +1,105 @@
+//! Filters of `/v3/sync` (client-server API, "Filtering").
+
+/// Which events of a kind of section an answer shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only these types, where given; `*` stands for any text.
+    pub types: Option<Vec<String>>,
+    /// None of these types; stronger than `types`.
+    pub not_types: Vec<String>,
+    /// Only these senders, where given.
+    pub senders: Option<Vec<String>>,
+    /// None of these senders.
+    pub not_senders: Vec<String>,
+    /// Only events whose content has a `url`, or only those without.
+    pub contains_url: Option<bool>,
+}
+
+impl EventFilter {
+    /// Whether every event passes.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether no event can pass, so that nothing needs to be read.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.types.as_ref().is_some_and(Vec::is_empty) || self.senders.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// Whether events of this type pass, from whomever.
+    #[must_use]
+    pub fn allows_type(&self, kind: &str) -> bool {
+        let named = |patterns: &[String]| patterns.iter().any(|pattern| pattern_matches(pattern, kind));
+        self.types.as_deref().is_none_or(named) && !named(&self.not_types)
+    }
+
+    /// Whether an event passes, as far as its type and sender tell.
+    #[must_use]
+    pub fn allows(&self, kind: &str, sender: &str) -> bool {
+        let named = |senders: &[String]| senders.iter().any(|named| named == sender);
+        self.allows_type(kind) && self.senders.as_deref().is_none_or(named) && !named(&self.not_senders)
+    }
+
+    /// Whether an event passes whose content has, or lacks, a `url`.
+    #[must_use]
+    pub fn allows_url(&self, has_url: bool) -> bool {
+        self.contains_url.is_none_or(|wanted| wanted == has_url)
+    }
+}
+
+/// Whether the text is the pattern, where `*` in the pattern stands for any text. Linear in the text for each star.
+#[must_use]
+pub fn pattern_matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        // The first place where a part fits leaves the most for those after it.
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{EventFilter, pattern_matches};
+
+    /// The definition, slow.
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some((b'*', rest)) => (0..=text.len()).any(|skip| matches(rest, &text[skip..])),
+            Some((first, rest)) => text.split_first().is_some_and(|(t, text)| t == first && matches(rest, text)),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stars_mean_any_text(pattern in "[ab*]{0,6}", text in "[ab]{0,8}") {
+            prop_assert_eq!(pattern_matches(&pattern, &text), matches(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn exclusion_is_stronger_and_an_empty_list_closes() {
+        let filter = EventFilter {
+            types: Some(vec!["m.room.*".to_owned()]),
+            not_types: vec!["m.room.member".to_owned()],
+            not_senders: vec!["@spam:x".to_owned()],
+            ..EventFilter::default()
+        };
+        assert!(filter.allows("m.room.message", "@a:x"));
+        assert!(!filter.allows("m.room.member", "@a:x"));
+        assert!(!filter.allows("m.reaction", "@a:x"));
+        assert!(!filter.allows("m.room.message", "@spam:x"));
+        assert!(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }.is_closed());
+    }
+}
