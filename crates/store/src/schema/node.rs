@@ -6,6 +6,9 @@ use crate::{KeyspaceDef, keyspace};
 pub const SERVER_NAME: &str = "server_name";
 /// The row of [`Meta`] that holds [`super::VERSION`] of the release that last changed the layout.
 pub const SCHEMA_VERSION: &str = "schema_version";
+/// The row of [`Meta`] that a backup has and its source has not. Whoever opens the copy marks all one-time keys as used
+/// and deletes the row.
+pub const RESTORED: &str = "restored";
 /// The row of [`Counter`] from which commits take their positions. Written by the engine alone.
 pub const POSITION: &str = "position";
 

@@ -1,0 +1,148 @@
+//! The thread that spares commits what can be done beside them: copying the log back into the file, and in the
+//! relaxed mode the fsync that a commit did not wait for.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+
+use super::lock::beside;
+use super::{DurabilityMode, open};
+
+/// Frames (pages) in the log from which they are copied back: 4 MiB.
+const LOG_FRAMES: i32 = 1024;
+/// How long a lagging fsync waits for company. With the fsync itself it must stay below 100 ms.
+const LAG: Duration = Duration::from_millis(40);
+
+/// A handle to the thread.
+pub(super) struct Upkeep {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Wanted {
+    copy: bool,
+    sync: bool,
+    stop: bool,
+    /// An fsync failed: from now on commits wait for their own.
+    failed: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the thread for the store at `path`.
+pub(super) fn start(path: &Path, durability: DurabilityMode) -> io::Result<Upkeep> {
+    let shared = Arc::new(Shared::default());
+    let worker = Worker { path: path.to_owned(), shared: Arc::clone(&shared), connection: None };
+    let name = if durability == DurabilityMode::Relaxed { "store-sync" } else { "store-upkeep" };
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || worker.run())?;
+    Ok(Upkeep { shared, thread })
+}
+
+impl Upkeep {
+    /// Says how many frames of the log are not in the file yet.
+    pub(super) fn log_grew(&self, frames: i32) {
+        if frames >= LOG_FRAMES {
+            self.want(|wanted| wanted.copy = true);
+        }
+    }
+
+    /// Asks for an fsync of what was just committed.
+    pub(super) fn sync_soon(&self) {
+        self.want(|wanted| wanted.sync = true);
+    }
+
+    /// Whether a lagging fsync has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shared.lock().failed
+    }
+
+    /// Ends the thread after what it is doing and the fsync it owes.
+    pub(super) fn stop(self) {
+        self.want(|wanted| wanted.stop = true);
+        if self.thread.join().is_err() {
+            tracing::error!("store.upkeep.panicked");
+        }
+    }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.shared.lock());
+        self.shared.changed.notify_one();
+    }
+}
+
+struct Worker {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    connection: Option<Connection>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            let Wanted { copy, sync, stop, .. } = self.wait();
+            if sync {
+                self.sync();
+            }
+            if copy && let Err(error) = self.copy() {
+                tracing::warn!(error = &error as &dyn std::error::Error, "store.log.copy_failed");
+                self.connection = None;
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something is wanted, and takes it. An fsync waits a little longer, so that it serves many commits.
+    fn wait(&self) -> Wanted {
+        let idle = |wanted: &mut Wanted| !(wanted.copy || wanted.sync || wanted.stop);
+        let wanted = self.shared.changed.wait_while(self.shared.lock(), idle);
+        let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner);
+        if wanted.sync {
+            let lag = self.shared.changed.wait_timeout_while(wanted, LAG, |wanted| !wanted.stop);
+            wanted = lag.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let Wanted { copy, sync, stop, failed } = *wanted;
+        (wanted.copy, wanted.sync) = (false, false);
+        Wanted { copy, sync, stop, failed }
+    }
+
+    /// Opening the log anew each time is cheap, and never holds on to a file that SQLite has replaced.
+    fn sync(&self) {
+        if let Err(error) = File::open(beside(&self.path, "-wal")).and_then(|log| log.sync_data()) {
+            tracing::error!(error = &error as &dyn std::error::Error, "store.sync.failed");
+            self.shared.lock().failed = true;
+        }
+    }
+
+    fn copy(&mut self) -> rusqlite::Result<()> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = open::connect(&self.path, false)?;
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                connection.pragma_update(None, "cache_size", -64)?;
+                connection
+            }
+        };
+        let connection = self.connection.insert(connection);
+        connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).map(drop)
+    }
+}
