@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
 
 /// Written without padding; read with or without it, and with whatever stands in the bits that do not count, since
 /// that is what other servers accept in hashes and signatures.
@@ -24,6 +25,14 @@ pub(crate) fn encode_url_safe(bytes: &[u8]) -> String {
 /// Exactly `N` bytes from standard base64, or nothing.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     decode_with(&STANDARD_ENGINE, text)
+}
+
+/// A secret of exactly 32 bytes from standard base64, or nothing. No copy of it is left behind.
+pub(crate) fn decode_secret(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    // Room for 44 characters, padding included, as the decoder estimates it.
+    let mut bytes = Zeroizing::new([0; 33]);
+    let length = STANDARD_ENGINE.decode_slice(text, bytes.as_mut_slice()).ok()?;
+    bytes.get(..length)?.try_into().ok().map(Zeroizing::new)
 }
 
 /// Exactly `N` bytes from URL-safe base64, or nothing.

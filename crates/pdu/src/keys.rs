@@ -84,6 +84,14 @@ impl SigningKey {
         Ok(Self { id, secret: ed25519_dalek::SigningKey::from_bytes(seed) })
     }
 
+    /// The key made from a seed in base64, with or without padding, as key files hold it.
+    ///
+    /// # Errors
+    /// [`InvalidKey::Base64`] if it is not 32 bytes, or as [`SigningKey::from_seed`].
+    pub fn from_seed_base64(id: KeyId, seed: &str) -> Result<Self, InvalidKey> {
+        Self::from_seed(id, &*base64::decode_secret(seed).ok_or(InvalidKey::Base64)?)
+    }
+
     /// The identifier under which its signatures stand.
     #[must_use]
     pub const fn id(&self) -> &KeyId {

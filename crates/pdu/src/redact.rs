@@ -9,7 +9,7 @@ use crate::{CanonicalObject, CanonicalValue, RedactionRules, RoomRules};
 enum Fate {
     Removed,
     Kept,
-    /// Of the object under the key only `signed` is kept.
+    /// Of the object under the key only `signed` is kept; what is no object is removed.
     OnlySigned,
 }
 
@@ -44,9 +44,12 @@ fn redact_content(rules: &RedactionRules, event_type: &str, content: &CanonicalO
         .collect()
 }
 
+/// An object without `signed` stays behind empty, as other servers leave it: the specification does not say, and hashes
+/// must agree.
 fn only_signed(third_party_invite: &CanonicalValue) -> Option<CanonicalObject> {
-    let signed = third_party_invite.as_object()?.get("signed")?;
-    Some([("signed".to_owned(), signed.clone())].into_iter().collect())
+    let mut kept = third_party_invite.as_object()?.clone();
+    kept.retain(|key, _| key == "signed");
+    Some(kept)
 }
 
 /// Appends the canonical bytes of the redacted event without `signatures`: what its reference hash and its signatures
