@@ -16,6 +16,12 @@ const BEFORE_TESTS: &[Step] = &[
         needs: &[RUSTFMT],
         run: Run::Command(&["cargo", "fmt", "--all", "--check"]),
     },
+    Step {
+        name: "format of the fuzz targets",
+        folder: "fuzz",
+        needs: &[RUSTFMT],
+        run: Run::Command(&["cargo", "fmt", "--check"]),
+    },
     Step { name: "tidy", folder: ".", needs: &[], run: Run::Own(tidy::run) },
     Step {
         name: "clippy",

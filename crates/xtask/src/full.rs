@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::{
-    steps::{self, AfterFailure, Step},
+    fuzz,
+    steps::{self, AfterFailure, Run, Step},
     test,
 };
 
 /// The longer steps, which run after those of `cargo xtask test`. To add one, add an entry.
-const LONGER: &[Step] = &[];
+const LONGER: &[Step] = &[Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) }];
 
 /// Runs all steps.
 pub(crate) fn run() -> Result<()> {

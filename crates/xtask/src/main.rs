@@ -8,6 +8,7 @@
 
 mod ci;
 mod full;
+mod fuzz;
 mod provision;
 mod repo;
 mod steps;
@@ -40,7 +41,7 @@ enum Command {
         /// Run only tests whose names contain this text; it is an error if there are none
         filter: Option<String>,
     },
-    /// Run `test`, then what takes longer
+    /// Run `test`, then what takes longer: fuzz each target for a minute
     Full,
     /// Run what a change must pass: format, tidy, clippy without warnings, test
     ///
