@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -15,6 +16,10 @@ use crate::{ApiState, Error, Route};
 
 /// The prefix of endpoints without a version.
 const ROOT: &[&str] = &["/_matrix/client"];
+/// The prefixes of endpoints that were there before versions were: `r0` is what old clients still call.
+const V3: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0"];
+/// The prefix of endpoints that came after `v3`.
+const V1: &[&str] = &["/_matrix/client/v1"];
 
 /// Every route, in the order of the specification.
 #[must_use]
@@ -30,17 +35,42 @@ fn server_routes() -> Vec<Route> {
 
 fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
 where
-    H: axum::handler::Handler<T, ApiState>,
+    H: Handler<T, ApiState>,
     T: 'static,
 {
     Route::new(Method::GET, prefixes, path, handler)
+}
+
+fn post<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::POST, prefixes, path, handler)
+}
+
+fn put<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::PUT, prefixes, path, handler)
+}
+
+fn delete<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::DELETE, prefixes, path, handler)
 }
 
 /// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
 pub fn router(state: ApiState) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let guarded: MethodRouter<ApiState> = route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
+        let guarded: MethodRouter<ApiState> =
+            route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
         let limited = match route.body_limit {
             Some(limit) => guarded.layer(DefaultBodyLimit::max(limit)),
             None => guarded.layer(DefaultBodyLimit::disable()),
