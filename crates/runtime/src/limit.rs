@@ -55,12 +55,27 @@ impl<K: Hash + Eq + Clone> RateLimiter<K> {
         let fresh = Bucket { tokens: self.quota.burst, at: now };
         let bucket = buckets.entry(key.clone()).or_insert(fresh);
         let tokens = bucket.filled(self.quota, now);
-        if tokens < 1.0 {
-            let wait = (1.0 - tokens) / self.quota.per_second.max(1e-9);
-            return Err(Duration::from_secs_f64(wait.min(86_400.0)));
-        }
+        self.wait(tokens)?;
         *bucket = Bucket { tokens: tokens - 1.0, at: now };
         Ok(())
+    }
+
+    /// Whether a token for the key could be taken at monotonic time `now`; takes none. For limits that count only
+    /// what failed.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub fn peek(&self, key: &K, now: Duration) -> Result<(), Duration> {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.get(key).map_or(Ok(()), |bucket| self.wait(bucket.filled(self.quota, now)))
+    }
+
+    fn wait(&self, tokens: f64) -> Result<(), Duration> {
+        if tokens >= 1.0 {
+            return Ok(());
+        }
+        let wait = (1.0 - tokens) / self.quota.per_second.max(1e-9);
+        Err(Duration::from_secs_f64(wait.min(86_400.0)))
     }
 }
 
@@ -90,6 +105,15 @@ mod tests {
         assert!(limiter.take(&"b", at(0)).is_ok(), "another key is not affected");
         assert!(limiter.take(&"a", at(500)).is_ok());
         assert!(limiter.take(&"a", at(600)).is_err());
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let limiter = RateLimiter::new(Quota { per_second: 2.0, burst: 1.0 }, 100);
+        assert!((0..3).all(|_| limiter.peek(&"a", Duration::ZERO).is_ok()));
+        assert!(limiter.take(&"a", Duration::ZERO).is_ok());
+        assert_eq!(limiter.peek(&"a", Duration::ZERO), Err(Duration::from_millis(500)));
+        assert!(limiter.peek(&"a", Duration::from_millis(500)).is_ok());
     }
 
     #[test]

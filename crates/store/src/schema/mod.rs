@@ -17,7 +17,8 @@ use crate::{Keyspace, KeyspaceDef};
 pub const VERSION: i64 = 1;
 
 /// Every keyspace, for engines that make tables of them.
-pub const ALL: &[&[&KeyspaceDef]] = &[auth::ALL, e2ee::ALL, media::ALL, node::ALL, notify::ALL, rooms::ALL, users::ALL];
+pub const ALL: &[&[&KeyspaceDef]] =
+    &[auth::ALL, e2ee::ALL, media::ALL, node::ALL, notify::ALL, rooms::ALL, users::ALL];
 
 /// Every keyspace in one list.
 pub fn all() -> impl Iterator<Item = &'static KeyspaceDef> {

@@ -1,0 +1,213 @@
+//! Accounts: changing a password, deactivating, and what comes after.
+
+pub(crate) mod localpart;
+pub(crate) mod operator;
+pub(crate) mod password;
+
+use myelin_model::{Requester, Topic};
+use myelin_runtime::{PoolBusy, Secret};
+use myelin_store::schema::auth::{Account, Device, Password};
+use myelin_store::{Batch, Reader, Scan};
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::account::password::{Chooser, PasswordProblem, check_choice};
+use crate::audit::Actor;
+use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
+use crate::session::expect_account;
+use crate::{Auth, StoreError};
+
+/// Why an account could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// There is no such account on this server, or it was deactivated.
+    #[error("there is no such account")]
+    Unknown,
+    /// The new password can't be taken.
+    #[error(transparent)]
+    Password(#[from] PasswordProblem),
+    /// Too many passwords are being hashed.
+    #[error("the server is busy hashing passwords")]
+    Busy,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PoolBusy> for AccountError {
+    fn from(PoolBusy: PoolBusy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<myelin_store::ReadError> for AccountError {
+    fn from(error: myelin_store::ReadError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What becomes of the user's other sessions when the password changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherSessions {
+    /// They go on.
+    Keep,
+    /// They end, and their devices are deleted.
+    End,
+}
+
+/// Whether a deactivated user's content is to go as far as possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erase {
+    /// It stays.
+    No,
+    /// It goes.
+    Yes,
+}
+
+/// An account that was deactivated just now: its sessions have ended, its rooms have not been left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deactivated {
+    /// Whose it was.
+    pub user_id: OwnedUserId,
+    /// The devices that went with it.
+    pub devices: Vec<OwnedDeviceId>,
+}
+
+/// A deactivated account whose rooms have not been left yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departing {
+    /// Whose it was.
+    pub user_id: OwnedUserId,
+    /// What they want to become of their content.
+    pub erase: Erase,
+}
+
+impl Auth {
+    /// Gives the requester a new password. Their own session goes on.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub async fn change_password(
+        &self,
+        requester: &Requester,
+        password: Secret<String>,
+        others: OtherSessions,
+    ) -> Result<(), AccountError> {
+        let actor = Actor::User(requester.user_id.clone());
+        let keep = requester.device_id.as_ref();
+        self.set_password(&actor, &requester.user_id, password, others, keep).await
+    }
+
+    pub(crate) async fn set_password(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        password: Secret<String>,
+        others: OtherSessions,
+        keep: Option<&OwnedDeviceId>,
+    ) -> Result<(), AccountError> {
+        check_choice(&password, Chooser::from(actor))?;
+        let hash = self.hash(password).await?;
+        self.change_account(actor, user_id, "account.password", |batch, account| {
+            let user_id = account.user_id.clone();
+            batch.put(&Password { user_id, hash: hash.clone(), changed_at: self.now() });
+            (others == OtherSessions::End).then_some(keep)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Deactivates an account for good: nobody can log in to it, nobody else gets its name. The rooms are left by
+    /// whoever works through [`Self::departing`].
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub async fn deactivate(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        erase: Erase,
+    ) -> Result<Deactivated, AccountError> {
+        let devices = self
+            .change_account(actor, user_id, "account.deactivate", |batch, account| {
+                account.deactivated_at = Some(self.now());
+                account.departing = true;
+                account.erase = erase == Erase::Yes;
+                account.is_admin = false;
+                batch.delete::<Password>(&(account.user_id.clone(),));
+                Some(None)
+            })
+            .await?;
+        Ok(Deactivated { user_id: user_id.clone(), devices })
+    }
+
+    /// Deactivated accounts whose rooms have not been left yet, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn departing(&self, limit: usize) -> Result<Vec<Departing>, StoreError> {
+        let scan = Scan::index::<Account>(Account::BY_DEPARTING, (true,), limit);
+        let rows = self.engine.snapshot().await?.scan::<Account>(scan).await?;
+        let departing = |row: Account| Departing {
+            user_id: row.user_id,
+            erase: if row.erase { Erase::Yes } else { Erase::No },
+        };
+        Ok(rows.into_iter().map(departing).collect())
+    }
+
+    /// The rooms of a deactivated account have been left.
+    ///
+    /// # Errors
+    /// When there is no such account, or the store fails.
+    pub async fn departed(&self, user_id: &OwnedUserId) -> Result<(), AccountError> {
+        for _ in 0..ATTEMPTS {
+            let found = self.engine.snapshot().await?.get::<Account>(&(user_id.clone(),)).await?;
+            let account = found.ok_or(AccountError::Unknown)?;
+            let mut batch = self.batch(user_id.as_str());
+            expect_account(&mut batch, &account);
+            batch.put(&Account { departing: false, version: account.version + 1, ..account });
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Changes an account that is not deactivated, and writes who did it into the audit log. `change` answers
+    /// `Some(keep)` when the sessions end, all but the one to keep. Those that fit end in the same commit, the others
+    /// after it; answers which ended.
+    pub(crate) async fn change_account<'k>(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        action: &str,
+        change: impl Fn(&mut Batch, &mut Account) -> Option<Option<&'k OwnedDeviceId>>,
+    ) -> Result<Vec<OwnedDeviceId>, AccountError> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            let found = snapshot.get::<Account>(&(user_id.clone(),)).await?;
+            let account = found.filter(|account| account.deactivated_at.is_none());
+            let mut account = account.ok_or(AccountError::Unknown)?;
+            let first = snapshot.scan::<Device>(Device::of_user(user_id, None, ENDS_PER_COMMIT)).await?;
+            drop(snapshot);
+
+            let mut batch = self.batch(user_id.as_str());
+            expect_account(&mut batch, &account);
+            let ends = change(&mut batch, &mut account);
+            account.version += 1;
+            batch.put(&account);
+            let mut ended: Vec<Device> = first;
+            ended.retain(|device| ends.is_some_and(|keep| Some(&device.device_id) != keep));
+            self.extend_ends(&mut batch, &ended);
+            self.record(&mut batch, actor, action, Some(user_id), None);
+            batch.wake(Topic::user(user_id.as_str()));
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                let mut ended: Vec<_> = ended.into_iter().map(|device| device.device_id).collect();
+                if let Some(keep) = ends {
+                    ended.extend(self.end_all(user_id, keep).await?);
+                }
+                return Ok(ended);
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+}

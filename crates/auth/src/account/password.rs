@@ -1,0 +1,189 @@
+//! Passwords: argon2id on the bounded pool, at the same cost whether or not there is such a user.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use myelin_runtime::{PoolBusy, Secret};
+use myelin_store::Reader;
+use myelin_store::schema::auth::{Account, Password};
+
+use super::localpart::meant;
+use crate::audit::Actor;
+use crate::{Auth, PasswordCost, StoreError};
+
+/// The fewest characters of a password that users choose.
+const MIN_CHARS: usize = 8;
+/// The most bytes of a password.
+const MAX_BYTES: usize = 1024;
+
+/// Who chose a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chooser {
+    /// The one who will use it.
+    User,
+    /// An operator or a tool of theirs, whom nobody need tell what is safe.
+    Operator,
+}
+
+impl From<&Actor> for Chooser {
+    fn from(actor: &Actor) -> Self {
+        match actor {
+            Actor::User(_) => Self::User,
+            Actor::Operator | Actor::SharedSecret => Self::Operator,
+        }
+    }
+}
+
+/// Why a password can't be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordProblem {
+    /// Too easily guessed, or empty.
+    #[error("the password is too short: it needs at least 8 characters")]
+    Weak,
+    /// Longer than a password need be.
+    #[error("the password is too long: it may have 1024 bytes")]
+    TooLong,
+}
+
+/// Checks a password that somebody chose.
+pub(crate) fn check_choice(password: &Secret<String>, chooser: Chooser) -> Result<(), PasswordProblem> {
+    let password = password.expose();
+    let least = if chooser == Chooser::User { MIN_CHARS } else { 1 };
+    if password.len() > MAX_BYTES {
+        Err(PasswordProblem::TooLong)
+    } else if password.chars().count() < least {
+        Err(PasswordProblem::Weak)
+    } else {
+        Ok(())
+    }
+}
+
+/// Why nobody's password was shown to be known.
+#[derive(Debug)]
+pub(crate) enum PasswordError {
+    /// No such user, no password, or another one: the caller can't tell which.
+    Wrong,
+    /// Too many wrong ones; how long to wait.
+    Limited(std::time::Duration),
+    Busy,
+    Store(StoreError),
+}
+
+impl From<myelin_store::ReadError> for PasswordError {
+    fn from(error: myelin_store::ReadError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// An account whose password was shown, as both were read.
+pub(crate) struct Verified {
+    pub(crate) account: Account,
+    pub(crate) password: Password,
+}
+
+impl Auth {
+    /// Hashes a password.
+    pub(crate) async fn hash(&self, password: Secret<String>) -> Result<String, PoolBusy> {
+        let cost = self.config.password_cost;
+        let salt: [u8; 16] = self.env.random.bytes();
+        self.env.cpu.run(move || hash(&password, &salt, cost)).await?.ok_or(PoolBusy)
+    }
+
+    /// Whose password this is, given the name they log in with.
+    pub(crate) async fn verify_password(
+        &self,
+        name: &str,
+        password: Secret<String>,
+    ) -> Result<Verified, PasswordError> {
+        self.check_failures(name).map_err(PasswordError::Limited)?;
+        let found = self.find_password(name).await?;
+        let stored =
+            found.as_ref().map_or_else(|| decoy(self.config.password_cost), |f| f.password.hash.clone());
+        let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
+        match (matches, found) {
+            (Ok(true), Some(verified)) => Ok(verified),
+            (Ok(_), _) => {
+                self.count_failure(name);
+                Err(PasswordError::Wrong)
+            }
+            (Err(PoolBusy), _) => Err(PasswordError::Busy),
+        }
+    }
+
+    async fn find_password(&self, name: &str) -> Result<Option<Verified>, PasswordError> {
+        let keys: Vec<_> =
+            meant(name, &self.config.server_name).into_iter().map(|user_id| (user_id,)).collect();
+        let snapshot = self.engine.snapshot().await?;
+        let accounts = snapshot.get_all::<Account>(&keys).await?;
+        let passwords = snapshot.get_all::<Password>(&keys).await?;
+        // The first account that exists is the one meant, whether or not it has a password.
+        let first =
+            accounts.into_iter().zip(passwords).find_map(|(account, password)| Some((account?, password)));
+        let Some((account, Some(password))) = first else { return Ok(None) };
+        Ok(account.deactivated_at.is_none().then_some(Verified { account, password }))
+    }
+}
+
+fn hash(password: &Secret<String>, salt: &[u8], cost: PasswordCost) -> Option<String> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).ok()?;
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash = hasher.hash_password_with_salt(password.expose().as_bytes(), salt).ok()?;
+    Some(hash.to_string())
+}
+
+/// Whether the password is the one that was hashed; the cost is that of the stored hash.
+fn verify(password: &Secret<String>, stored: &str) -> bool {
+    Argon2::default().verify_password(password.expose().as_bytes(), stored).is_ok()
+}
+
+/// A hash that no password has and that costs as much to refuse as a real one: 16 bytes of salt and 32 of output,
+/// all zero.
+fn decoy(cost: PasswordCost) -> String {
+    let PasswordCost { memory_kib, passes, lanes } = cost;
+    let (salt, output) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${output}")
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::password_hash::phc::PasswordHash;
+    use myelin_runtime::Secret;
+
+    use super::{Chooser, PasswordProblem, check_choice, decoy, hash, verify};
+    use crate::PasswordCost;
+
+    const CHEAP: PasswordCost = PasswordCost { memory_kib: 64, passes: 1, lanes: 1 };
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    #[test]
+    fn only_the_same_password_verifies() {
+        let stored = hash(&secret("correct horse"), &[7; 16], CHEAP).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+        assert!(verify(&secret("correct horse"), &stored));
+        assert!(!verify(&secret("correct horsf"), &stored));
+        assert!(!verify(&secret(""), &stored));
+        assert!(!verify(&secret("correct horse"), "$2b$12$not.argon"), "an unreadable hash fits nothing");
+    }
+
+    #[test]
+    fn the_decoy_has_the_form_and_the_cost_of_a_real_hash() {
+        let decoy = decoy(PasswordCost::OWASP);
+        let real = hash(&secret("correct horse"), &[7; 16], PasswordCost::OWASP).unwrap();
+        let (decoy, real) = (PasswordHash::new(&decoy).unwrap(), PasswordHash::new(&real).unwrap());
+        assert_eq!(decoy.params, real.params);
+        assert_eq!((decoy.algorithm, decoy.version), (real.algorithm, real.version));
+        assert_eq!(decoy.hash.unwrap().len(), real.hash.unwrap().len());
+    }
+
+    #[test]
+    fn a_choice_is_bounded_on_both_sides() {
+        let user = |text: &str| check_choice(&secret(text), Chooser::User);
+        assert_eq!(user("1234567"), Err(PasswordProblem::Weak));
+        assert_eq!(user("ünicödé8"), Ok(()));
+        assert_eq!(user(&"x".repeat(1025)), Err(PasswordProblem::TooLong));
+        assert_eq!(check_choice(&secret("x"), Chooser::Operator), Ok(()));
+        assert_eq!(check_choice(&secret(""), Chooser::Operator), Err(PasswordProblem::Weak));
+    }
+}

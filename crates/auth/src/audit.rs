@@ -1,0 +1,76 @@
+//! The audit log: who did what to which account, and when.
+
+use std::fmt;
+
+use myelin_store::schema::auth::Audit;
+use myelin_store::{Batch, Reader};
+use ruma::{OwnedUserId, UserId};
+
+use crate::{Auth, StoreError};
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// An operator at the command line.
+    Operator,
+    /// A tool that holds the shared registration secret.
+    SharedSecret,
+    /// A user, themselves or as an administrator.
+    User(OwnedUserId),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::SharedSecret => f.write_str("shared-secret"),
+            Self::User(user_id) => user_id.fmt(f),
+        }
+    }
+}
+
+/// One entry, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Who; a user id, or the door an operator came through.
+    pub actor: String,
+    /// What was done, such as `login` or `account.lock`.
+    pub action: String,
+    /// More about it.
+    pub detail: Option<String>,
+}
+
+impl Auth {
+    /// Adds an entry to the batch that does what it tells of.
+    pub(crate) fn record(
+        &self,
+        batch: &mut Batch,
+        actor: &Actor,
+        action: &str,
+        user_id: Option<&UserId>,
+        detail: Option<String>,
+    ) {
+        let pos = batch.next_pos();
+        batch.put(&Audit {
+            pos,
+            at: self.now(),
+            actor: actor.to_string(),
+            action: action.to_owned(),
+            user_id: user_id.map(UserId::to_owned),
+            detail,
+        });
+    }
+
+    /// The newest entries about one account, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn audit_of(&self, user_id: &OwnedUserId, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = self.engine.snapshot().await?.scan::<Audit>(Audit::of_user(user_id, limit)).await?;
+        let entry =
+            |row: Audit| AuditEntry { at: row.at, actor: row.actor, action: row.action, detail: row.detail };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+}

@@ -1,0 +1,150 @@
+//! The service, and how it writes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use myelin_model::{Fence, Shard};
+use myelin_runtime::{Env, Quota, RateLimiter};
+use myelin_store::{Batch, CommitError, Engine, IdBlock, reserve_ids};
+use ruma::{DeviceId, UserId};
+use tokio::sync::oneshot;
+
+use crate::registration::shared_secret::Nonces;
+use crate::session::cache::TokenCache;
+use crate::session::seen::Seen;
+use crate::uia::UiaSessions;
+use crate::{AuthConfig, StoreError};
+
+/// How often a commit is planned again when others changed what it expected.
+pub(crate) const ATTEMPTS: u32 = 8;
+
+/// How many devices one commit ends. With what the ports add, that stays well below the size of a batch.
+pub(crate) const ENDS_PER_COMMIT: usize = 64;
+
+/// How many session numbers are reserved at once.
+const SESSION_BLOCK: i64 = 256;
+
+/// What else goes when a device goes: its keys, its inbox. Implemented for the service that keeps them, and called
+/// while the batch that ends the session is built, so that both are one commit.
+pub trait SessionEnd: Send + Sync + 'static {
+    /// Adds the deletions to the batch, which is written under the shard of the user.
+    fn extend(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId);
+
+    /// The device got another display name; adds what must be announced. By default nothing.
+    fn renamed(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
+        let _ = (batch, user_id, device_id);
+    }
+}
+
+/// Accounts, sessions and devices.
+pub struct Auth {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) env: Env,
+    pub(crate) config: AuthConfig,
+    pub(crate) ends: Vec<Arc<dyn SessionEnd>>,
+    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) seen: Seen,
+    pub(crate) uia: UiaSessions,
+    pub(crate) nonces: Nonces,
+    pub(crate) failures: Option<RateLimiter<String>>,
+    numbers: Mutex<Option<IdBlock>>,
+}
+
+/// Whether a commit was applied, or has to be planned again on newer rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Yes,
+    Conflict,
+}
+
+impl Auth {
+    /// The service over a store. `ends` are told whenever a device goes.
+    #[must_use]
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        env: Env,
+        config: AuthConfig,
+        ends: Vec<Arc<dyn SessionEnd>>,
+    ) -> Self {
+        // Ten guesses at once, then one in half a minute: far below what guessing a password needs, far above what
+        // a person who has forgotten theirs does.
+        let quota = Quota { per_second: 1.0 / 30.0, burst: 10.0 };
+        Self {
+            failures: config.limit_failures.then(|| RateLimiter::new(quota, 16_384)),
+            cache: Arc::new(TokenCache::default()),
+            seen: Seen::default(),
+            uia: UiaSessions::default(),
+            nonces: Nonces::default(),
+            numbers: Mutex::new(None),
+            engine,
+            env,
+            config,
+            ends,
+        }
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn config(&self) -> &AuthConfig {
+        &self.config
+    }
+
+    /// Wall time in milliseconds, as the store keeps it.
+    pub(crate) fn now(&self) -> i64 {
+        i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn batch(&self, owner: &str) -> Batch {
+        let shard = Shard::of(owner);
+        Batch::new(Fence { shard, epoch: self.engine.epoch(shard) })
+    }
+
+    /// Commits, then forgets what the token cache knows of the user.
+    ///
+    /// Both happen in a task of their own: a client that hangs up between the two must not leave a token in the
+    /// cache that the commit has ended.
+    pub(crate) async fn commit(&self, batch: Batch, user_id: &UserId) -> Result<Applied, StoreError> {
+        let (answer, result) = oneshot::channel();
+        let (engine, cache) = (Arc::clone(&self.engine), Arc::clone(&self.cache));
+        let user_id = user_id.to_owned();
+        self.env.tasks.spawn("auth.commit", async move {
+            let committed = engine.commit(batch).await;
+            cache.forget(&user_id);
+            // Nobody waits any more: the client hung up, and the commit stands.
+            drop(answer.send(committed));
+        });
+        match result.await {
+            Ok(Ok(_)) => Ok(Applied::Yes),
+            Ok(Err(CommitError::Conflict { .. })) => Ok(Applied::Conflict),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(StoreError::Stopping),
+        }
+    }
+
+    /// A session number that was never used before and never will be again.
+    pub(crate) async fn next_session(&self) -> Result<i64, StoreError> {
+        let block = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = block().as_mut().and_then(IdBlock::take) {
+            return Ok(number);
+        }
+        // Two who find it empty reserve a block each; the numbers of one of them are lost, which is harmless.
+        let mut fresh = reserve_ids(&*self.engine, "session", SESSION_BLOCK).await?;
+        let number = fresh.take().ok_or(StoreError::Contended)?;
+        *block() = Some(fresh);
+        Ok(number)
+    }
+
+    /// Whether wrong passwords for this name are used up for the moment.
+    pub(crate) fn check_failures(&self, name: &str) -> Result<(), Duration> {
+        let Some(failures) = &self.failures else { return Ok(()) };
+        failures.peek(&name.to_lowercase(), self.env.clock.elapsed())
+    }
+
+    /// Counts a wrong password.
+    pub(crate) fn count_failure(&self, name: &str) {
+        if let Some(failures) = &self.failures {
+            // An empty bucket can't get emptier: the refusal says nothing new.
+            let _ = failures.take(&name.to_lowercase(), self.env.clock.elapsed());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What an operator decides about accounts and sessions.
+
+use std::time::Duration;
+
+use myelin_runtime::Secret;
+use ruma::OwnedServerName;
+
+/// Who may make an account for themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistrationMode {
+    /// Nobody; operators make accounts.
+    #[default]
+    Closed,
+    /// Whoever has a registration token.
+    Token,
+    /// Everybody.
+    Open,
+}
+
+/// What one password hash costs (argon2id, RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordCost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl PasswordCost {
+    /// The first choice of OWASP's Password Storage Cheat Sheet for argon2id.
+    pub const OWASP: Self = Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
+}
+
+/// The configuration of [`crate::Auth`].
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// The server's name: the domain of its user ids.
+    pub server_name: OwnedServerName,
+    /// The base URL that clients are told to use.
+    pub public_url: String,
+    /// Who may register.
+    pub registration: RegistrationMode,
+    /// Turns on shared-secret registration.
+    pub registration_shared_secret: Option<Secret<String>>,
+    /// How long an access token lives that came with a refresh token. Others don't expire.
+    pub access_token_lifetime: Duration,
+    /// What a password hash costs.
+    pub password_cost: PasswordCost,
+    /// Whether wrong passwords are counted against the account.
+    pub limit_failures: bool,
+    /// How long the audit log keeps an entry.
+    pub audit_kept: Duration,
+}
+
+impl AuthConfig {
+    /// The defaults: registration closed, tokens of an hour, an audit log of half a year.
+    #[must_use]
+    pub fn new(server_name: OwnedServerName, public_url: String) -> Self {
+        Self {
+            server_name,
+            public_url,
+            registration: RegistrationMode::Closed,
+            registration_shared_secret: None,
+            access_token_lifetime: Duration::from_secs(3600),
+            password_cost: PasswordCost::OWASP,
+            limit_failures: true,
+            audit_kept: Duration::from_secs(180 * 86_400),
+        }
+    }
+}

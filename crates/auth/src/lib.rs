@@ -1,0 +1,41 @@
+//! Accounts, passwords, sessions and devices, registration, interactive authentication.
+//!
+//! A session is a device with its tokens. Tokens come in generations: a refresh issues the next one, and the older
+//! one stays good until the client shows a token of the newer one, so that an answer lost on the way locks nobody
+//! out. Everything here hangs on the session's number ([`myelin_store::schema::auth::Device`]); an OAuth grant is one
+//! more thing that hangs on it, and its tokens pass the same door ([`Auth::authenticate`]).
+//!
+//! What other services keep for a session or an account goes with it in the same commit, through the ports
+//! [`SessionEnd`]. Only the bounded, unacknowledged things live in memory: the token cache, interactive sessions,
+//! nonces, and where a device was last seen.
+
+mod account;
+mod audit;
+mod auth;
+mod config;
+mod error;
+mod maintain;
+mod registration;
+mod session;
+mod uia;
+
+pub use account::localpart::{NameProblem, new_user_id};
+pub use account::operator::{AccountInfo, AdminRights};
+pub use account::password::PasswordProblem;
+pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};
+pub use audit::{Actor, AuditEntry};
+pub use auth::{Auth, SessionEnd};
+pub use config::{AuthConfig, PasswordCost, RegistrationMode};
+pub use error::StoreError;
+pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};
+pub use registration::token::{NewRegistrationToken, RegistrationTokenInfo, TokenCreateError};
+pub use registration::{Created, NewAccount, RegisterError};
+pub use session::authenticate::AuthenticateError;
+pub use session::device::{DeviceError, DeviceInfo};
+pub use session::login::{Login, LoginError};
+pub use session::refresh::RefreshError;
+pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
+pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
+
+#[cfg(test)]
+mod tests;

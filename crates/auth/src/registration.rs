@@ -1,0 +1,184 @@
+//! Making accounts.
+
+pub(crate) mod shared_secret;
+pub(crate) mod token;
+
+use myelin_runtime::{PoolBusy, Secret};
+use myelin_store::schema::auth::{Account, Password};
+use myelin_store::{Batch, Reader};
+use ruma::OwnedUserId;
+
+use crate::account::localpart::{NameProblem, new_user_id};
+use crate::account::password::{Chooser, PasswordProblem, check_choice};
+use crate::audit::Actor;
+use crate::auth::{ATTEMPTS, Applied};
+use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError};
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Whose it will be; from [`Auth::available`] or [`Auth::made_up_name`].
+    pub user_id: OwnedUserId,
+    /// The password; without one nobody can log in with a password.
+    pub password: Option<Secret<String>>,
+    /// Whether the user administers this server.
+    pub is_admin: bool,
+    /// What kind of user it is, where a tool tells.
+    pub user_type: Option<String>,
+    /// The registration token that is used up by it.
+    pub registration_token: Option<String>,
+    /// The session to open at once, if any.
+    pub session: Option<NewSession>,
+}
+
+impl NewAccount {
+    /// An account with a password, and nothing else said.
+    #[must_use]
+    pub fn new(user_id: OwnedUserId, password: Secret<String>) -> Self {
+        Self {
+            user_id,
+            password: Some(password),
+            is_admin: false,
+            user_type: None,
+            registration_token: None,
+            session: None,
+        }
+    }
+}
+
+/// An account that was made durable just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Whose it is.
+    pub user_id: OwnedUserId,
+    /// The session, if one was wanted.
+    pub session: Option<Issued>,
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Nobody can register here.
+    #[error("registration is closed on this server")]
+    Closed,
+    /// The name can't be a user's.
+    #[error(transparent)]
+    Name(#[from] NameProblem),
+    /// Somebody has the name, or had it.
+    #[error("the user name is taken")]
+    Taken,
+    /// The password can't be taken.
+    #[error(transparent)]
+    Password(#[from] PasswordProblem),
+    /// The device can't be named so.
+    #[error(transparent)]
+    Device(#[from] DeviceProblem),
+    /// The registration token is unknown, used up or expired.
+    #[error("the registration token is not valid")]
+    Token,
+    /// Too many passwords are being hashed.
+    #[error("the server is busy hashing passwords")]
+    Busy,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PoolBusy> for RegisterError {
+    fn from(PoolBusy: PoolBusy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<myelin_store::ReadError> for RegisterError {
+    fn from(error: myelin_store::ReadError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Auth {
+    /// The flows by which somebody may register.
+    ///
+    /// # Errors
+    /// [`RegisterError::Closed`] where nobody may.
+    pub fn registration_flows(&self) -> Result<&'static [&'static [Stage]], RegisterError> {
+        match self.config.registration {
+            RegistrationMode::Closed => Err(RegisterError::Closed),
+            RegistrationMode::Token => Ok(&[&[Stage::RegistrationToken]]),
+            RegistrationMode::Open => Ok(&[&[Stage::Dummy]]),
+        }
+    }
+
+    /// The user id that an account of this name would have, if it is free now.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    pub async fn available(&self, name: &str) -> Result<OwnedUserId, RegisterError> {
+        let user_id = new_user_id(name, &self.config.server_name)?;
+        let found = self.engine.snapshot().await?.get::<Account>(&(user_id.clone(),)).await?;
+        if found.is_some() { Err(RegisterError::Taken) } else { Ok(user_id) }
+    }
+
+    /// A user id for somebody who wants none in particular.
+    ///
+    /// # Errors
+    /// When the server's name leaves no room for one.
+    pub fn made_up_name(&self) -> Result<OwnedUserId, RegisterError> {
+        Ok(new_user_id(&self.env.random.capitals(12), &self.config.server_name)?)
+    }
+
+    /// Makes an account. Of two who want one name, one gets it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn create_account(&self, actor: &Actor, new: NewAccount) -> Result<Created, RegisterError> {
+        new.session.as_ref().map_or(Ok(()), NewSession::check)?;
+        let hash = match &new.password {
+            Some(password) => {
+                check_choice(password, Chooser::from(actor))?;
+                Some(self.hash(password.clone()).await?)
+            }
+            None => None,
+        };
+        let user_id = &new.user_id;
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            if snapshot.get::<Account>(&(user_id.clone(),)).await?.is_some() {
+                return Err(RegisterError::Taken);
+            }
+            let mut batch = self.batch(user_id.as_str());
+            self.insert_account(&mut batch, &new, hash.as_ref());
+            if let Some(token) = &new.registration_token {
+                self.use_registration_token(&mut batch, &*snapshot, token).await?;
+            }
+            let session = match &new.session {
+                Some(session) => Some(self.open_session(&mut batch, &*snapshot, user_id, session).await?),
+                None => None,
+            };
+            drop(snapshot);
+            self.record(&mut batch, actor, "account.create", Some(user_id), None);
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                return Ok(Created { user_id: new.user_id, session });
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    fn insert_account(&self, batch: &mut Batch, new: &NewAccount, hash: Option<&String>) {
+        let now = self.now();
+        batch.insert(&Account {
+            user_id: new.user_id.clone(),
+            created_at: now,
+            is_admin: new.is_admin,
+            user_type: new.user_type.clone(),
+            locked_at: None,
+            deactivated_at: None,
+            erase: false,
+            departing: false,
+            version: 1,
+        });
+        if let Some(hash) = hash {
+            batch.put(&Password { user_id: new.user_id.clone(), hash: hash.clone(), changed_at: now });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From a token to who asks. Runs on every request.
+
+use bytes::Bytes;
+use myelin_model::Requester;
+use myelin_store::schema::auth::{AccessToken, Account, Device, RefreshToken};
+use myelin_store::{Batch, Reader, Scan, Snapshot};
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::auth::ATTEMPTS;
+use crate::session::cache::Known;
+use crate::session::expect_device;
+use crate::session::token::{self, Kind, TokenHash};
+use crate::{Auth, StoreError};
+
+/// Why a token does not authenticate.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// There is no such token: it never was, or its session has ended.
+    #[error("the access token is unknown")]
+    Unknown,
+    /// It has expired, and its session goes on: the client should refresh it or log in again with its device.
+    #[error("the access token has expired")]
+    Expired,
+    /// The account is locked. All that this requester may do is log out.
+    #[error("the account is locked")]
+    Locked(Box<Requester>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The device and the account that a token hangs on, as they were read.
+pub(crate) struct Holder {
+    pub(crate) device: Device,
+    pub(crate) account: Account,
+}
+
+impl Auth {
+    /// Whose access token this is.
+    ///
+    /// The first use of a token that came from a refresh ends the tokens before it.
+    ///
+    /// # Errors
+    /// Why it does not authenticate.
+    pub async fn authenticate(&self, token: &str) -> Result<Requester, AuthenticateError> {
+        if !Kind::Access.fits(token) {
+            return Err(AuthenticateError::Unknown);
+        }
+        let hash = token::hash(token);
+        if let Some(known) = self.cache.get(&hash) {
+            return self.unexpired(known);
+        }
+        for _ in 0..ATTEMPTS {
+            let stamp = self.cache.stamp();
+            match self.load(&hash).await? {
+                Found::Known(known) => {
+                    self.cache.insert(stamp, hash, known.clone());
+                    return self.unexpired(known);
+                }
+                Found::Again => {}
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    fn unexpired(&self, known: Known) -> Result<Requester, AuthenticateError> {
+        let expired = known.expires_at.is_some_and(|at| at <= self.now());
+        if expired { Err(AuthenticateError::Expired) } else { Ok(known.requester) }
+    }
+
+    async fn load(&self, hash: &TokenHash) -> Result<Found, AuthenticateError> {
+        let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
+        let key = (Bytes::copy_from_slice(hash),);
+        let token = snapshot.get::<AccessToken>(&key).await.map_err(StoreError::from)?;
+        let Some(token) = token else { return Err(AuthenticateError::Unknown) };
+        let holder = holder(&*snapshot, &token.user_id, &token.device_id, token.session).await?;
+        let Some(Holder { device, account }) = holder else { return Err(AuthenticateError::Unknown) };
+        let requester = Requester {
+            user_id: token.user_id.clone(),
+            device_id: Some(token.device_id.clone()),
+            is_admin: account.is_admin,
+            session: token.session,
+        };
+        if account.locked_at.is_some() {
+            return Err(AuthenticateError::Locked(Box::new(requester)));
+        }
+        let known = Known { requester, expires_at: token.expires_at };
+        if token.generation <= device.generation || token.expires_at.is_some_and(|at| at <= self.now()) {
+            return Ok(Found::Known(known));
+        }
+        let mut batch = self.batch(token.user_id.as_str());
+        batch.expect_present::<AccessToken>(&key);
+        confirm(&mut batch, &device, token.generation);
+        self.commit(batch, &token.user_id).await?;
+        // The commit made the cache forget; the token is read once more, and then kept.
+        Ok(Found::Again)
+    }
+}
+
+enum Found {
+    Known(Known),
+    Again,
+}
+
+/// The client has shown a token of this generation: the older ones end. The refresh token before it is kept as
+/// spent, so that a client which comes back with it is told that its session goes on.
+pub(crate) fn confirm(batch: &mut Batch, device: &Device, generation: i64) {
+    expect_device(batch, device);
+    batch.put(&Device { generation, ..device.clone() });
+    let session = (device.session,);
+    let access = Scan::index::<AccessToken>(AccessToken::BY_SESSION, session, usize::MAX);
+    batch.delete_range(access.before((generation,)));
+    let refresh = Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, session, usize::MAX);
+    batch.delete_range(refresh.before((generation - 1,)));
+}
+
+/// What a token hangs on, unless its device was deleted or its account deactivated.
+pub(crate) async fn holder(
+    snapshot: &dyn Snapshot,
+    user_id: &OwnedUserId,
+    device_id: &OwnedDeviceId,
+    session: i64,
+) -> Result<Option<Holder>, StoreError> {
+    let device = snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?;
+    let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
+    let (Some(device), Some(account)) = (device, account) else { return Ok(None) };
+    let stands = device.session == session && account.deactivated_at.is_none();
+    Ok(stands.then_some(Holder { device, account }))
+}

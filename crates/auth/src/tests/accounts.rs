@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use myelin_store::schema::auth::{Account, Audit, Device, Password};
+
+use super::{PASSWORD, secret, user, world, world_with};
+use crate::{
+    AccountError, Actor, AdminRights, Departing, Erase, LoginError, NewSession, OtherSessions,
+    PasswordProblem,
+    RefreshTokens::{Supported, Unsupported},
+    RegisterError,
+};
+
+#[tokio::test]
+async fn a_changed_password_ends_the_other_sessions_and_not_the_own() {
+    let world = world();
+    world.account("alice").await;
+    let here = world.login("alice", "HERE", Unsupported).await;
+    let there = world.login("alice", "THERE", Supported).await;
+    let alice = world.requester(&here).await;
+    world.auth.change_password(&alice, secret("battery staple"), OtherSessions::End).await.unwrap();
+    assert!(world.works(&here).await && !world.works(&there).await);
+    assert!(matches!(
+        world.try_login("alice", PASSWORD, NewSession::default()).await,
+        Err(LoginError::Wrong)
+    ));
+    assert!(world.try_login("alice", "battery staple", NewSession::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn other_sessions_may_be_kept_when_the_password_changes() {
+    let world = world();
+    world.account("alice").await;
+    let here = world.login("alice", "HERE", Unsupported).await;
+    let there = world.login("alice", "THERE", Unsupported).await;
+    let alice = world.requester(&here).await;
+    world.auth.change_password(&alice, secret("battery staple"), OtherSessions::Keep).await.unwrap();
+    assert!(world.works(&here).await && world.works(&there).await);
+}
+
+#[tokio::test]
+async fn a_weak_password_is_refused_from_users_and_taken_from_operators() {
+    let world = world();
+    let alice = world.account("alice").await;
+    let here = world.login("alice", "HERE", Unsupported).await;
+    let requester = world.requester(&here).await;
+    let refused = world.auth.change_password(&requester, secret("short"), OtherSessions::Keep).await;
+    assert!(matches!(refused, Err(AccountError::Password(PasswordProblem::Weak))), "{refused:?}");
+    world.auth.reset_password(&Actor::Operator, &alice, secret("short"), OtherSessions::End).await.unwrap();
+    assert!(!world.works(&here).await);
+    assert!(world.try_login("alice", "short", NewSession::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_deactivated_account_is_gone_for_good_and_its_name_stays_taken() {
+    let world = world();
+    let alice = world.account("alice").await;
+    let mut sessions = Vec::new();
+    for n in 0..70 {
+        sessions.push(world.login("alice", &format!("D{n:02}"), Supported).await);
+    }
+    assert!(world.works(&sessions[0]).await);
+    let gone = world.auth.deactivate(&Actor::User(alice.clone()), &alice, Erase::Yes).await.unwrap();
+    assert_eq!(gone.devices.len(), 70);
+    for session in &sessions {
+        assert!(!world.works(session).await);
+    }
+    assert!(world.rows::<Device>().await.is_empty() && world.rows::<Password>().await.is_empty());
+    assert!(matches!(
+        world.try_login("alice", PASSWORD, NewSession::default()).await,
+        Err(LoginError::Wrong)
+    ));
+    assert!(matches!(world.auth.available("alice").await, Err(RegisterError::Taken)));
+    let again = world.auth.deactivate(&Actor::Operator, &alice, Erase::No).await;
+    assert!(matches!(again, Err(AccountError::Unknown)));
+    let reset = world.auth.reset_password(&Actor::Operator, &alice, secret("x"), OtherSessions::End).await;
+    assert!(matches!(reset, Err(AccountError::Unknown)));
+}
+
+#[tokio::test]
+async fn whoever_leaves_the_rooms_finds_deactivated_accounts_until_they_are_done() {
+    let world = world();
+    let alice = world.account("alice").await;
+    world.account("bob").await;
+    assert!(world.auth.departing(10).await.unwrap().is_empty());
+    world.auth.deactivate(&Actor::Operator, &alice, Erase::Yes).await.unwrap();
+    let departing = vec![Departing { user_id: alice.clone(), erase: Erase::Yes }];
+    assert_eq!(world.auth.departing(10).await.unwrap(), departing);
+    world.auth.departed(&alice).await.unwrap();
+    assert!(world.auth.departing(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn administrators_are_made_and_unmade_at_once() {
+    let world = world();
+    let alice = world.account("alice").await;
+    let here = world.login("alice", "HERE", Unsupported).await;
+    assert!(!world.requester(&here).await.is_admin);
+    world.auth.set_admin(&Actor::Operator, &alice, AdminRights::Granted).await.unwrap();
+    assert!(world.requester(&here).await.is_admin);
+    world.auth.set_admin(&Actor::Operator, &alice, AdminRights::Revoked).await.unwrap();
+    assert!(!world.requester(&here).await.is_admin);
+    let nobody = world.auth.set_admin(&Actor::Operator, &user("nobody"), AdminRights::Granted).await;
+    assert!(matches!(nobody, Err(AccountError::Unknown)));
+}
+
+#[tokio::test]
+async fn accounts_are_listed_in_pages_and_each_can_be_looked_up() {
+    let world = world();
+    for name in ["carol", "alice", "bob"] {
+        world.account(name).await;
+    }
+    let names = |page: Vec<crate::AccountInfo>| -> Vec<String> {
+        page.into_iter().map(|account| account.user_id.localpart().to_owned()).collect()
+    };
+    assert_eq!(names(world.auth.accounts(None, 2).await.unwrap()), ["alice", "bob"]);
+    assert_eq!(names(world.auth.accounts(Some(&user("bob")), 2).await.unwrap()), ["carol"]);
+    assert!(world.auth.account(&user("bob")).await.unwrap().is_some());
+    assert!(world.auth.account(&user("dave")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_old_account_with_capitals_can_be_used() {
+    let world = world();
+    let old = user("Old!Name");
+    let new = crate::NewAccount::new(old.clone(), secret(PASSWORD));
+    world.auth.create_account(&Actor::Operator, new).await.unwrap();
+    let issued = world.try_login("Old!Name", PASSWORD, NewSession::default()).await.unwrap();
+    assert_eq!(world.requester(&issued).await.user_id, old);
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_did_what_and_forgets_with_time() {
+    let world = world_with(|config| config.audit_kept = Duration::from_secs(1000));
+    let alice = world.account("alice").await;
+    world.login("alice", "PHONE", Unsupported).await;
+    world.clock.advance(Duration::from_secs(600));
+    world.auth.lock(&Actor::User(user("root")), &alice).await.unwrap();
+    let told = |entries: Vec<crate::AuditEntry>| -> Vec<String> {
+        entries.iter().map(|entry| format!("{} {}", entry.actor, entry.action)).collect()
+    };
+    let expected = ["@root:example.org account.lock", "@alice:example.org login", "operator account.create"];
+    assert_eq!(told(world.auth.audit_of(&alice, 10).await.unwrap()), expected);
+    let login = &world.auth.audit_of(&alice, 2).await.unwrap()[1];
+    assert_eq!(login.detail.as_deref(), Some("PHONE"));
+    world.clock.advance(Duration::from_secs(500));
+    world.auth.prune_audit().await.unwrap();
+    assert_eq!(told(world.auth.audit_of(&alice, 10).await.unwrap()), &expected[..1]);
+    assert_eq!(world.rows::<Audit>().await.len(), 1);
+}
+
+#[tokio::test]
+async fn concurrent_changes_of_one_account_all_take_effect() {
+    let world = world();
+    let alice = world.account("alice").await;
+    let operator = Actor::Operator;
+    let (locked, admin, password) = tokio::join!(
+        world.auth.lock(&operator, &alice),
+        world.auth.set_admin(&operator, &alice, AdminRights::Granted),
+        world.auth.reset_password(&operator, &alice, secret("battery staple"), OtherSessions::End),
+    );
+    locked.and(admin).and(password).unwrap();
+    let row = world.rows::<Account>().await.remove(0);
+    assert!(row.locked_at.is_some() && row.is_admin);
+    assert_eq!(row.version, 4);
+}

@@ -1,0 +1,157 @@
+//! What `auth` owns: accounts, passwords, devices with their tokens, registration tokens, the audit log.
+//!
+//! Times are milliseconds since the Unix epoch. No secret is stored as such: passwords as argon2id, access and
+//! refresh tokens as SHA-256. Registration tokens are kept in the clear, because an operator lists them.
+
+use bytes::Bytes;
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::{KeyspaceDef, Scan, keyspace};
+
+keyspace! {
+    /// An account of this server. Its row stays for ever, so that nobody else gets the user id.
+    pub struct Account in "account" {
+        key { user_id: OwnedUserId }
+        value {
+            created_at: i64,
+            is_admin: bool,
+            /// What kind of user it is, where a tool told (`bot`, `support`).
+            user_type: Option<String>,
+            locked_at: Option<i64>,
+            deactivated_at: Option<i64>,
+            /// The user asked at deactivation that what they sent be erased as far as possible.
+            erase: bool,
+            /// Deactivated, and its rooms have not been left yet.
+            departing: bool,
+            /// Raised by every change; what depends on the account's state expects the number it saw.
+            version: i64,
+        }
+        index { BY_DEPARTING = "by_departing" (departing) }
+    }
+}
+
+keyspace! {
+    /// The password of an account, if it has one, as a PHC string (argon2id).
+    pub struct Password in "password" {
+        key { user_id: OwnedUserId }
+        value { hash: String, changed_at: i64 }
+        index {}
+    }
+}
+
+keyspace! {
+    /// A device: a session of its user.
+    pub struct Device in "device" {
+        key { user_id: OwnedUserId, device_id: OwnedDeviceId }
+        value {
+            /// The session's number, never used twice: tokens hang on it, transaction ids are unique in it.
+            session: i64,
+            display_name: Option<String>,
+            created_at: i64,
+            /// The newest generation of tokens that the client has shown it holds.
+            generation: i64,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// Where and when a device was last seen. Written behind, at most once in a few minutes.
+    pub struct DeviceSeen in "device_seen" {
+        key { user_id: OwnedUserId, device_id: OwnedDeviceId }
+        value { at: i64, ip: Option<String> }
+        index {}
+    }
+}
+
+keyspace! {
+    /// An access token, by the SHA-256 of it.
+    pub struct AccessToken in "access_token" {
+        key { hash: Bytes }
+        value {
+            session: i64,
+            generation: i64,
+            user_id: OwnedUserId,
+            device_id: OwnedDeviceId,
+            expires_at: Option<i64>,
+        }
+        index { BY_SESSION = "by_session" (session, generation) }
+    }
+}
+
+keyspace! {
+    /// A refresh token, by the SHA-256 of it. One generation older than the device's is kept to tell a token that
+    /// was used up from one that never was.
+    pub struct RefreshToken in "refresh_token" {
+        key { hash: Bytes }
+        value { session: i64, generation: i64, user_id: OwnedUserId, device_id: OwnedDeviceId }
+        index { BY_SESSION = "by_session" (session, generation) }
+    }
+}
+
+keyspace! {
+    /// A token that lets its bearer register (client-server API, "Token-authenticated registration").
+    pub struct RegistrationToken in "registration_token" {
+        key { token: String }
+        value {
+            /// How many accounts it is good for; null is any number.
+            uses_allowed: Option<i64>,
+            /// How many were made with it.
+            completed: i64,
+            expires_at: Option<i64>,
+            created_at: i64,
+            created_by: String,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// Who did what to which account, and when. Kept for a limited time.
+    pub struct Audit in "audit_log" {
+        key { pos: myelin_model::Pos }
+        value {
+            at: i64,
+            /// A user id, or the door an operator came through.
+            actor: String,
+            /// What was done, such as `login` or `account.lock`.
+            action: String,
+            user_id: Option<OwnedUserId>,
+            /// What more there is to say; never a secret.
+            detail: Option<String>,
+        }
+        index { BY_TIME = "by_time" (at), BY_USER = "by_user" (user_id) }
+    }
+}
+
+impl Device {
+    /// Devices of one user in the order of their ids, after the given one.
+    #[must_use]
+    pub fn of_user(user_id: &OwnedUserId, after: Option<&OwnedDeviceId>, limit: usize) -> Scan {
+        let scan = Scan::prefix::<Self>((user_id.clone(),), limit);
+        match after {
+            Some(device_id) => scan.after((device_id.clone(),)),
+            None => scan,
+        }
+    }
+}
+
+impl Audit {
+    /// What was done to one account, newest first.
+    #[must_use]
+    pub fn of_user(user_id: &OwnedUserId, limit: usize) -> Scan {
+        let scan = Scan::index::<Self>(Self::BY_USER, (Some(user_id.clone()),), limit);
+        scan.backward()
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<Account>(),
+    super::def::<Password>(),
+    super::def::<Device>(),
+    super::def::<DeviceSeen>(),
+    super::def::<AccessToken>(),
+    super::def::<RefreshToken>(),
+    super::def::<RegistrationToken>(),
+    super::def::<Audit>(),
+];
