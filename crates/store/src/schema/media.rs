@@ -28,6 +28,8 @@ keyspace! {
             last_access: i64,
             /// Kept, and served to nobody.
             quarantined: bool,
+            /// How many rows of [`MediaThumbnail`] it has.
+            thumbnails: i64,
         }
         index {}
     }

@@ -1,0 +1,6 @@
+//! The service over the memory engine and a real folder.
+
+mod crashes;
+mod files;
+mod rig;
+mod thumbnails;

@@ -1,0 +1,198 @@
+//! Taking files in.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use myelin_model::Requester;
+use myelin_store::schema::media;
+use ruma::{OwnedMxcUri, OwnedUserId};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::blob::{Sealed, Staged};
+use crate::{Media, StorageError, now};
+
+/// What the uploader says about a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewFile {
+    /// The `Content-Type` header; `application/octet-stream` where there is none. Printable ASCII.
+    pub content_type: Option<String>,
+    /// The name to offer when somebody saves it.
+    pub filename: Option<String>,
+    /// The `Content-Length` header, in bytes.
+    pub declared_size: Option<u64>,
+}
+
+/// Why an upload was refused or failed. Nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// It is larger than the operator allows.
+    #[error("the file is larger than {limit} bytes")]
+    TooLarge {
+        /// The most that is allowed, in bytes.
+        limit: u64,
+    },
+    /// The user, or the whole server, has too many uploads under way.
+    #[error("too many uploads at once")]
+    TooMany,
+    /// The content type is longer than 255 bytes, or not printable ASCII.
+    #[error("the content type is not one")]
+    BadContentType,
+    /// The file's name is longer than 1 KiB.
+    #[error("the file's name is too long")]
+    BadFilename,
+    /// The body ended before its end.
+    #[error("the upload broke off")]
+    BrokenOff(#[source] Box<dyn Error + Send + Sync>),
+    /// No byte came for [`PATIENCE`].
+    #[error("the upload stood still")]
+    StoodStill,
+    /// It could not be stored.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// How long an upload may stand still.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many uploads a user may have under way.
+const PER_USER: usize = 8;
+/// How many uploads the server takes at once.
+const AT_ONCE: usize = 256;
+const MAX_CONTENT_TYPE: usize = 255;
+const MAX_FILENAME: usize = 1024;
+/// Letters and digits of a media id: 190 bits, since whoever knows it may have the content.
+const MEDIA_ID: usize = 32;
+
+impl Media {
+    /// Stores a file and answers its `mxc://` URI. When this returns, file and record survive a power cut.
+    ///
+    /// # Errors
+    /// See [`UploadError`].
+    pub async fn upload<S, E>(
+        &self,
+        requester: &Requester,
+        file: NewFile,
+        body: S,
+    ) -> Result<OwnedMxcUri, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + Sync + 'static,
+    {
+        let limit = self.config.max_upload_size;
+        if file.declared_size.is_some_and(|size| size > limit) {
+            return Err(UploadError::TooLarge { limit });
+        }
+        check(&file)?;
+        let slot = self.slots.take(&requester.user_id).ok_or(UploadError::TooMany)?;
+        let mut staged = self.contents.stage();
+        receive(&mut *staged, body, limit).await?;
+        let sealed = staged.seal().await.map_err(StorageError::from)?;
+        let time = now(&self.env);
+        let row = media::Media {
+            media_id: self.env.random.alphanumeric(MEDIA_ID),
+            sha256: sealed.id.to_bytes(),
+            size: i64::try_from(sealed.size).unwrap_or(i64::MAX),
+            content_type: file.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+            filename: file.filename,
+            uploader: requester.user_id.clone(),
+            created: time,
+            last_access: time,
+            quarantined: false,
+            thumbnails: 0,
+        };
+        let uri = format!("mxc://{}/{}", self.config.server_name, row.media_id);
+        self.record(staged, sealed, row, slot).await?;
+        Ok(uri.into())
+    }
+
+    /// Keeps the file even if the uploader hangs up now: half of it must not stay.
+    async fn record(
+        &self,
+        staged: Box<dyn Staged>,
+        sealed: Sealed,
+        row: media::Media,
+        slot: Slot,
+    ) -> Result<(), StorageError> {
+        let contents = Arc::clone(&self.contents);
+        let (done, kept) = oneshot::channel();
+        self.env.tasks.spawn("media.keep", async move {
+            let result = contents.keep(staged, sealed, |batch| batch.insert(&row)).await;
+            drop(slot);
+            // Nobody listens where the uploader hung up.
+            drop(done.send(result));
+        });
+        kept.await.unwrap_or(Err(StorageError::Abandoned))
+    }
+}
+
+fn check(file: &NewFile) -> Result<(), UploadError> {
+    let printable = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if file.content_type.as_ref().is_some_and(|text| text.len() > MAX_CONTENT_TYPE || !printable(text)) {
+        return Err(UploadError::BadContentType);
+    }
+    if file.filename.as_ref().is_some_and(|name| name.len() > MAX_FILENAME) {
+        return Err(UploadError::BadFilename);
+    }
+    Ok(())
+}
+
+/// Stages the body as it comes.
+async fn receive<S, E>(staged: &mut dyn Staged, mut body: S, limit: u64) -> Result<(), UploadError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    E: Error + Send + Sync + 'static,
+{
+    let mut size: u64 = 0;
+    while let Some(chunk) = timeout(PATIENCE, body.next()).await.map_err(|_| UploadError::StoodStill)? {
+        let chunk = chunk.map_err(|error| UploadError::BrokenOff(error.into()))?;
+        size = size.saturating_add(chunk.len() as u64);
+        if size > limit {
+            return Err(UploadError::TooLarge { limit });
+        }
+        staged.write(chunk).await.map_err(StorageError::from)?;
+    }
+    Ok(())
+}
+
+/// Who has how many uploads under way.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    taken: Mutex<HashMap<OwnedUserId, usize>>,
+}
+
+impl Slots {
+    fn take(self: &Arc<Self>, user: &OwnedUserId) -> Option<Slot> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.values().sum::<usize>() >= AT_ONCE {
+            return None;
+        }
+        let own = taken.entry(user.clone()).or_default();
+        if *own >= PER_USER {
+            return None;
+        }
+        *own += 1;
+        Some(Slot { slots: Arc::clone(self), user: user.clone() })
+    }
+}
+
+/// One upload under way.
+struct Slot {
+    slots: Arc<Slots>,
+    user: OwnedUserId,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                taken.remove(&self.user);
+            }
+        }
+    }
+}
