@@ -1,6 +1,6 @@
 //! What differs between SQL databases in the text of generated statements.
 
-use myelin_store::{ColumnType, KeyspaceDef};
+use myelin_store::{ColumnType, IndexDef, KeyspaceDef};
 
 /// The SQL of one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,14 @@ impl Dialect {
         match self {
             Self::Sqlite if has_integer_key(keyspace) => " STRICT",
             Self::Sqlite => " STRICT, WITHOUT ROWID",
+        }
+    }
+
+    /// The columns that an index must name to be sorted as [`KeyspaceDef::order`] says. SQLite itself adds what the
+    /// index lacks of the key.
+    pub(crate) fn index_columns(self, index: &IndexDef) -> Vec<usize> {
+        match self {
+            Self::Sqlite => index.columns.to_vec(),
         }
     }
 

@@ -201,3 +201,6 @@ fn names(scan: &Scan) -> impl Iterator<Item = &'static str> {
     let keyspace = scan.keyspace;
     scan.order().into_iter().filter_map(|n| keyspace.columns.get(n)).map(|column| column.name)
 }
+
+#[cfg(test)]
+mod tests;

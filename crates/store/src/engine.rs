@@ -106,7 +106,8 @@ pub enum CommitError {
     #[error("the store is closed")]
     Closed,
     /// Anything else that kept the disk or the database from taking it. The caller can't know whether a later
-    /// attempt succeeds.
+    /// attempt succeeds; where the disk failed while it wrote, nor whether the batch is there after all when the
+    /// store is opened again.
     #[error("the store could not write")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

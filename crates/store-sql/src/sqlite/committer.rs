@@ -170,6 +170,7 @@ impl Committer {
                 reopen().map_err(|error| Failure::new("the store could not be opened again", error))?;
             // A commit that seemed to fail may have reached the disk after all: its positions are taken.
             self.position = self.position.max(next - 1);
+            self.announce.positions.send_replace(Pos::new(self.position));
             self.waits = true;
             *connection = Some(opened);
         }

@@ -76,7 +76,7 @@ fn add_columns(
 
 fn make_index(connection: &Connection, keyspace: &KeyspaceDef, index: &IndexDef) -> Result<(), LayoutError> {
     let name = ddl::index_name(keyspace, index);
-    let text = ddl::create_index(keyspace, index);
+    let text = ddl::create_index(Dialect::Sqlite, keyspace, index);
     let find = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1";
     let found: Option<String> = connection.query_row(find, [&name], |row| row.get(0)).optional()?;
     if found.as_deref() == Some(&text) {
