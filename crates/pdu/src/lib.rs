@@ -21,6 +21,7 @@
 mod base64;
 mod canonical;
 mod draft;
+mod error;
 mod hash;
 mod header;
 mod keys;
@@ -38,12 +39,13 @@ pub use canonical::{
     to_canonical,
 };
 pub use draft::{EventDraft, EventReference};
+pub use error::PduError;
 pub use hash::{
     Sha256Hash, content_hash, hash_from_event_id, reference_hash, room_id_from_create_event,
     stated_content_hash,
 };
 pub use keys::{InvalidKey, KeyId, SigningKey, VerifyingKey};
-pub use pdu::{Pdu, PduError};
+pub use pdu::Pdu;
 pub use redact::redact;
 pub use rules::{
     AuthRules, CanonicalJsonRule, CreatorRule, EventIdFormat, EventReferenceFormat, KeyValidityRule,

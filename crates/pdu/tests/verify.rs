@@ -242,6 +242,16 @@ fn keys_and_signatures_of_small_order_are_refused() {
     assert!(!weak.verifies(b"anything", &signature));
 }
 
+/// Knows the keys of all servers, and how often it was asked.
+struct CountingKeys(AtomicUsize);
+
+impl KeyLookup for CountingKeys {
+    fn server_key(&self, server: &ServerName, id: &KeyId) -> Option<ServerKey> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        forever().server_key(server, id)
+    }
+}
+
 #[test]
 fn many_events_get_their_own_verdicts_in_their_order_on_any_number_of_threads() {
     let raws: Vec<_> = (0..100)
@@ -255,18 +265,14 @@ fn many_events_get_their_own_verdicts_in_their_order_on_any_number_of_threads() 
         let threads = NonZeroUsize::new(threads).unwrap();
         let parsed: Vec<_> =
             UnverifiedPdu::parse_all(&raws, V12.rules(), threads).into_iter().map(Result::unwrap).collect();
-        let asked = AtomicUsize::new(0);
-        let counting = |server: &ServerName, id: &KeyId| {
-            asked.fetch_add(1, Ordering::Relaxed);
-            forever().server_key(server, id)
-        };
-        for (index, verdict) in verify_all(&parsed, &counting, NOW, threads).into_iter().enumerate() {
+        let keys = CountingKeys(AtomicUsize::new(0));
+        for (index, verdict) in verify_all(&parsed, &keys, NOW, threads).into_iter().enumerate() {
             match verdict {
                 Ok(verified) => assert_eq!(verified.pdu().depth(), i64::try_from(index).unwrap()),
                 Err(_) => assert_eq!(index % 7, 3),
             }
         }
-        assert_eq!(asked.into_inner(), 86, "each event once");
+        assert_eq!(keys.0.into_inner(), 86, "each event once");
     }
 }
 
