@@ -177,7 +177,7 @@ fn an_object_is_edited_by_key() {
 
 #[test]
 fn the_passage_of_the_content_is_found_whatever_stands_around_it() {
-    let json = "{ \"x\":{\"content\":1},\n \"c\\u006fntent\" :\t{ \"a\" : [1] } , \"y\":2}";
+    let json = "{ \"x\":{\"content\":1},\n \"c\\u006fntent\" :\t{ \"a\" : [1] } , \"y\":{\"content\":2}}";
     let (_, span) = parse_recording(json.as_bytes(), Strict, "content").unwrap();
     assert_eq!(&json[span], "{ \"a\" : [1] }");
     let json = r#"{"content":1,"content":{}}"#;
