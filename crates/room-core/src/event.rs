@@ -73,6 +73,13 @@ impl Event {
         Self(Arc::new(fields))
     }
 
+    /// The same event under this id.
+    pub(crate) fn with_id(self, event_id: &str) -> Self {
+        let mut fields = Arc::unwrap_or_clone(self.0);
+        fields.event_id = event_id.into();
+        Self::new(fields)
+    }
+
     /// The state entry that this event sets, if it is a state event.
     pub fn key(&self) -> Option<StateKeyRef<'_>> {
         let state_key = self.state_key.as_deref()?;

@@ -114,7 +114,7 @@ pub struct StateKeyRef<'a> {
 
 impl StateKeyRef<'_> {
     /// A copy that owns its strings.
-    pub fn to_owned(self) -> StateKey {
+    pub fn to_key(self) -> StateKey {
         StateKey::new(self.event_type, self.state_key)
     }
 }

@@ -6,6 +6,9 @@
 //!
 //! Where to start reading:
 //! - [`event::Event`] is what the rules look at: a parsed event with the content that authorisation needs.
+//! - [`machine::RoomMachine`] is the head of a live room: it turns drafts into events.
+//! - [`auth::check_state`] applies the authorisation rules; [`verdict::receive`] all checks on an event from elsewhere.
+//! - [`resolve::resolve`] joins the states of branches.
 //! - [`power::PowerLevels`] answers who has which level and what an action requires.
 
 #![cfg_attr(
@@ -23,9 +26,11 @@ pub mod auth;
 pub mod content;
 pub mod event;
 pub mod key;
+pub mod machine;
 pub mod membership;
 pub mod order_key;
 pub mod power;
 pub mod resolve;
 mod third_party;
 mod user_id;
+pub mod verdict;

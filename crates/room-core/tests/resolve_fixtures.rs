@@ -128,7 +128,7 @@ fn check(json: &str) {
 fn believe(world: &World, believed: &Believed) -> State {
     let mut state = world.sent[&believed.after].state_after.clone();
     for id in &believed.but {
-        state.insert(world.sent[id].event.key().unwrap().to_owned(), id.clone());
+        state.insert(world.sent[id].event.key().unwrap().to_key(), id.clone());
     }
     state
 }

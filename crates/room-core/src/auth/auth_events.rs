@@ -52,11 +52,11 @@ pub fn check_auth_events(
         }
         let key = auth_event.key().ok_or_else(|| Rejection::AuthEventNotState { event_id: event_id() })?;
         if !expected.contains(&key) {
-            return Err(Rejection::UnexpectedAuthEvent { event_id: event_id(), key: key.to_owned() });
+            return Err(Rejection::UnexpectedAuthEvent { event_id: event_id(), key: key.to_key() });
         }
         // At most seven keys are expected, so that this search stays short however long the list is.
         if seen.contains(&key) {
-            return Err(Rejection::DuplicateAuthEvent { key: key.to_owned() });
+            return Err(Rejection::DuplicateAuthEvent { key: key.to_key() });
         }
         if standing == Standing::Rejected {
             return Err(Rejection::RejectedAuthEvent { event_id: event_id() });

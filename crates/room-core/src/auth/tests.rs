@@ -84,7 +84,7 @@ impl Room12 {
     }
 
     fn add(&mut self, event: Event) {
-        self.state.insert(event.key().unwrap().to_owned(), event);
+        self.state.insert(event.key().unwrap().to_key(), event);
     }
 
     fn check(&self, event: &Event) -> Result<(), Rejection> {

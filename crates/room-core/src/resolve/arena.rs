@@ -115,7 +115,7 @@ impl Arena {
             return Ok(idx);
         }
         let idx = KeyIdx(self.next(self.keys.len())?);
-        self.keys.push(key.to_owned());
+        self.keys.push(key.to_key());
         self.by_key.entry(key.event_type.into()).or_default().insert(key.state_key.into(), idx);
         Ok(idx)
     }

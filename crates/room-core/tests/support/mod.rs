@@ -81,7 +81,7 @@ impl World {
         let auth = &self.rules.get().auth;
         let keys = auth_keys(auth, draft.event_type, draft.sender, draft.state_key, &content);
         let auth_events =
-            keys.into_iter().filter_map(|key| before.get(&key.to_owned())).map(|id| id.as_str().into());
+            keys.into_iter().filter_map(|key| before.get(&key.to_key())).map(|id| id.as_str().into());
         let makes_room_id = draft.event_type == key::CREATE && !auth.create_event_in_auth_events;
         Event::new(EventFields {
             event_id: draft.id.into(),
@@ -101,7 +101,7 @@ impl World {
         if let Some(key) = event.key()
             && standing == Standing::Accepted
         {
-            state.insert(key.to_owned(), event.event_id.to_string());
+            state.insert(key.to_key(), event.event_id.to_string());
         }
         self.sent.insert(event.event_id.to_string(), Sent { event, content, standing, state_after: state });
     }
