@@ -50,8 +50,9 @@ impl RequiredState {
 
     /// Drops what a wildcard covers, so that equal wishes have equal forms.
     fn normalised(mut self) -> Self {
-        for keys in self.rules.values_mut() {
-            if keys.contains(ANY) {
+        for (kind, keys) in &mut self.rules {
+            // A key of any type counts for members even where `*` does not, so it stays.
+            if keys.contains(ANY) && kind != ANY {
                 keys.retain(|key| key == ANY);
             }
         }
@@ -96,8 +97,8 @@ impl RequiredState {
     #[must_use]
     pub fn wants(&self, kind: &str, key: &str) -> bool {
         if self.lazy && kind == MEMBER {
-            // A wildcard over all types does not mean all members where members load lazily.
-            return self.rules.get(MEMBER).is_some_and(|keys| keys.contains(key));
+            // `*` over all types does not mean all members where members load lazily.
+            return [MEMBER, ANY].iter().any(|kind| self.rules.get(*kind).is_some_and(|keys| keys.contains(key)));
         }
         self.rule_matches(kind, key)
     }
@@ -127,7 +128,9 @@ impl RequiredState {
             for key in keys {
                 let known = match (kind.as_str(), key.as_str()) {
                     (kind, ANY) => old.wants_all(kind),
-                    (ANY, key) => old.rules.get(ANY).is_some_and(|keys| keys.contains(ANY) || keys.contains(key)),
+                    (ANY, key) => {
+                        old.rules.get(ANY).is_some_and(|keys| keys.contains(key) || (keys.contains(ANY) && !old.lazy))
+                    }
                     (kind, key) => old.wants(kind, key),
                 };
                 if !known {
