@@ -8,6 +8,7 @@ pub mod media;
 pub mod node;
 pub mod notify;
 pub mod rooms;
+pub mod sync;
 pub mod users;
 
 use crate::{Keyspace, KeyspaceDef};
@@ -18,7 +19,7 @@ pub const VERSION: i64 = 1;
 
 /// Every keyspace, for engines that make tables of them.
 pub const ALL: &[&[&KeyspaceDef]] =
-    &[auth::ALL, e2ee::ALL, media::ALL, node::ALL, notify::ALL, rooms::ALL, users::ALL];
+    &[auth::ALL, e2ee::ALL, media::ALL, node::ALL, notify::ALL, rooms::ALL, sync::ALL, users::ALL];
 
 /// Every keyspace in one list.
 pub fn all() -> impl Iterator<Item = &'static KeyspaceDef> {
