@@ -39,14 +39,19 @@ async fn admit(state: &ApiState, rule: Rule, request: &mut Request) -> Result<()
         }
         return match rule.access {
             Access::Public | Access::Optional => Ok(()),
-            Access::User | Access::Admin => Err(Error::missing_token()),
+            Access::User | Access::LoggingOut | Access::Admin => Err(Error::missing_token()),
         };
     };
-    let requester = state.tokens.authenticate(&token).await?;
+    let requester = match rule.access {
+        Access::LoggingOut => state.tokens.authenticate_locked(&token).await?,
+        _ => state.tokens.authenticate(&token).await?,
+    };
     if rule.access == Access::Admin && !requester.is_admin {
         return Err(Error::forbidden("Only an administrator of this server may do this."));
     }
     state.limits.check_user(rule.class, &requester, &state.env)?;
+    let address = request.extensions().get().map(|ClientAddress(address)| *address);
+    state.tokens.seen(&requester, address);
     request.extensions_mut().insert(requester);
     Ok(())
 }

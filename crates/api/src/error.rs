@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub struct Error {
     status: StatusCode,
+    /// Empty in the one answer that has none: see [`Error::challenge`].
     errcode: &'static str,
     message: String,
     extra: Map<String, Value>,
@@ -21,6 +22,14 @@ impl Error {
     #[must_use]
     pub fn new(status: StatusCode, errcode: &'static str, message: impl Into<String>) -> Self {
         Self { status, errcode, message: message.into(), extra: Map::new(), retry_after: None }
+    }
+
+    /// 401 with the body of user-interactive authentication, which carries no errcode unless an attempt failed
+    /// (client-server API, "User-interactive API in the REST API").
+    #[must_use]
+    pub(crate) fn challenge(body: Map<String, Value>, refusal: Option<(&'static str, String)>) -> Self {
+        let (errcode, message) = refusal.unwrap_or_default();
+        Self { extra: body, ..Self::new(StatusCode::UNAUTHORIZED, errcode, message) }
     }
 
     /// Adds a field to the body, as some errcodes require.
@@ -72,6 +81,18 @@ impl Error {
         let soft = matches!(soft_logout, SoftLogout::Yes);
         Self::new(StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN", "The access token is unknown or has expired.")
             .with("soft_logout", soft)
+    }
+
+    /// 401 `M_USER_LOCKED`: the account is locked; its sessions wait (client-server API, "Account locking").
+    #[must_use]
+    pub fn user_locked() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account is locked.").with("soft_logout", true)
+    }
+
+    /// 400 `M_MISSING_PARAM`.
+    #[must_use]
+    pub fn missing_param(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", message)
     }
 
     /// 429 `M_LIMIT_EXCEEDED`, in both forms: the header and the older field of the body.
@@ -140,8 +161,10 @@ fn log_chain(error: &dyn std::error::Error) {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut body = self.extra;
-        body.insert("errcode".to_owned(), json!(self.errcode));
-        body.insert("error".to_owned(), json!(self.message));
+        if !self.errcode.is_empty() {
+            body.insert("errcode".to_owned(), json!(self.errcode));
+            body.insert("error".to_owned(), json!(self.message));
+        }
         let mut response = (self.status, axum::Json(Value::Object(body))).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));

@@ -8,11 +8,15 @@
 mod access;
 mod answer;
 mod args;
+mod authenticate;
+mod body;
 mod client;
 mod error;
 mod route;
 pub mod routes;
 mod state;
+mod synapse;
+mod uia;
 
 pub use access::ClientAddress;
 pub use error::Error;

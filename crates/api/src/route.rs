@@ -17,7 +17,9 @@ pub enum Access {
     Optional,
     /// The holder of a valid token.
     User,
-    /// The same, who also administers the server.
+    /// The holder of a valid token, even of a locked account: only for logging out.
+    LoggingOut,
+    /// The holder of a valid token who administers the server.
     Admin,
 }
 
@@ -55,6 +57,12 @@ impl Route {
     /// A token is welcome and not needed.
     pub(crate) fn optional(mut self) -> Self {
         self.rule.access = Access::Optional;
+        self
+    }
+
+    /// A locked account may call it too.
+    pub(crate) fn logging_out(mut self) -> Self {
+        self.rule.access = Access::LoggingOut;
         self
     }
 

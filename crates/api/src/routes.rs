@@ -11,8 +11,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
-use crate::client::server;
-use crate::{ApiState, Error, Route};
+use crate::client::{account, device, media, server, session};
+use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of endpoints without a version.
 const ROOT: &[&str] = &["/_matrix/client"];
@@ -20,17 +20,85 @@ const ROOT: &[&str] = &["/_matrix/client"];
 const V3: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0"];
 /// The prefix of endpoints that came after `v3`.
 const V1: &[&str] = &["/_matrix/client/v1"];
+/// The prefix of what tools for Synapse call.
+const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
+
+/// The prefix of authenticated media.
+const MEDIA: &[&str] = &["/_matrix/client/v1/media"];
+/// The prefixes of media as it was before it was authenticated, uploads included, which are there still.
+const OLD_MEDIA: &[&str] = &["/_matrix/media/v3", "/_matrix/media/r0", "/_matrix/media/v1"];
 
 /// Every route, in the order of the specification.
 #[must_use]
 pub fn table() -> Vec<Route> {
     let mut table = Vec::new();
     table.extend(server_routes());
+    table.extend(session_routes());
+    table.extend(account_routes());
+    table.extend(device_routes());
+    table.extend(synapse_routes());
+    table.extend(media_routes());
     table
 }
 
 fn server_routes() -> Vec<Route> {
-    vec![get(ROOT, "/versions", server::versions::get).optional()]
+    vec![
+        get(ROOT, "/versions", server::versions::get).optional(),
+        get(V3, "/capabilities", server::capabilities::get),
+    ]
+}
+
+fn session_routes() -> Vec<Route> {
+    vec![
+        get(V3, "/login", session::login::get).public(),
+        post(V3, "/login", session::login::post).public().class(RateClass::Login),
+        post(V3, "/refresh", session::refresh::post).public(),
+        post(V3, "/logout", session::logout::post).logging_out(),
+        post(V3, "/logout/all", session::logout_all::post).logging_out(),
+    ]
+}
+
+fn account_routes() -> Vec<Route> {
+    const VALIDITY: &str = "/register/m.login.registration_token/validity";
+    vec![
+        post(V3, "/register", account::register::post).public().class(RateClass::Login),
+        get(V3, "/register/available", account::register_available::get).public().class(RateClass::Login),
+        get(V1, VALIDITY, account::registration_token_validity::get).public().class(RateClass::Login),
+        get(V3, "/account/whoami", account::whoami::get),
+        post(V3, "/account/password", account::password::post),
+        post(V3, "/account/deactivate", account::deactivate::post),
+    ]
+}
+
+fn device_routes() -> Vec<Route> {
+    vec![
+        get(V3, "/devices", device::devices::get),
+        get(V3, "/devices/{device_id}", device::device::get),
+        put(V3, "/devices/{device_id}", device::device::put),
+        delete(V3, "/devices/{device_id}", device::device::delete),
+        post(V3, "/delete_devices", device::delete_devices::post),
+    ]
+}
+
+fn synapse_routes() -> Vec<Route> {
+    vec![
+        get(SYNAPSE, "/register", synapse::register::get).public(),
+        post(SYNAPSE, "/register", synapse::register::post).public().class(RateClass::Login),
+    ]
+}
+
+fn media_routes() -> Vec<Route> {
+    vec![
+        get(MEDIA, "/config", media::config::get),
+        get(MEDIA, "/download/{server_name}/{media_id}", media::download::get),
+        get(MEDIA, "/download/{server_name}/{media_id}/{filename}", media::download_as::get),
+        get(MEDIA, "/thumbnail/{server_name}/{media_id}", media::thumbnail::get),
+        post(OLD_MEDIA, "/upload", media::upload::post).class(RateClass::Upload).streaming(),
+        get(OLD_MEDIA, "/config", media::config::get),
+        get(OLD_MEDIA, "/download/{server_name}/{media_id}", media::frozen::get).public(),
+        get(OLD_MEDIA, "/download/{server_name}/{media_id}/{filename}", media::frozen::get).public(),
+        get(OLD_MEDIA, "/thumbnail/{server_name}/{media_id}", media::frozen::get).public(),
+    ]
 }
 
 fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route

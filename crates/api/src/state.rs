@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use futures_util::future::BoxFuture;
+use myelin_auth::Auth;
+use myelin_media::Media;
 use myelin_model::Requester;
 use myelin_runtime::{Env, Quota, RateLimiter};
 
@@ -14,6 +16,14 @@ use crate::{Access, Error};
 pub trait Authenticate: Send + Sync + 'static {
     /// Whose token it is.
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Requester, Error>>;
+
+    /// The same, for a route that the holder of a locked account may call ([`Access::LoggingOut`]).
+    fn authenticate_locked<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Requester, Error>> {
+        self.authenticate(token)
+    }
+
+    /// A session was used, from this address. Must not wait for anything.
+    fn seen(&self, _requester: &Requester, _address: Option<IpAddr>) {}
 }
 
 /// The state of the router. Endpoints never take it whole.
@@ -23,8 +33,12 @@ pub struct ApiState {
     pub env: Env,
     /// Who a token belongs to.
     pub tokens: Arc<dyn Authenticate>,
+    /// Accounts, sessions and devices.
+    pub auth: Arc<Auth>,
     /// Rate limits.
     pub limits: Arc<Limits>,
+    /// Uploads and thumbnails.
+    pub media: Arc<Media>,
 }
 
 /// Rate limits by class. `limits.enabled = false` lifts every one.
@@ -39,6 +53,7 @@ struct Classes {
     logins: RateLimiter<IpAddr>,
     by_user: RateLimiter<String>,
     sends: RateLimiter<String>,
+    uploads: RateLimiter<String>,
 }
 
 /// What a request counts against.
@@ -48,6 +63,8 @@ pub enum RateClass {
     Normal,
     /// Events into rooms.
     Send,
+    /// Files.
+    Upload,
     /// Guessing a password or making accounts: strict, by address.
     Login,
 }
@@ -64,6 +81,7 @@ impl Limits {
                 logins: RateLimiter::new(quota(0.5, 20.0), KEYS),
                 by_user: RateLimiter::new(quota(50.0, 400.0), KEYS),
                 sends: RateLimiter::new(quota(10.0, 100.0), KEYS),
+                uploads: RateLimiter::new(quota(5.0, 100.0), KEYS),
             }),
         }
     }
@@ -78,7 +96,11 @@ impl Limits {
     /// Counts a request of a session.
     pub(crate) fn check_user(&self, class: RateClass, requester: &Requester, env: &Env) -> Result<(), Error> {
         let Some(classes) = &self.classes else { return Ok(()) };
-        let limiter = if class == RateClass::Send { &classes.sends } else { &classes.by_user };
+        let limiter = match class {
+            RateClass::Send => &classes.sends,
+            RateClass::Upload => &classes.uploads,
+            RateClass::Normal | RateClass::Login => &classes.by_user,
+        };
         limiter.take(&requester.user_id.to_string(), env.clock.elapsed()).map_err(Error::limit_exceeded)
     }
 }

@@ -1,0 +1,58 @@
+//! `auth` as the door that every request passes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use myelin_auth::{Auth, AuthenticateError, StoreError};
+use myelin_model::Requester;
+
+use crate::error::SoftLogout;
+use crate::{Authenticate, Error};
+
+impl Authenticate for Auth {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Requester, Error>> {
+        Box::pin(async move { Ok(Self::authenticate(self, token).await?) })
+    }
+
+    fn authenticate_locked<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Requester, Error>> {
+        Box::pin(async move {
+            match Self::authenticate(self, token).await {
+                Err(AuthenticateError::Locked(requester)) => Ok(*requester),
+                other => Ok(other?),
+            }
+        })
+    }
+
+    fn seen(&self, requester: &Requester, address: Option<IpAddr>) {
+        Self::seen(self, requester, address);
+    }
+}
+
+impl From<AuthenticateError> for Error {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Unknown => Self::unknown_token(SoftLogout::No),
+            AuthenticateError::Expired => Self::unknown_token(SoftLogout::Yes),
+            AuthenticateError::Locked(_) => Self::user_locked(),
+            AuthenticateError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Read(error) => error.into(),
+            StoreError::Commit(error) => error.into(),
+            StoreError::Contended | StoreError::Stopping => Self::unavailable(&error),
+        }
+    }
+}
+
+impl Error {
+    /// The pool that hashes passwords is full: 429, to try again soon.
+    pub(crate) fn busy() -> Self {
+        Self::limit_exceeded(Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,61 @@
+//! Accounts: making, changing and ending them.
+
+pub(crate) mod deactivate;
+pub(crate) mod password;
+pub(crate) mod register;
+pub(crate) mod register_available;
+pub(crate) mod registration_token_validity;
+pub(crate) mod whoami;
+
+use http::StatusCode;
+use myelin_auth::{AccountError, PasswordProblem, RegisterError};
+
+use crate::Error;
+
+fn bad_request(errcode: &'static str, message: &str) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, errcode, message)
+}
+
+impl From<PasswordProblem> for Error {
+    fn from(problem: PasswordProblem) -> Self {
+        match problem {
+            PasswordProblem::Weak => {
+                bad_request("M_WEAK_PASSWORD", "The password needs at least 8 characters.")
+            }
+            PasswordProblem::TooLong => {
+                Self::invalid_param("The password is too long: it may have 1024 bytes.")
+            }
+        }
+    }
+}
+
+impl From<RegisterError> for Error {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Closed => Self::forbidden("Registration is closed on this server."),
+            RegisterError::Name(problem) => {
+                bad_request("M_INVALID_USERNAME", &format!("This user name can't be had: {problem}."))
+            }
+            RegisterError::Taken => bad_request("M_USER_IN_USE", "This user name is taken."),
+            RegisterError::Password(problem) => problem.into(),
+            RegisterError::Device(problem) => problem.into(),
+            RegisterError::Token => Self::forbidden("The registration token is not valid any more."),
+            RegisterError::Busy => Self::busy(),
+            RegisterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for Error {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Unknown => Self::not_found("There is no such account."),
+            AccountError::Password(problem) => problem.into(),
+            AccountError::Busy => Self::busy(),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

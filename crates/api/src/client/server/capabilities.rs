@@ -1,0 +1,27 @@
+//! `GET /_matrix/client/v3/capabilities`
+//! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities>
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+/// The version of rooms that are made without saying which.
+const DEFAULT_VERSION: &str = "12";
+/// The versions that rooms can be made in.
+const VERSIONS: &[&str] = &["11", "12"];
+
+/// What this server lets its users do. What is not named is unknown to clients, so each is named.
+pub(crate) async fn get() -> Json<Value> {
+    let available: Map<String, Value> =
+        VERSIONS.iter().map(|version| ((*version).to_owned(), Value::from("stable"))).collect();
+    Json(json!({
+        "capabilities": {
+            "m.room_versions": { "default": DEFAULT_VERSION, "available": available },
+            "m.change_password": { "enabled": true },
+            "m.set_displayname": { "enabled": true },
+            "m.set_avatar_url": { "enabled": true },
+            "m.profile_fields": { "enabled": true },
+            "m.3pid_changes": { "enabled": false },
+            "m.get_login_token": { "enabled": false },
+        },
+    }))
+}

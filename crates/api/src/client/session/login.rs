@@ -1,0 +1,60 @@
+//! `GET /_matrix/client/v3/login`, `POST /_matrix/client/v3/login`
+//! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use myelin_auth::{Auth, Login, NewSession, RefreshTokens};
+use myelin_runtime::Secret;
+use ruma::OwnedDeviceId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::body::Body;
+use crate::client::session::told;
+use crate::uia::{Identifier, named};
+
+/// The body of a login, in its present and its older form.
+#[derive(Deserialize)]
+pub(crate) struct LoginBody {
+    #[serde(rename = "type")]
+    kind: String,
+    identifier: Option<Identifier>,
+    user: Option<String>,
+    password: Option<String>,
+    device_id: Option<OwnedDeviceId>,
+    initial_device_display_name: Option<String>,
+    #[serde(default)]
+    refresh_token: bool,
+}
+
+/// The ways to log in.
+pub(crate) async fn get() -> Json<Value> {
+    Json(json!({ "flows": [{ "type": "m.login.password" }] }))
+}
+
+/// Opens a session.
+pub(crate) async fn post(
+    State(auth): State<Arc<Auth>>,
+    Body(body): Body<LoginBody>,
+) -> Result<Json<Value>, Error> {
+    if body.kind != "m.login.password" {
+        let message = "This server does not know this type of login; `GET /login` lists those it does.";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
+    }
+    let user = named(body.identifier, body.user)?;
+    let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
+    let session = NewSession {
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+        refresh: if body.refresh_token { RefreshTokens::Supported } else { RefreshTokens::Unsupported },
+    };
+    let issued = auth.login(Login { user, password: Secret::new(password), session }).await?;
+    let mut answer = told(&issued);
+    let base_url = auth.config().public_url.as_str();
+    answer.insert("well_known".to_owned(), json!({ "m.homeserver": { "base_url": base_url } }));
+    Ok(Json(Value::Object(answer)))
+}

@@ -1,0 +1,18 @@
+//! `POST /_matrix/client/v3/logout/all`
+//! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logoutall>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use myelin_auth::Auth;
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::access::Asks;
+
+/// Ends every session of the user.
+pub(crate) async fn post(State(auth): State<Arc<Auth>>, Asks(requester): Asks) -> Result<Json<Value>, Error> {
+    auth.logout_all(&requester).await?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,113 @@
+//! User-interactive authentication on the wire: the `auth` of a request, and the 401 that asks for it
+//! (<https://spec.matrix.org/v1.19/client-server-api/#user-interactive-api-in-the-rest-api>).
+
+use myelin_auth::{Attempt, Auth, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
+use myelin_runtime::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+
+/// The flow of what a user must prove to be theirs.
+pub(crate) const BY_PASSWORD: &[&[Stage]] = &[&[Stage::Password]];
+
+/// Who is meant (client-server API, "Identifier types").
+#[derive(Deserialize)]
+pub(crate) struct Identifier {
+    #[serde(rename = "type")]
+    kind: String,
+    user: Option<String>,
+}
+
+/// The `auth` of a request.
+#[derive(Deserialize)]
+pub(crate) struct AuthDict {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    session: Option<String>,
+    identifier: Option<Identifier>,
+    /// The form before `identifier`, which many bots still send.
+    user: Option<String>,
+    password: Option<String>,
+    token: Option<String>,
+}
+
+/// Whom an identifier, or the older form of it, names.
+pub(crate) fn named(identifier: Option<Identifier>, user: Option<String>) -> Result<String, Error> {
+    let named = match identifier {
+        Some(Identifier { kind, user }) if kind == "m.id.user" => user,
+        Some(Identifier { kind, .. }) if kind == "m.id.thirdparty" || kind == "m.id.phone" => {
+            return Err(Error::forbidden("No account here has this address or number."));
+        }
+        Some(_) => return Err(Error::invalid_param("This server knows no identifier of this type.")),
+        None => user,
+    };
+    named.ok_or_else(|| {
+        Error::missing_param("The user is missing: an `identifier` of type `m.id.user` is needed.")
+    })
+}
+
+impl AuthDict {
+    fn into_attempt(self) -> Result<Attempt, Error> {
+        let missing = |what: &str| Error::missing_param(format!("`auth` lacks the {what}."));
+        let credential = match self.kind.as_deref() {
+            None => Credential::Acknowledge,
+            Some("m.login.password") => Credential::Password {
+                user: named(self.identifier, self.user)?,
+                password: Secret::new(self.password.ok_or_else(|| missing("password"))?),
+            },
+            Some("m.login.dummy") => Credential::Dummy,
+            Some("m.login.registration_token") => {
+                Credential::RegistrationToken(self.token.ok_or_else(|| missing("token"))?)
+            }
+            Some(_) => Credential::Other,
+        };
+        Ok(Attempt { session: self.session, credential })
+    }
+}
+
+/// Lets the operation go ahead, or answers with the 401 that says what the client must do. Whoever calls it gives
+/// [`Passed`] back to [`Auth::finish`] when the operation is done.
+pub(crate) async fn require(
+    auth: &Auth,
+    operation: &Operation<'_>,
+    dict: Option<AuthDict>,
+) -> Result<Passed, Error> {
+    let attempt = dict.map(AuthDict::into_attempt).transpose()?;
+    Ok(auth.interact(operation, attempt).await?)
+}
+
+impl From<UiaError> for Error {
+    fn from(error: UiaError) -> Self {
+        match error {
+            UiaError::Challenge(challenge) => challenge_error(challenge),
+            UiaError::OtherRequest => {
+                Self::forbidden("This authentication session was begun for another request; begin a new one.")
+            }
+            UiaError::Limited(wait) => Self::limit_exceeded(wait),
+            UiaError::Busy => Self::busy(),
+            UiaError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn challenge_error(challenge: Challenge) -> Error {
+    let names = |stages: &[Stage]| stages.iter().map(|stage| stage.as_str()).collect::<Vec<_>>();
+    let flows: Vec<Value> = challenge.flows.iter().map(|flow| json!({ "stages": names(flow) })).collect();
+    let mut body = Map::new();
+    body.insert("flows".to_owned(), Value::Array(flows));
+    body.insert("params".to_owned(), json!({}));
+    body.insert("session".to_owned(), Value::String(challenge.session));
+    if !challenge.completed.is_empty() {
+        body.insert("completed".to_owned(), json!(names(&challenge.completed)));
+    }
+    let refusal = challenge.refusal.map(|refusal| {
+        let errcode = match refusal {
+            Refusal::Password => "M_FORBIDDEN",
+            Refusal::RegistrationToken => "M_UNAUTHORIZED",
+            Refusal::Stage => "M_UNRECOGNIZED",
+        };
+        (errcode, format!("Authentication failed: {refusal}."))
+    });
+    Error::challenge(body, refusal)
+}
