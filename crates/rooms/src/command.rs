@@ -1,0 +1,48 @@
+//! What an owner is asked to do.
+
+use myelin_pdu::CanonicalObject;
+use ruma::{OwnedEventId, OwnedUserId};
+use tokio::sync::oneshot;
+
+use crate::SendError;
+
+/// An event somebody wants to send, before its place in the room is known.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Who sends it.
+    pub sender: OwnedUserId,
+    /// Its `type`.
+    pub kind: String,
+    /// Its `state_key`, for a state event.
+    pub state_key: Option<String>,
+    /// Its content.
+    pub content: CanonicalObject,
+    /// The event a redaction redacts.
+    pub redacts: Option<OwnedEventId>,
+}
+
+/// A transaction id in its scope: the session, and the endpoint with what it acts on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionKey {
+    /// The session that chose the id.
+    pub session: i64,
+    /// The endpoint and what it acts on, such as `send/!room/m.room.message`.
+    pub scope: String,
+    /// The id the client chose.
+    pub txn_id: String,
+}
+
+/// What became of a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The event's id; for a repeated transaction, that of the first.
+    pub event_id: OwnedEventId,
+}
+
+/// One request to the owner.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) draft: Draft,
+    pub(crate) transaction: Option<TransactionKey>,
+    pub(crate) reply: oneshot::Sender<Result<Sent, SendError>>,
+}

@@ -1,0 +1,57 @@
+//! Why an event was not sent.
+
+use myelin_room_core::auth::Rejection;
+use myelin_store::{CommitError, ReadError};
+use std::sync::Arc;
+
+/// The room or its rules refuse an event; sending it again changes nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The room's authorisation rules.
+    #[error("{0}")]
+    NotAllowed(Rejection),
+    /// The redaction of somebody else's event without the power for it.
+    #[error("you may not redact this event")]
+    MayNotRedact,
+    /// The event is too large, too deep, or otherwise none of its room version.
+    #[error("{0}")]
+    NoEvent(String),
+    /// The event is too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The event that a request names is not in the room.
+    #[error("there is no such event in this room")]
+    NoSuchEvent,
+}
+
+/// Why a draft became no event.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// There is no such room here.
+    #[error("this server does not know the room")]
+    NoSuchRoom,
+    /// See [`Refusal`].
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The room's version is one whose rules this server does not judge yet.
+    #[error("{0}")]
+    UnsupportedVersion(String),
+    /// More waits for this room than its queue takes.
+    #[error("the room has too many requests waiting")]
+    Busy,
+    /// The store could not be read or written, or the server is stopping. Nothing was acknowledged.
+    #[error("the room could not be read or written")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<ReadError> for SendError {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+impl From<CommitError> for SendError {
+    fn from(error: CommitError) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}

@@ -1,0 +1,46 @@
+//! Rooms: everything that makes, changes and reads events.
+//!
+//! Each live room has one **owner** (`owner`): a task with an inbox that holds the room's head in memory, plans events
+//! on it before they are committed, and answers after they are. Events that arrive while a commit is under way go into
+//! the next one together, so that a busy room costs one fsync for many events. Idle owners end.
+//!
+//! What an event means for the store (headers, state, membership, summaries, relations) is written in one place,
+//! `rows`. Other services learn of events from the committed log, or take part in the same commit through
+//! [`Observer`].
+
+mod aliases;
+mod command;
+mod config;
+mod create;
+mod error;
+mod head;
+mod ids;
+mod judge;
+mod load;
+mod members;
+mod membership;
+mod observer;
+mod overlay;
+mod owner;
+mod plan;
+mod presets;
+mod reading;
+mod redaction;
+mod relations;
+mod rows;
+mod service;
+mod summary;
+mod threads;
+
+pub use aliases::AliasError;
+pub use command::{Draft, Sent, TransactionKey};
+pub use config::Config;
+pub use create::{CreateError, Creation, Preset, Visibility};
+pub use error::{Refusal, SendError};
+pub use membership::MembershipError;
+pub use observer::{Arrival, Notifies, Observer};
+pub use reading::{MemberFilter, ReadingError, StateEvent};
+pub use service::Rooms;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Joining, inviting, leaving, kicking, banning, forgetting
+//! (<https://spec.matrix.org/v1.19/client-server-api/#room-membership>).
+
+use myelin_model::{RoomNid, Topic};
+use myelin_store::schema::rooms::{Member, Membership, RoomById};
+use myelin_store::{Batch, CommitError, Reader};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+
+use crate::{Draft, Rooms, SendError, members};
+
+/// Why a membership did not change.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// The user is on another server, and this one does not federate.
+    #[error("{0} is on another server, which this server can't reach")]
+    Remote(OwnedUserId),
+    /// The user is not in the room, so they can't be taken out of it.
+    #[error("{0} is not in this room")]
+    NotInRoom(OwnedUserId),
+    /// The user is not banned.
+    #[error("{0} is not banned from this room")]
+    NotBanned(OwnedUserId),
+    /// A room can be forgotten only after leaving it.
+    #[error("leave the room before you forget it")]
+    StillInRoom,
+    /// The room refuses, or can't be reached.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// How a request for a membership ended.
+type Done = Result<(), MembershipError>;
+
+impl Rooms {
+    /// The user enters the room; nothing happens where they are in it already.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn join(&self, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Done {
+        let (room, member) = self.membership_of(room_id, user).await?;
+        if is(&member, &[Membership::Join]) {
+            return Ok(());
+        }
+        self.change(room, user, user, "join", Shown::Profile, reason).await
+    }
+
+    /// The user asks another one in.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn invite(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        target: &UserId,
+        reason: Option<&str>,
+    ) -> Done {
+        if target.server_name() != self.deps.config.server_name {
+            return Err(MembershipError::Remote(target.to_owned()));
+        }
+        let (room, _) = self.membership_of(room_id, target).await?;
+        self.change(room, user, target, "invite", Shown::Profile, reason).await
+    }
+
+    /// The user leaves the room, or turns down an invite; nothing happens where they have left already.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn leave(&self, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Done {
+        let (room, member) = self.membership_of(room_id, user).await?;
+        match member.map(|member| member.membership) {
+            Some(Membership::Leave) => Ok(()),
+            None => Err(MembershipError::NotInRoom(user.to_owned())),
+            Some(_) => self.change(room, user, user, "leave", Shown::Nothing, reason).await,
+        }
+    }
+
+    /// The user takes another one out of the room, or an invite back.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn kick(&self, user: &UserId, room_id: &RoomId, target: &UserId, reason: Option<&str>) -> Done {
+        let (room, member) = self.membership_of(room_id, target).await?;
+        if !is(&member, &[Membership::Join, Membership::Invite, Membership::Knock]) {
+            return Err(MembershipError::NotInRoom(target.to_owned()));
+        }
+        self.change(room, user, target, "leave", Shown::Nothing, reason).await
+    }
+
+    /// The user keeps another one out of the room.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn ban(&self, user: &UserId, room_id: &RoomId, target: &UserId, reason: Option<&str>) -> Done {
+        let (room, _) = self.membership_of(room_id, target).await?;
+        self.change(room, user, target, "ban", Shown::Nothing, reason).await
+    }
+
+    /// The user ends a ban.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn unban(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        target: &UserId,
+        reason: Option<&str>,
+    ) -> Done {
+        let (room, member) = self.membership_of(room_id, target).await?;
+        if !is(&member, &[Membership::Ban]) {
+            return Err(MembershipError::NotBanned(target.to_owned()));
+        }
+        self.change(room, user, target, "leave", Shown::Nothing, reason).await
+    }
+
+    /// The user does not want to be shown the room any more.
+    ///
+    /// # Errors
+    /// [`MembershipError::StillInRoom`] where they have not left it.
+    pub async fn forget(&self, user: &UserId, room_id: &RoomId) -> Done {
+        let (room, member) = self.membership_of(room_id, user).await?;
+        let Some(member) = member else { return Ok(()) };
+        if !matches!(member.membership, Membership::Leave | Membership::Ban) {
+            return Err(MembershipError::StillInRoom);
+        }
+        let mut batch = Batch::new(self.deps.fence(room_id));
+        let key = (room, user.to_owned());
+        batch.expect_column::<Member>(&key, "event", &member.event);
+        let changed = batch.next_pos();
+        batch.put(&Member { forgotten: true, changed, ..member });
+        batch.wake(Topic::user(user.as_str()));
+        match self.deps.engine.commit(batch).await {
+            Ok(_) => Ok(()),
+            // Asked back in at this very moment: the invite wins.
+            Err(CommitError::Conflict { .. }) => Err(MembershipError::StillInRoom),
+            Err(error) => Err(SendError::from(error).into()),
+        }
+    }
+
+    /// The rooms the user is in.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn joined_rooms(&self, user: &UserId) -> Result<Vec<OwnedRoomId>, SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        members::rooms_of(&*snapshot, user, Membership::Join).await.map_err(Into::into)
+    }
+
+    async fn membership_of(
+        &self,
+        room_id: &RoomId,
+        user: &UserId,
+    ) -> Result<(RoomNid, Option<Member>), SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let row = snapshot.get::<RoomById>(&(room_id.to_owned(),)).await?.ok_or(SendError::NoSuchRoom)?;
+        let member = snapshot.get::<Member>(&(row.room, user.to_owned())).await?;
+        Ok((row.room, member))
+    }
+
+    async fn change(
+        &self,
+        room: RoomNid,
+        user: &UserId,
+        target: &UserId,
+        membership: &str,
+        shown: Shown,
+        reason: Option<&str>,
+    ) -> Done {
+        let profile = match shown {
+            Shown::Profile => {
+                let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
+                let found = members::profiles(&*snapshot, &[target.to_owned()]).await;
+                found.map_err(SendError::from)?.pop().flatten()
+            }
+            Shown::Nothing => None,
+        };
+        let draft: Draft = members::draft(user, target, membership, profile.as_ref(), reason);
+        self.send_to(room, draft, None).await?;
+        Ok(())
+    }
+}
+
+/// Whether the room sees the target's name and picture.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Profile,
+    Nothing,
+}
+
+fn is(member: &Option<Member>, wanted: &[Membership]) -> bool {
+    member.as_ref().is_some_and(|member| wanted.contains(&member.membership))
+}

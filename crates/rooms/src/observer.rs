@@ -1,0 +1,45 @@
+//! How other services take part in the commit of an event.
+
+use futures_util::future::BoxFuture;
+use myelin_model::{EventNid, RoomNid};
+use myelin_pdu::Pdu;
+use myelin_store::{Batch, ReadError, Snapshot};
+
+/// An event that is about to be committed.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// The room.
+    pub room: RoomNid,
+    /// The event.
+    pub event: EventNid,
+    /// Its bytes and header.
+    pub pdu: &'a Pdu,
+    /// Its place in the timeline.
+    pub order: i64,
+    /// The room's notification counter before it.
+    pub counter: i64,
+    /// How many members the room has, after it.
+    pub joined: i64,
+    /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
+    pub may_notify_room: bool,
+}
+
+/// Whether an event counts as unread for everyone whose push rules are the default ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notifies {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// Looks at each event before its commit and adds its own rows to the same batch. `notify` implements it.
+pub trait Observer: Send + Sync + 'static {
+    /// Judges one event. What it adds to `batch` is committed with the event or not at all.
+    fn observe<'a>(
+        &'a self,
+        snapshot: &'a dyn Snapshot,
+        arrival: &'a Arrival<'a>,
+        batch: &'a mut Batch,
+    ) -> BoxFuture<'a, Result<Notifies, ReadError>>;
+}

@@ -1,0 +1,146 @@
+//! The service: finds or starts the owner of a room and hands it requests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use myelin_model::{Fence, RoomNid, Shard};
+use myelin_pdu::{RoomIdFormat, RoomRules};
+use myelin_runtime::Env;
+use myelin_store::Engine;
+use ruma::{OwnedRoomId, RoomId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::command::Command;
+use crate::ids::Ids;
+use crate::owner::{INBOX, Owner};
+use crate::{Config, Draft, Observer, SendError, Sent, TransactionKey, load};
+
+/// What owners and requests share.
+pub(crate) struct Deps {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) env: Env,
+    pub(crate) config: Config,
+    pub(crate) ids: Ids,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl Deps {
+    /// The lease under which a room is written.
+    pub(crate) fn fence(&self, room_id: &RoomId) -> Fence {
+        let shard = Shard::of(room_id.as_str());
+        Fence { shard, epoch: self.engine.epoch(shard) }
+    }
+
+    /// The id of a room about to be made, where its version has the server choose one (before version 12).
+    pub(crate) fn new_room_id(&self, rules: &RoomRules) -> Option<OwnedRoomId> {
+        match rules.room_id_format {
+            RoomIdFormat::CreateEventHash => None,
+            RoomIdFormat::Chosen => {
+                let id = format!("!{}:{}", self.env.random.alphanumeric(18), self.config.server_name);
+                OwnedRoomId::try_from(id).ok()
+            }
+        }
+    }
+
+    /// A lease for a batch whose room is not read yet; sealing the batch puts the right one in its place.
+    pub(crate) fn provisional_fence(&self) -> Fence {
+        let shard = Shard::of("");
+        Fence { shard, epoch: self.engine.epoch(shard) }
+    }
+}
+
+/// Rooms: makes them, changes them, reads them.
+pub struct Rooms {
+    pub(crate) deps: Arc<Deps>,
+    live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
+}
+
+impl Rooms {
+    /// The service over a store.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
+        let ids = Ids::new(Arc::clone(&engine));
+        let deps = Arc::new(Deps { engine, env, config, ids, observer });
+        Self { deps, live: Mutex::new(HashMap::new()) }
+    }
+
+    /// How many rooms are in memory.
+    #[must_use]
+    pub fn live_rooms(&self) -> usize {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Sends an event into a room: judged, committed, then answered.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        &self,
+        room_id: &RoomId,
+        draft: Draft,
+        transaction: Option<TransactionKey>,
+    ) -> Result<Sent, SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let room = load::room_nid(&*snapshot, room_id).await?.ok_or(SendError::NoSuchRoom)?;
+        drop(snapshot);
+        self.send_to(room, draft, transaction).await
+    }
+
+    /// Sends a state event, after the checks that the spec asks of the server beyond the room's own rules.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_state(&self, room_id: &RoomId, draft: Draft) -> Result<Sent, SendError> {
+        self.send(room_id, draft, None).await
+    }
+
+    pub(crate) async fn send_to(
+        &self,
+        room: RoomNid,
+        draft: Draft,
+        transaction: Option<TransactionKey>,
+    ) -> Result<Sent, SendError> {
+        let (reply, answered) = oneshot::channel();
+        let mut command = Command { draft, transaction, reply };
+        loop {
+            let owner = self.owner(room)?;
+            match owner.try_send(command) {
+                Ok(()) => break,
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(SendError::Busy),
+                // The owner ended between the look-up and the request: the next look-up starts another.
+                Err(mpsc::error::TrySendError::Closed(unsent)) => {
+                    self.drop_owner(room, &owner);
+                    command = unsent;
+                }
+            }
+        }
+        answered.await.map_err(|_| SendError::Unavailable(Arc::new(OwnerGone)))?
+    }
+
+    fn owner(&self, room: RoomNid) -> Result<mpsc::Sender<Command>, SendError> {
+        if self.deps.env.tasks.is_stopping() {
+            return Err(SendError::Unavailable(Arc::new(OwnerGone)));
+        }
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = live.entry(room).or_insert_with(|| {
+            let (sender, inbox) = mpsc::channel(INBOX);
+            self.deps.env.tasks.spawn("room", Owner::new(Arc::clone(&self.deps), room, inbox).run());
+            sender
+        });
+        Ok(owner.clone())
+    }
+
+    fn drop_owner(&self, room: RoomNid, ended: &mpsc::Sender<Command>) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.get(&room).is_some_and(|owner| owner.same_channel(ended)) {
+            live.remove(&room);
+        }
+        // Owners that went to sleep long ago leave with it.
+        live.retain(|_, owner| !owner.is_closed());
+    }
+}
+
+/// The room's owner ended before it answered: the server is stopping, or the owner panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the room's owner ended")]
+struct OwnerGone;

@@ -1,0 +1,76 @@
+//! The summary of a room, from its state.
+
+use myelin_model::{Pos, RoomNid};
+use myelin_store::schema::rooms::RoomSummary;
+use serde_json::{Map, Value};
+
+/// A summary of a room of which nothing is known.
+pub(crate) fn empty(room: RoomNid) -> RoomSummary {
+    RoomSummary {
+        room,
+        name: None,
+        canonical_alias: None,
+        avatar_url: None,
+        topic: None,
+        join_rule: None,
+        history_visibility: None,
+        guest_access: None,
+        encryption: None,
+        replacement: None,
+        changed: Pos::ZERO,
+    }
+}
+
+/// The longest text a summary keeps, in bytes; what is longer is cut. (A name may be 64 KiB; a list need not show it.)
+const LONGEST: usize = 2_048;
+
+/// Takes a state event into the summary. Answers whether that changed it.
+pub(crate) fn apply(
+    summary: &mut RoomSummary,
+    kind: &str,
+    state_key: &str,
+    content: &Map<String, Value>,
+) -> bool {
+    if !state_key.is_empty() {
+        return false;
+    }
+    let (field, key) = match kind {
+        "m.room.name" => (&mut summary.name, "name"),
+        "m.room.canonical_alias" => (&mut summary.canonical_alias, "alias"),
+        "m.room.avatar" => (&mut summary.avatar_url, "url"),
+        "m.room.topic" => (&mut summary.topic, "topic"),
+        "m.room.join_rules" => (&mut summary.join_rule, "join_rule"),
+        "m.room.history_visibility" => (&mut summary.history_visibility, "history_visibility"),
+        "m.room.guest_access" => (&mut summary.guest_access, "guest_access"),
+        "m.room.encryption" => (&mut summary.encryption, "algorithm"),
+        "m.room.tombstone" => (&mut summary.replacement, "replacement_room"),
+        _ => return false,
+    };
+    let text = content.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = text.map(|text| text[..text.floor_char_boundary(LONGEST)].to_owned());
+    let changed = *field != text;
+    *field = text;
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_model::RoomNid;
+    use serde_json::json;
+
+    use super::{apply, empty};
+
+    #[test]
+    fn a_summary_follows_the_state_and_an_empty_name_is_none() {
+        let mut summary = empty(RoomNid(1));
+        let mut take = |kind, content: serde_json::Value| {
+            apply(&mut summary, kind, "", content.as_object().unwrap());
+            summary.clone()
+        };
+        assert_eq!(take("m.room.name", json!({"name": "Tea"})).name.as_deref(), Some("Tea"));
+        assert_eq!(take("m.room.name", json!({"name": ""})).name, None);
+        assert_eq!(take("m.room.name", json!({"name": 3})).name, None);
+        let long = "ü".repeat(3_000);
+        assert_eq!(take("m.room.topic", json!({"topic": long})).topic.unwrap().len(), 2_048);
+    }
+}
