@@ -1,7 +1,7 @@
 //! The client-server API, by area.
 
-pub(crate) mod media;
 pub(crate) mod account;
 pub(crate) mod device;
+pub(crate) mod media;
 pub(crate) mod server;
 pub(crate) mod session;
