@@ -14,6 +14,15 @@ pub(crate) fn expect(batch: &mut Batch, user_id: &OwnedUserId, device_id: &Owned
     batch.expect_present::<Device>(&(user_id.clone(), device_id.clone()));
 }
 
+/// Whether the device exists.
+pub(crate) async fn exists(
+    snapshot: &dyn Snapshot,
+    user_id: &OwnedUserId,
+    device_id: &OwnedDeviceId,
+) -> Result<bool, ReadError> {
+    Ok(snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?.is_some())
+}
+
 /// Those of the given devices that exist, with their display names.
 pub(crate) async fn existing(
     snapshot: &dyn Snapshot,

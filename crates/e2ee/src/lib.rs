@@ -47,6 +47,7 @@ use myelin_runtime::Env;
 use myelin_store::{Batch, CommitError, Engine};
 use ruma::{OwnedServerName, UserId};
 
+use crate::device_list::Announcing;
 use crate::turns::Turns;
 
 /// How often a write is planned again after another one came between.
@@ -58,13 +59,14 @@ pub struct E2ee {
     env: Env,
     server_name: OwnedServerName,
     turns: Turns,
+    announcing: Announcing,
 }
 
 impl E2ee {
     /// The service of the server with this name.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, server_name: OwnedServerName) -> Self {
-        Self { engine, env, server_name, turns: Turns::new() }
+        Self { engine, env, server_name, turns: Turns::new(), announcing: Announcing::default() }
     }
 
     fn is_local(&self, user_id: &UserId) -> bool {

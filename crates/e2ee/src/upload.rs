@@ -7,7 +7,7 @@ use myelin_model::{Requester, Shard, Topic};
 use myelin_pdu::{CanonicalError, CanonicalObject, CanonicalValue};
 use myelin_store::schema::e2ee::read::{MAX_ALGORITHMS, SIGNED_CURVE25519};
 use myelin_store::schema::e2ee::{
-    ClaimedKey, CrossSigningKey, DeviceKeys, FallbackKey, OneTimeKey, OneTimeKeyCount,
+    ClaimedKey, CrossSigningKey, DeviceKeys, FallbackKey, KeySignature, KeyUsage, OneTimeKey, OneTimeKeyCount,
 };
 use myelin_store::{Batch, CommitError, MAX_BATCH_BYTES, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
@@ -123,6 +123,9 @@ impl E2ee {
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;
+            if !devices::exists(&*snapshot, &owner.user_id, &owner.device_id).await? {
+                return Err(UploadError::NoDevice);
+            }
             let mut batch = self.batch(&owner.user_id);
             plan_device_keys(&mut batch, &*snapshot, &owner, checked.device_keys.as_ref()).await?;
             let counts = plan_one_time_keys(&mut batch, &*snapshot, &owner, &checked.one_time_keys).await?;
@@ -231,6 +234,15 @@ async fn plan_device_keys(
     let cross_signing = snapshot.scan::<CrossSigningKey>(cross_signing).await?;
     if cross_signing.iter().any(|key| key.public_key == owner.device_id.as_str()) {
         return Err(UploadError::IdInUse);
+    }
+    if old.is_none() {
+        // What an earlier device of this id signed was not signed with this key.
+        for master in cross_signing.iter().filter(|key| key.usage == KeyUsage::Master) {
+            let signing_key = format!("ed25519:{}", owner.device_id);
+            let user_id = &owner.user_id;
+            let signed = (user_id.clone(), master.public_key.clone(), user_id.clone(), signing_key);
+            batch.delete::<KeySignature>(&signed);
+        }
     }
     let changed = device_list::touch(batch, snapshot, &owner.user_id).await?;
     batch.put(&DeviceKeys { user_id: key.0, device_id: key.1, json, changed });
