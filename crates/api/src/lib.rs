@@ -22,4 +22,4 @@ pub use access::ClientAddress;
 pub use error::Error;
 pub use route::{Access, Route};
 pub use routes::router;
-pub use state::{ApiState, Authenticate, Limits, RateClass};
+pub use state::{ApiState, Authenticate, Limits, RateClass, ServerName};

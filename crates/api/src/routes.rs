@@ -11,13 +11,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
-use crate::client::{account, device, media, server, session};
+use crate::client::{account, device, directory, keys, media, room_keys, rooms, server, session, to_device};
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of endpoints without a version.
 const ROOT: &[&str] = &["/_matrix/client"];
 /// The prefixes of endpoints that were there before versions were: `r0` is what old clients still call.
 const V3: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0"];
+/// The prefixes of endpoints that clients called under `unstable` for years.
+const V3_OR_UNSTABLE: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0", "/_matrix/client/unstable"];
 /// The prefix of endpoints that came after `v3`.
 const V1: &[&str] = &["/_matrix/client/v1"];
 /// The prefix of what tools for Synapse call.
@@ -36,7 +38,11 @@ pub fn table() -> Vec<Route> {
     table.extend(session_routes());
     table.extend(account_routes());
     table.extend(device_routes());
+    table.extend(key_routes());
+    table.extend(room_key_routes());
     table.extend(synapse_routes());
+    table.extend(room_routes());
+    table.extend(directory_routes());
     table.extend(media_routes());
     table
 }
@@ -67,6 +73,8 @@ fn account_routes() -> Vec<Route> {
         get(V3, "/account/whoami", account::whoami::get),
         post(V3, "/account/password", account::password::post),
         post(V3, "/account/deactivate", account::deactivate::post),
+        get(V1, "/admin/lock/{user_id}", account::lock::get).admin(),
+        put(V1, "/admin/lock/{user_id}", account::lock::put).admin(),
     ]
 }
 
@@ -80,10 +88,88 @@ fn device_routes() -> Vec<Route> {
     ]
 }
 
+fn key_routes() -> Vec<Route> {
+    vec![
+        put(V3, "/sendToDevice/{event_type}/{txn_id}", to_device::send::put),
+        post(V3, "/keys/upload", keys::upload::post),
+        post(V3, "/keys/query", keys::query::post),
+        post(V3, "/keys/claim", keys::claim::post),
+        get(V3, "/keys/changes", keys::changes::get),
+        post(V3_OR_UNSTABLE, "/keys/device_signing/upload", keys::device_signing::post),
+        post(V3_OR_UNSTABLE, "/keys/signatures/upload", keys::signatures::post),
+    ]
+}
+
+fn room_key_routes() -> Vec<Route> {
+    const VERSION: &str = "/room_keys/version/{version}";
+    const KEYS: &str = "/room_keys/keys";
+    const ROOM: &str = "/room_keys/keys/{room_id}";
+    const SESSION: &str = "/room_keys/keys/{room_id}/{session_id}";
+    vec![
+        post(V3_OR_UNSTABLE, "/room_keys/version", room_keys::versions::post),
+        get(V3_OR_UNSTABLE, "/room_keys/version", room_keys::versions::get),
+        get(V3_OR_UNSTABLE, VERSION, room_keys::version::get),
+        put(V3_OR_UNSTABLE, VERSION, room_keys::version::put),
+        delete(V3_OR_UNSTABLE, VERSION, room_keys::version::delete),
+        put(V3_OR_UNSTABLE, KEYS, room_keys::keys::put),
+        get(V3_OR_UNSTABLE, KEYS, room_keys::keys::get),
+        delete(V3_OR_UNSTABLE, KEYS, room_keys::keys::delete),
+        put(V3_OR_UNSTABLE, ROOM, room_keys::room::put),
+        get(V3_OR_UNSTABLE, ROOM, room_keys::room::get),
+        delete(V3_OR_UNSTABLE, ROOM, room_keys::room::delete),
+        put(V3_OR_UNSTABLE, SESSION, room_keys::session::put),
+        get(V3_OR_UNSTABLE, SESSION, room_keys::session::get),
+        delete(V3_OR_UNSTABLE, SESSION, room_keys::session::delete),
+    ]
+}
+
 fn synapse_routes() -> Vec<Route> {
     vec![
         get(SYNAPSE, "/register", synapse::register::get).public(),
         post(SYNAPSE, "/register", synapse::register::post).public().class(RateClass::Login),
+    ]
+}
+
+fn room_routes() -> Vec<Route> {
+    let room = |path: &str| format!("/rooms/{{room_id}}{path}");
+    let state = room("/state/{event_type}");
+    vec![
+        post(V3, "/createRoom", rooms::create::post).class(RateClass::Send),
+        get(V3, "/joined_rooms", rooms::joined_rooms::get),
+        post(V3, "/join/{room_id_or_alias}", rooms::join::by_id_or_alias).class(RateClass::Send),
+        post(V3, &room("/join"), rooms::join::by_id).class(RateClass::Send),
+        post(V3, &room("/invite"), rooms::invite::post).class(RateClass::Send),
+        post(V3, &room("/leave"), rooms::leave::post),
+        post(V3, &room("/forget"), rooms::forget::post),
+        post(V3, &room("/kick"), rooms::kick::post),
+        post(V3, &room("/ban"), rooms::ban::post),
+        post(V3, &room("/unban"), rooms::unban::post),
+        put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send),
+        put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send),
+        get(V3, &room("/state"), rooms::state::get),
+        get(V3, &format!("{state}/{{state_key}}"), rooms::state_event::get),
+        put(V3, &format!("{state}/{{state_key}}"), rooms::state_put::put).class(RateClass::Send),
+        // An empty state key may be left out, with or without its slash.
+        get(V3, &state, rooms::state_event::get),
+        put(V3, &state, rooms::state_put::put).class(RateClass::Send),
+        get(V3, &format!("{state}/"), rooms::state_event::get),
+        put(V3, &format!("{state}/"), rooms::state_put::put).class(RateClass::Send),
+        get(V3, &room("/members"), rooms::members::get),
+        get(V3, &room("/joined_members"), rooms::joined_members::get),
+        get(V3, &room("/event/{event_id}"), rooms::event::get),
+        get(V3, &room("/context/{event_id}"), rooms::context::get),
+        get(V3, &room("/messages"), rooms::messages::get),
+        get(V3, &room("/aliases"), rooms::aliases::get),
+    ]
+}
+
+fn directory_routes() -> Vec<Route> {
+    vec![
+        get(V3, "/directory/room/{room_alias}", directory::alias::get).public(),
+        put(V3, "/directory/room/{room_alias}", directory::alias::put),
+        delete(V3, "/directory/room/{room_alias}", directory::alias::delete),
+        get(V3, "/directory/list/room/{room_id}", directory::visibility::get).public(),
+        put(V3, "/directory/list/room/{room_id}", directory::visibility::put),
     ]
 }
 

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use futures_util::future::BoxFuture;
 use myelin_auth::Auth;
+use myelin_e2ee::E2ee;
 use myelin_media::Media;
 use myelin_model::Requester;
+use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Quota, RateLimiter};
+use ruma::OwnedServerName;
 
 use crate::{Access, Error};
 
@@ -26,6 +29,10 @@ pub trait Authenticate: Send + Sync + 'static {
     fn seen(&self, _requester: &Requester, _address: Option<IpAddr>) {}
 }
 
+/// This server's name, for endpoints that tell it.
+#[derive(Clone, Debug)]
+pub struct ServerName(pub OwnedServerName);
+
 /// The state of the router. Endpoints never take it whole.
 #[derive(Clone, FromRef)]
 pub struct ApiState {
@@ -35,8 +42,14 @@ pub struct ApiState {
     pub tokens: Arc<dyn Authenticate>,
     /// Accounts, sessions and devices.
     pub auth: Arc<Auth>,
+    /// Device keys, one-time keys, cross-signing, to-device messages, key backups.
+    pub e2ee: Arc<E2ee>,
     /// Rate limits.
     pub limits: Arc<Limits>,
+    /// Rooms: making, changing and reading them.
+    pub rooms: Arc<Rooms>,
+    /// This server's name.
+    pub server_name: ServerName,
     /// Uploads and thumbnails.
     pub media: Arc<Media>,
 }

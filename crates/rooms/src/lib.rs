@@ -22,6 +22,7 @@ mod membership;
 mod observer;
 mod overlay;
 mod owner;
+mod paging;
 mod plan;
 mod presets;
 mod reading;
@@ -39,6 +40,7 @@ pub use create::{CreateError, Creation, Preset, Visibility};
 pub use error::{Refusal, SendError};
 pub use membership::MembershipError;
 pub use observer::{Arrival, Notifies, Observer};
+pub use paging::{MOST_EVENTS, Page, PageFilter, PageRequest, Surroundings, Towards};
 pub use reading::{MemberFilter, ReadingError, StateEvent};
 pub use service::Rooms;
 

@@ -74,6 +74,19 @@ pub(crate) async fn all(snapshot: &dyn Snapshot, room: RoomNid) -> Result<Vec<Me
     snapshot.scan::<Member>(Scan::prefix::<Member>((room,), MOST_MEMBERS)).await
 }
 
+/// The current membership events of these users.
+pub(crate) async fn current(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    mut users: Vec<OwnedUserId>,
+) -> Result<Vec<EventNid>, ReadError> {
+    users.sort_unstable();
+    users.dedup();
+    let keys: Vec<_> = users.into_iter().map(|user| (room, user)).collect();
+    let rows = snapshot.get_all::<Member>(&keys).await?;
+    Ok(rows.into_iter().flatten().map(|member| member.event).collect())
+}
+
 /// Those of these membership events whose membership is wanted.
 pub(crate) async fn with_membership(
     snapshot: &dyn Snapshot,

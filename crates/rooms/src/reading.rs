@@ -6,16 +6,18 @@ use std::collections::HashMap;
 use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::rooms::{Event, Member, Membership, RoomById, RoomSummary, State, StateVersion};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use myelin_sync_core::token::PageToken;
 use myelin_timeline::{Format, Viewer, client_events, load};
 use ruma::{EventId, RoomId, UserId};
 use serde_json::value::RawValue;
 
+use crate::paging::order_of;
 use crate::redaction::event_by_id;
 use crate::rows::MAIN_BRANCH;
 use crate::{Rooms, members};
 
 /// The most entries of a room's state that one answer holds; rooms of a hundred thousand members have them.
-const MOST_STATE: usize = 1_000_000;
+pub(crate) const MOST_STATE: usize = 1_000_000;
 
 /// Why a user may not read.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +61,8 @@ pub struct MemberFilter {
     pub membership: Option<Membership>,
     /// All but this membership.
     pub not_membership: Option<Membership>,
-    /// As of this order, where the caller gave a token.
-    pub at: Option<i64>,
+    /// As of this place in the timeline.
+    pub at: Option<PageToken>,
 }
 
 impl Rooms {
@@ -110,7 +112,11 @@ impl Rooms {
     ) -> Result<Vec<Box<RawValue>>, ReadingError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let (room, until) = standing(&*snapshot, room_id, &viewer.user_id).await?;
-        let until = match (filter.at, until) {
+        let at = match filter.at {
+            Some(token) => Some(order_of(&*snapshot, room, token).await?.saturating_sub(1)),
+            None => None,
+        };
+        let until = match (at, until) {
             (Some(at), Until::Order(left)) => Until::Order(at.min(left)),
             (Some(at), Until::Now) => Until::Order(at),
             (None, until) => until,
@@ -215,17 +221,30 @@ async fn state_at(
     state_key: &str,
 ) -> Result<Option<EventNid>, ReadError> {
     let key = (room, kind.to_owned(), state_key.to_owned());
+    Ok(state_at_each(snapshot, until, vec![key]).await?.pop())
+}
+
+/// The events in these entries of the state; entries that it does not have are left out.
+pub(crate) async fn state_at_each(
+    snapshot: &dyn Snapshot,
+    until: Until,
+    keys: Vec<(RoomNid, String, String)>,
+) -> Result<Vec<EventNid>, ReadError> {
     match until {
-        Until::Now => Ok(snapshot.get::<State>(&key).await?.map(|row| row.event)),
+        Until::Now => {
+            let rows = snapshot.get_all::<State>(&keys).await?;
+            Ok(rows.into_iter().flatten().map(|row| row.event).collect())
+        }
         Until::Order(order) => {
-            let found = snapshot.scan::<StateVersion>(versions(&key, order)).await?;
-            Ok(found.first().map(|version| version.event))
+            let scans = keys.iter().map(|key| versions(key, order)).collect();
+            let found = snapshot.scan_all::<StateVersion>(scans).await?;
+            Ok(found.iter().filter_map(|found| found.first()).map(|version| version.event).collect())
         }
     }
 }
 
 /// The events in all entries of the state that `scan` covers.
-async fn whole_state(
+pub(crate) async fn whole_state(
     snapshot: &dyn Snapshot,
     room: RoomNid,
     until: Until,

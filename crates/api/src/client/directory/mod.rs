@@ -1,0 +1,4 @@
+//! Room aliases and the public directory.
+
+pub(crate) mod alias;
+pub(crate) mod visibility;

@@ -1,0 +1,51 @@
+//! Rooms: making, changing and reading them.
+
+pub(crate) mod aliases;
+pub(crate) mod ban;
+pub(crate) mod context;
+pub(crate) mod create;
+mod error;
+pub(crate) mod event;
+pub(crate) mod forget;
+pub(crate) mod invite;
+pub(crate) mod join;
+pub(crate) mod joined_members;
+pub(crate) mod joined_rooms;
+pub(crate) mod kick;
+pub(crate) mod leave;
+pub(crate) mod members;
+pub(crate) mod messages;
+pub(crate) mod redact;
+pub(crate) mod send;
+pub(crate) mod state;
+pub(crate) mod state_event;
+pub(crate) mod state_put;
+pub(crate) mod unban;
+
+use myelin_model::Requester;
+use myelin_rooms::PageFilter;
+use myelin_runtime::Env;
+use myelin_sync_core::event_filter::EventFilter;
+use myelin_timeline::Viewer;
+use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter, UrlFilter};
+
+/// On whose behalf a room is read.
+fn viewer(requester: Requester, env: &Env) -> Viewer {
+    let now = i64::try_from(env.clock.now()).unwrap_or(i64::MAX);
+    Viewer { user_id: requester.user_id, session: Some(requester.session), now }
+}
+
+/// What of a filter a page of events regards.
+fn page_filter(filter: RoomEventFilter) -> PageFilter {
+    let text = |users: Vec<ruma::OwnedUserId>| users.into_iter().map(Into::into).collect();
+    PageFilter {
+        lazy_members: matches!(filter.lazy_load_options, LazyLoadOptions::Enabled { .. }),
+        events: EventFilter {
+            types: filter.types,
+            not_types: filter.not_types,
+            senders: filter.senders.map(text),
+            not_senders: text(filter.not_senders),
+            contains_url: filter.url_filter.map(|wanted| wanted == UrlFilter::EventsWithUrl),
+        },
+    }
+}
