@@ -4,12 +4,14 @@
 
 mod nid;
 mod pos;
+mod push_rules;
 mod requester;
 mod shard;
 mod topic;
 
 pub use nid::{EventNid, RoomNid};
 pub use pos::Pos;
+pub use push_rules::default_push_rules;
 pub use requester::Requester;
 pub use shard::{Epoch, Fence, SHARDS, Shard};
 pub use topic::Topic;

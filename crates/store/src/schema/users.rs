@@ -25,6 +25,21 @@ keyspace! {
 }
 
 keyspace! {
+    /// A change of a profile that the rooms of its user don't all show yet. Written with the change, deleted when the
+    /// last room has it.
+    pub struct ProfileSpread in "profile_spread" {
+        key { user_id: OwnedUserId }
+        value {
+            /// The last room that was seen to.
+            done: RoomNid,
+            /// Which change it is about.
+            changed: Pos,
+        }
+        index {}
+    }
+}
+
+keyspace! {
     /// A user's account data, global (room 0) or of one room. Tags are the room's `m.tag`. Content `{}` of a type that
     /// was deleted (MSC3391) stays as a row, so that clients learn of it.
     pub struct AccountData in "account_data" {
@@ -65,5 +80,20 @@ keyspace! {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] =
-    &[super::def::<Profile>(), super::def::<AccountData>(), super::def::<Receipt>(), super::def::<Filter>()];
+keyspace! {
+    /// How much room a user's filters take.
+    pub struct FilterUse in "filter_use" {
+        key { user_id: OwnedUserId }
+        value { filters: i64, bytes: i64 }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<Profile>(),
+    super::def::<ProfileSpread>(),
+    super::def::<AccountData>(),
+    super::def::<Receipt>(),
+    super::def::<Filter>(),
+    super::def::<FilterUse>(),
+];

@@ -1,0 +1,135 @@
+//! What an event adds to its own commit.
+
+use std::collections::BTreeSet;
+
+use myelin_model::{EventNid, RoomNid};
+use myelin_pdu::Pdu;
+use myelin_store::schema::notify::{Notification, RoomHighlight, UnreadBase};
+use myelin_store::schema::rooms::{Member, Membership};
+use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
+use ruma::{OwnedUserId, UserId};
+
+use crate::verdict::{Verdict, judge};
+use crate::{Notifies, Notify};
+
+/// How many of the users that a message mentions are looked at; who comes after them is notified like everyone else.
+pub const MAX_MENTIONS: usize = 50;
+
+/// An event that is about to be committed at the live end of its room.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEvent<'a> {
+    /// The room.
+    pub room: RoomNid,
+    /// The event.
+    pub event: EventNid,
+    /// Its bytes and header.
+    pub pdu: &'a Pdu,
+    /// Its place in the timeline.
+    pub order: i64,
+    /// The room's notification counter before it.
+    pub counter: i64,
+    /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
+    pub may_notify_room: bool,
+}
+
+impl Notify {
+    /// Judges one event by the default push rules and adds what follows to the batch that commits it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn observe(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+        batch: &mut Batch,
+    ) -> Result<Notifies, ReadError> {
+        let sender = new.pdu.sender();
+        let may_count = |user_id: &UserId| self.is_local(user_id) && user_id != sender;
+        let notifies = match judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count) {
+            Verdict::Nobody | Verdict::Invited(_) => Notifies::No,
+            Verdict::HighlightsAll => {
+                batch.put(&RoomHighlight { room: new.room, order: new.order, event: new.event });
+                Notifies::Yes
+            }
+            Verdict::Mentions(users, others) => {
+                mention(snapshot, new, users, others, batch).await?;
+                others
+            }
+        };
+        let counter = new.counter + i64::from(notifies == Notifies::Yes);
+        if new.pdu.event_type() == "m.room.member" {
+            self.membership_changes(snapshot, new, counter, batch).await?;
+        } else if self.is_local(sender) && (notifies == Notifies::Yes || !new.pdu.is_state()) {
+            // Who writes has read what is above ("Marking notifications as read"). State is often sent by clients on
+            // their own and says nothing of what its sender saw.
+            restart(batch, sender, new.room, new.order, counter);
+        }
+        Ok(notifies)
+    }
+
+    /// Where the count of someone begins who comes in, and that none is left of someone who goes.
+    async fn membership_changes(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+        counter: i64,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let target = new.pdu.state_key().and_then(|user_id| UserId::parse(user_id).ok());
+        let Some(user_id) = target.filter(|user_id| self.is_local(user_id)) else { return Ok(()) };
+        match new.pdu.membership() {
+            Some("join") => {
+                let member = snapshot.get::<Member>(&(new.room, user_id.clone())).await?;
+                // A new name or picture of someone who is in the room changes nothing of what they have read.
+                if member.is_none_or(|member| member.membership != Membership::Join) {
+                    restart(batch, &user_id, new.room, new.order, counter);
+                }
+            }
+            Some("invite") => {
+                // The invite itself is above the base: it is what notifies.
+                restart(batch, &user_id, new.room, new.order - 1, counter);
+                let (room, order, event) = (new.room, new.order, new.event);
+                batch.put(&Notification { user_id, room, order, event, unread: 1, highlight: false });
+            }
+            Some("leave" | "ban") => {
+                batch.delete_range(Scan::prefix::<Notification>((user_id, new.room), usize::MAX));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Writes a highlight for each of these users who is in the room.
+async fn mention(
+    snapshot: &dyn Snapshot,
+    new: &NewEvent<'_>,
+    users: BTreeSet<OwnedUserId>,
+    others: Notifies,
+    batch: &mut Batch,
+) -> Result<(), ReadError> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = users.into_iter().map(|user_id| (new.room, user_id)).collect();
+    let members = snapshot.get_all::<Member>(&keys).await?;
+    let unread = i64::from(others == Notifies::No);
+    for member in members.into_iter().flatten().filter(|member| member.membership == Membership::Join) {
+        let (user_id, room, order, event) = (member.user_id, new.room, new.order, new.event);
+        batch.put(&Notification { user_id, room, order, event, unread, highlight: true });
+    }
+    Ok(())
+}
+
+/// Puts a user's base at an order which no earlier event can lie above, so that it needs no look at the one before.
+fn restart(batch: &mut Batch, user_id: &UserId, room: RoomNid, order: i64, counter: i64) {
+    let user_id = user_id.to_owned();
+    forget(batch, &user_id, room, order);
+    batch.put(&UnreadBase { user_id, room, order, counter });
+}
+
+/// Deletes the user's rows up to an order.
+pub(crate) fn forget(batch: &mut Batch, user_id: &OwnedUserId, room: RoomNid, order: i64) {
+    let rows = Scan::prefix::<Notification>((user_id.clone(), room), usize::MAX);
+    batch.delete_range(rows.up_to((order,)));
+}

@@ -1,0 +1,52 @@
+//! A user's push rules, for the endpoints that read them.
+
+use bytes::Bytes;
+use myelin_store::schema::notify::push_rules_content;
+use myelin_store::{ReadError, Snapshot};
+use ruma::UserId;
+use serde_json::{Value, from_slice};
+
+use crate::Notify;
+
+/// A user's push rules.
+#[derive(Clone, Debug)]
+pub struct PushRules {
+    content: Bytes,
+}
+
+impl Notify {
+    /// The push rules of a user.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn push_rules(
+        &self,
+        snapshot: &dyn Snapshot,
+        user_id: &UserId,
+    ) -> Result<PushRules, ReadError> {
+        Ok(PushRules { content: push_rules_content(snapshot, user_id).await? })
+    }
+}
+
+impl PushRules {
+    /// All rulesets: an object with the member `global`, as JSON.
+    #[must_use]
+    pub fn all(&self) -> &Bytes {
+        &self.content
+    }
+
+    /// The rules of the global ruleset by kind.
+    #[must_use]
+    pub fn global(&self) -> Value {
+        let mut content: Value = from_slice(&self.content).unwrap_or_default();
+        content.get_mut("global").map(Value::take).unwrap_or_default()
+    }
+
+    /// One rule, by its kind (`override`, `content`, `room`, `sender`, `underride`) and id.
+    #[must_use]
+    pub fn rule(&self, kind: &str, rule_id: &str) -> Option<Value> {
+        let mut global = self.global();
+        let rules = global.get_mut(kind)?.as_array_mut()?;
+        rules.iter_mut().find(|rule| rule["rule_id"] == rule_id).map(Value::take)
+    }
+}

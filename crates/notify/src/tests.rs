@@ -1,0 +1,427 @@
+//! Unread counts against a model that keeps the list of what each user has not read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use myelin_model::{EventNid, Fence, RoomNid, Shard};
+use myelin_pdu::{Pdu, RoomVersionId};
+use myelin_store::memory::MemoryEngine;
+use myelin_store::schema::notify::{Notification, Unread, UnreadBase, unread};
+use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Relation};
+use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan, Snapshot};
+use proptest::prelude::*;
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+use serde_json::{Value, json};
+
+use crate::{NewEvent, Notifies, Notify, ReadTo};
+
+const ROOM: RoomNid = RoomNid(1);
+const SPACING: i64 = 16;
+
+/// What a user sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Encrypted,
+    Notice,
+    Reaction,
+    Edit,
+    Topic,
+    Tombstone,
+}
+
+#[derive(Clone, Debug)]
+struct Sending {
+    sender: usize,
+    kind: Kind,
+    /// The event that is the root of its thread, by its number.
+    thread: Option<usize>,
+    mentions: Vec<usize>,
+    mentions_room: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send(Sending),
+    Member { user: usize, membership: Membership },
+    Read { user: usize, event: usize, thread: Option<usize> },
+}
+
+/// An event as the model sees it.
+#[derive(Clone, Debug)]
+struct Known {
+    order: i64,
+    counter: i64,
+    event_id: OwnedEventId,
+}
+
+/// One thing a user has not read.
+#[derive(Clone, Debug)]
+struct Item {
+    order: i64,
+    thread: Option<usize>,
+    highlight: bool,
+}
+
+struct World {
+    engine: Arc<MemoryEngine>,
+    notify: Notify,
+    events: Vec<Known>,
+    members: BTreeMap<usize, Membership>,
+    lists: BTreeMap<usize, Vec<Item>>,
+}
+
+fn user(number: usize) -> OwnedUserId {
+    UserId::parse(format!("@user{number}:here.test")).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
+        let notify = Notify::new("here.test".try_into().unwrap());
+        let (members, lists) = (BTreeMap::new(), BTreeMap::new());
+        Self { engine, notify, events: Vec::new(), members, lists }
+    }
+
+    async fn snapshot(&self) -> Box<dyn Snapshot> {
+        self.engine.snapshot().await.unwrap()
+    }
+
+    fn batch(&self) -> Batch {
+        let shard = Shard::of("room");
+        Batch::new(Fence { shard, epoch: self.engine.epoch(shard) })
+    }
+
+    fn counter(&self) -> i64 {
+        self.events.last().map_or(0, |event| event.counter)
+    }
+
+    fn is_joined(&self, user: usize) -> bool {
+        self.members.get(&user) == Some(&Membership::Join)
+    }
+
+    async fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Send(sending) => self.send(sending).await,
+            Step::Member { user, membership } => self.member(*user, *membership).await,
+            Step::Read { user, event, thread } => self.read(*user, *event, *thread).await,
+        }
+    }
+
+    async fn send(&mut self, sending: &Sending) {
+        if !self.is_joined(sending.sender) {
+            return;
+        }
+        let thread = sending.thread.filter(|root| *root < self.events.len() && sending.kind != Kind::Edit);
+        let (kind, state_key, mut content) = match sending.kind {
+            Kind::Text => ("m.room.message", None, json!({ "msgtype": "m.text" })),
+            Kind::Encrypted => ("m.room.encrypted", None, json!({})),
+            Kind::Notice => ("m.room.message", None, json!({ "msgtype": "m.notice" })),
+            Kind::Reaction => ("m.reaction", None, json!({})),
+            Kind::Edit => ("m.room.message", None, json!({ "m.relates_to": { "rel_type": "m.replace" } })),
+            Kind::Topic => ("m.room.topic", Some(""), json!({})),
+            Kind::Tombstone => ("m.room.tombstone", Some(""), json!({})),
+        };
+        let users: Vec<_> = sending.mentions.iter().map(|number| user(*number)).collect();
+        content["m.mentions"] = json!({ "user_ids": users, "room": sending.mentions_room });
+        if let Some(root) = thread {
+            content["m.relates_to"] =
+                json!({ "rel_type": "m.thread", "event_id": self.events[root].event_id });
+        }
+        let order = self.commit(&user(sending.sender), kind, state_key, content, thread).await;
+        self.remember(sending, order, thread);
+    }
+
+    /// What sending means to the model.
+    fn remember(&mut self, sending: &Sending, order: i64, thread: Option<usize>) {
+        let is_notice = sending.kind == Kind::Notice;
+        let of_all = (sending.mentions_room || sending.kind == Kind::Tombstone) && !is_notice;
+        let counts = matches!(sending.kind, Kind::Text | Kind::Encrypted) || of_all;
+        let is_state = matches!(sending.kind, Kind::Topic | Kind::Tombstone);
+        for (number, list) in &mut self.lists {
+            if *number == sending.sender {
+                if !is_state || of_all {
+                    list.clear();
+                }
+                continue;
+            }
+            let mentioned = sending.mentions.contains(number) && !is_notice;
+            if counts || mentioned {
+                list.push(Item { order, thread, highlight: mentioned || of_all });
+            }
+        }
+    }
+
+    async fn member(&mut self, number: usize, membership: Membership) {
+        let content = json!({ "membership": membership.as_str() });
+        let target = user(number);
+        self.commit(&target, "m.room.member", Some(target.as_str()), content, None).await;
+        let before = self.members.insert(number, membership);
+        if membership == Membership::Join && before != Some(Membership::Join) {
+            self.lists.insert(number, Vec::new());
+        } else if membership != Membership::Join {
+            self.lists.remove(&number);
+        }
+    }
+
+    async fn read(&mut self, number: usize, event: usize, thread: Option<usize>) {
+        let thread = thread.filter(|root| *root < self.events.len());
+        let Some(event) = self.events.get(event).cloned() else { return };
+        if !self.is_joined(number) {
+            return;
+        }
+        let mut batch = self.batch();
+        let root = thread.map(|root| self.events[root].event_id.clone());
+        let read = ReadTo {
+            user_id: &user(number),
+            room: ROOM,
+            order: event.order,
+            counter: event.counter,
+            thread: root.as_deref(),
+        };
+        let snapshot = self.snapshot().await;
+        self.notify.read_up_to(&*snapshot, &mut batch, &read).await.unwrap();
+        self.engine.commit(batch).await.unwrap();
+        let list = self.lists.entry(number).or_default();
+        list.retain(|item| item.order > event.order || (thread.is_some() && item.thread != thread));
+    }
+
+    /// Commits an event as `rooms` does, and answers with its order.
+    async fn commit(
+        &mut self,
+        sender: &UserId,
+        kind: &str,
+        state_key: Option<&str>,
+        content: Value,
+        thread: Option<usize>,
+    ) -> i64 {
+        let number = i64::try_from(self.events.len()).unwrap() + 1;
+        let (order, event) = (number * SPACING, EventNid(number));
+        let mut json = json!({
+            "type": kind, "content": content, "sender": sender, "room_id": "!room:here.test", "depth": number,
+            "origin_server_ts": number, "prev_events": [], "auth_events": [], "hashes": {}, "signatures": {},
+        });
+        if let Some(state_key) = state_key {
+            json["state_key"] = json!(state_key);
+        }
+        let pdu = Pdu::parse(Bytes::from(json.to_string()), RoomVersionId::V11.rules()).unwrap();
+        let counter = self.counter();
+        let new = NewEvent { room: ROOM, event, pdu: &pdu, order, counter, may_notify_room: true };
+        let mut batch = self.batch();
+        let pos = batch.next_pos();
+        let snapshot = self.snapshot().await;
+        let notifies = self.notify.observe(&*snapshot, &new, &mut batch).await.unwrap();
+        let counter = counter + i64::from(notifies == Notifies::Yes);
+        batch.put(&Event {
+            event,
+            event_id: pdu.event_id().to_owned(),
+            room: ROOM,
+            order: Some(order),
+            pos,
+            status: EventStatus::Accepted,
+            kind: kind.to_owned(),
+            state_key: state_key.map(str::to_owned),
+            sender: sender.to_owned(),
+            origin_server_ts: number,
+            depth: number,
+            counter,
+            replaces: None,
+            redacted_by: None,
+            session: None,
+            txn_id: None,
+        });
+        if let Some(root) = thread {
+            batch.put(&relation(self.events[root].event_id.clone(), order, event, sender, kind));
+        }
+        if let Some(membership) = pdu.membership() {
+            batch.put(&member(sender, membership, order, event, pos));
+        }
+        self.engine.commit(batch).await.unwrap();
+        self.events.push(Known { order, counter, event_id: pdu.event_id().to_owned() });
+        order
+    }
+
+    async fn unread(&self, number: usize) -> Unread {
+        let rooms = [(ROOM, self.counter())];
+        unread(&*self.snapshot().await, &user(number), &rooms).await.unwrap()[0]
+    }
+
+    async fn rows<K: Keyspace>(&self, number: usize) -> Vec<K> {
+        let scan = Scan::prefix::<K>((user(number), ROOM), usize::MAX);
+        self.snapshot().await.scan(scan).await.unwrap()
+    }
+
+    async fn check(&self) {
+        for (number, list) in &self.lists {
+            let expected = Unread {
+                notifications: u64::try_from(list.len()).unwrap(),
+                highlights: u64::try_from(list.iter().filter(|item| item.highlight).count()).unwrap(),
+            };
+            assert_eq!(self.unread(*number).await, expected, "user {number}: {list:?}");
+        }
+    }
+}
+
+fn relation(target: OwnedEventId, order: i64, event: EventNid, sender: &UserId, kind: &str) -> Relation {
+    Relation {
+        target,
+        order,
+        event,
+        room: ROOM,
+        rel_type: "m.thread".to_owned(),
+        kind: kind.to_owned(),
+        sender: sender.to_owned(),
+        aggregation_key: None,
+    }
+}
+
+fn member(
+    user_id: &UserId,
+    membership: &str,
+    order: i64,
+    event: EventNid,
+    changed: myelin_model::Pos,
+) -> Member {
+    let membership = match membership {
+        "join" => Membership::Join,
+        "invite" => Membership::Invite,
+        _ => Membership::Leave,
+    };
+    Member {
+        room: ROOM,
+        user_id: user_id.to_owned(),
+        membership,
+        event,
+        order,
+        changed,
+        sender: user_id.to_owned(),
+        display_name: None,
+        avatar_url: None,
+        joined_at: None,
+        is_direct: false,
+        forgotten: false,
+    }
+}
+
+fn text(sender: usize) -> Sending {
+    Sending { sender, kind: Kind::Text, thread: None, mentions: Vec::new(), mentions_room: false }
+}
+
+/// A room that these users have joined.
+async fn room(users: usize) -> World {
+    let mut world = World::new();
+    for user in 0..users {
+        world.member(user, Membership::Join).await;
+    }
+    world
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    use Kind::{Edit, Encrypted, Notice, Reaction, Text, Tombstone, Topic};
+    let kinds = vec![Text, Text, Text, Encrypted, Notice, Reaction, Edit, Topic, Tombstone];
+    let mentions = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(0..5_usize, 1..3)];
+    let sending = (0..4_usize, prop::sample::select(kinds), prop::option::of(0..30_usize), mentions, 0..8_u8);
+    let sending = sending.prop_map(|(sender, kind, thread, mentions, room)| {
+        Step::Send(Sending { sender, kind, thread, mentions, mentions_room: room == 0 })
+    });
+    let memberships = vec![Membership::Join, Membership::Join, Membership::Leave, Membership::Invite];
+    let member = (0..4_usize, prop::sample::select(memberships))
+        .prop_map(|(user, membership)| Step::Member { user, membership });
+    let read = (0..4_usize, 0..60_usize, prop::option::of(0..30_usize))
+        .prop_map(|(user, event, thread)| Step::Read { user, event, thread });
+    prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read], 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn counts_equal_a_list_of_what_is_unread(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut world = room(3).await;
+            for step in &steps {
+                world.apply(step).await;
+                world.check().await;
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_message_writes_no_row_for_those_it_does_not_name() {
+    let mut world = room(4).await;
+    world.send(&text(0)).await;
+    world.send(&Sending { mentions_room: true, ..text(0) }).await;
+    world.send(&Sending { mentions: vec![2], ..text(0) }).await;
+    assert!(world.rows::<Notification>(1).await.is_empty());
+    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 1 });
+    assert_eq!(world.rows::<Notification>(2).await.len(), 1);
+    assert_eq!(world.unread(2).await, Unread { notifications: 3, highlights: 2 });
+    assert_eq!(world.unread(0).await, Unread::default(), "nobody is notified of what they sent");
+}
+
+#[tokio::test]
+async fn a_receipt_deletes_the_rows_it_covers_and_never_goes_back() {
+    let mut world = room(2).await;
+    let first = world.events.len();
+    for _ in 0..3 {
+        world.send(&Sending { mentions: vec![1], ..text(0) }).await;
+    }
+    world.read(1, first + 1, None).await;
+    assert_eq!(world.rows::<Notification>(1).await.len(), 1);
+    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 1 });
+    let base = world.rows::<UnreadBase>(1).await;
+    world.read(1, first, None).await;
+    assert_eq!(world.rows::<UnreadBase>(1).await, base);
+}
+
+#[tokio::test]
+async fn who_joins_later_or_changes_their_name_keeps_their_count() {
+    let mut world = room(1).await;
+    world.send(&text(0)).await;
+    world.member(1, Membership::Join).await;
+    assert_eq!(world.unread(1).await, Unread::default());
+    world.send(&text(0)).await;
+    world.member(1, Membership::Join).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 0 });
+}
+
+#[tokio::test]
+async fn an_invite_notifies_the_invited_until_they_decide() {
+    let mut world = room(1).await;
+    world.send(&text(0)).await;
+    world.member(1, Membership::Invite).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 0 });
+    world.member(1, Membership::Join).await;
+    assert_eq!(world.unread(1).await, Unread::default());
+    assert!(world.rows::<Notification>(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
+    let mut world = room(2).await;
+    world.send(&text(0)).await;
+    let last = world.events.last().cloned().unwrap();
+    let user_id = user(1);
+    let read =
+        ReadTo { user_id: &user_id, room: ROOM, order: last.order, counter: last.counter, thread: None };
+    let mut batch = world.batch();
+    world.notify.read_up_to(&*world.snapshot().await, &mut batch, &read).await.unwrap();
+    world.send(&text(1)).await;
+    assert!(world.engine.commit(batch).await.is_err());
+    assert_eq!(world.unread(1).await, Unread::default());
+}
+
+#[tokio::test]
+async fn the_rules_of_a_user_are_read_by_kind_and_id() {
+    let world = World::new();
+    let snapshot = world.snapshot().await;
+    let rules = world.notify.push_rules(&*snapshot, &user(1)).await.unwrap();
+    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 10);
+    let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap();
+    assert_eq!(rule["conditions"][0]["value"], user(1).as_str());
+    assert_eq!(rules.rule("underride", ".m.rule.is_user_mention"), None);
+    assert_eq!(rules.rule("nonsense", ".m.rule.master"), None);
+}
