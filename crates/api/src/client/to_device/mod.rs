@@ -1,0 +1,3 @@
+//! Messages from device to device.
+
+pub(crate) mod send;
