@@ -22,7 +22,7 @@ use crate::{
     auth::{StateView, SupportedRules, check_auth_events, check_state},
     content::AuthorisedVia,
     event::Event,
-    key::{self, StateKey},
+    key::{self, StateKey, StateKeyRef},
     membership::{ByTarget, Membership, MembershipChange},
     order_key::OrderKey,
     power::PowerLevels,
@@ -179,7 +179,7 @@ impl RoomMachine {
         {
             needed.push(own);
         }
-        needed.into_iter().filter(|key| !self.state.knows(*key)).map(|key| key.to_key()).collect()
+        needed.into_iter().filter(|key| !self.state.knows(*key)).map(StateKeyRef::to_key).collect()
     }
 
     /// Tells what stands in an entry of the committed current state. What is known already stays, as it may be newer.
@@ -274,7 +274,7 @@ impl RoomMachine {
         self.extremities.retain(|extremity| !pdu.prev_events().contains(&extremity.event_id));
         self.extremities.push(Extremity { event_id: pdu.event_id().to_owned(), depth: pdu.depth() });
         self.newest = order_key;
-        let key = event.key().map(|key| key.to_key());
+        let key = event.key().map(StateKeyRef::to_key);
         let change = key.clone().map(|key| {
             let planned = StateEvent::of(pdu.clone(), event.clone());
             let replaced = self.state.plan(key.clone(), planned, order_key);

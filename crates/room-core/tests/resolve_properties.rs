@@ -4,8 +4,13 @@
 
 mod support;
 
+use myelin_room_core::{auth::Standing, key::StateKey};
 use proptest::prelude::*;
-use support::random::{self, recipe};
+use serde_json::{Value, json};
+use support::{
+    CREATE_ID, Draft, State, World,
+    random::{self, recipe},
+};
 
 proptest! {
     #![proptest_config(random::cases(200))]
@@ -54,4 +59,41 @@ proptest! {
             }
         }
     }
+}
+
+/// Adds a state event to the room, on top of this state, and to the state.
+fn send(world: &mut World, state: &mut State, sender: &str, event_type: &str, key: &str, content: Value) {
+    let id =
+        if event_type == "m.room.create" { CREATE_ID.to_owned() } else { format!("${event_type}/{key}") };
+    let prev = Vec::new();
+    let draft = Draft { id: &id, prev, sender, event_type, state_key: Some(key), content, ts: 1 };
+    let event = world.event(&draft, state);
+    world.add(event, draft.content, State::new(), Standing::Accepted);
+    state.insert(StateKey::new(event_type, key), id);
+}
+
+#[test]
+fn a_fork_in_a_large_room_is_resolved_without_reading_its_members() {
+    let (mut world, mut trunk) = (World::new("12"), State::new());
+    let room = [
+        ("m.room.create", "", json!({"room_version": "12"})),
+        ("m.room.member", "@alice:x", json!({"membership": "join"})),
+        ("m.room.power_levels", "", json!({"users": {"@user1:x": 50}})),
+        ("m.room.join_rules", "", json!({"join_rule": "public"})),
+    ];
+    for (event_type, key, content) in room {
+        send(&mut world, &mut trunk, "@alice:x", event_type, key, content);
+    }
+    for n in 0..3000 {
+        let user = format!("@user{n}:x");
+        send(&mut world, &mut trunk, &user, "m.room.member", &user, json!({"membership": "join"}));
+    }
+    let (mut left, mut right) = (trunk.clone(), trunk);
+    send(&mut world, &mut left, "@user1:x", "m.room.topic", "", json!({"topic": "a"}));
+    send(&mut world, &mut right, "@alice:x", "m.room.pinned_events", "", json!({}));
+
+    let (resolved, cost) = world.resolve_counting(&[left, right], &[]);
+    assert_eq!(resolved.len(), 3006);
+    assert!(cost.bodies < 12, "{} whole events were read", cost.bodies);
+    assert!(cost.rounds < 10, "asked {} times", cost.rounds);
 }

@@ -42,6 +42,15 @@ pub struct Sent {
     pub state_after: State,
 }
 
+/// What a resolution asked for.
+#[derive(Default)]
+pub struct Cost {
+    /// How often it asked.
+    pub rounds: usize,
+    /// How many whole events.
+    pub bodies: usize,
+}
+
 pub struct World {
     pub rules: SupportedRules,
     pub sent: BTreeMap<String, Sent>,
@@ -120,6 +129,12 @@ impl World {
 
     /// Resolves with these events interned first, in this order.
     pub fn resolve_interning(&self, states: &[State], first: &[String]) -> State {
+        self.resolve_counting(states, first).0
+    }
+
+    /// The same, and what it asked for.
+    pub fn resolve_counting(&self, states: &[State], first: &[String]) -> (State, Cost) {
+        let mut cost = Cost::default();
         let mut arena = Arena::new(self.rules, ROOM_ID, 100_000);
         for id in first {
             arena.intern(id).unwrap();
@@ -137,9 +152,11 @@ impl World {
                     let named = map.iter().map(|(key, event)| {
                         (arena.key(*key).unwrap().clone(), arena.event_id(*event).to_owned())
                     });
-                    return named.collect();
+                    return (named.collect(), cost);
                 }
                 Err(ResolveError::Missing(missing)) => {
+                    cost.rounds += 1;
+                    cost.bodies += missing.bodies.len();
                     for idx in missing.headers {
                         let event = &self.sent[arena.event_id(idx)].event;
                         arena.set_header(idx, event.key(), event.auth_events.iter().map(|id| &**id)).unwrap();
