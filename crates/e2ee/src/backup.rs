@@ -75,7 +75,7 @@ impl E2ee {
     pub async fn create_backup(&self, requester: &Requester, new: &NewBackup) -> Result<String, BackupError> {
         check(new)?;
         let user_id = &requester.user_id;
-        let _turn = self.turns.of(Shard::of(user_id.as_str())).await;
+        let _turn = self.backup_turns.of(Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let newest = Scan::prefix::<KeyBackup>((user_id.clone(),), 1).backward();
@@ -131,7 +131,7 @@ impl E2ee {
     ) -> Result<(), BackupError> {
         check(new)?;
         let user_id = &requester.user_id;
-        let _turn = self.turns.of(Shard::of(user_id.as_str())).await;
+        let _turn = self.backup_turns.of(Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let row = existing(&*self.engine.snapshot().await?, user_id, version).await?;
@@ -156,7 +156,7 @@ impl E2ee {
     /// See [`BackupError`].
     pub async fn delete_backup(&self, requester: &Requester, version: &str) -> Result<(), BackupError> {
         let user_id = &requester.user_id;
-        let _turn = self.turns.of(Shard::of(user_id.as_str())).await;
+        let _turn = self.backup_turns.of(Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let row = lookup(&*self.engine.snapshot().await?, user_id, version).await?;

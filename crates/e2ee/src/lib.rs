@@ -59,6 +59,8 @@ pub struct E2ee {
     env: Env,
     server_name: OwnedServerName,
     turns: Turns,
+    /// Of writers of key backups: a long upload must not keep claims waiting.
+    backup_turns: Turns,
     announcing: Announcing,
 }
 
@@ -66,7 +68,14 @@ impl E2ee {
     /// The service of the server with this name.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, server_name: OwnedServerName) -> Self {
-        Self { engine, env, server_name, turns: Turns::new(), announcing: Announcing::default() }
+        Self {
+            engine,
+            env,
+            server_name,
+            turns: Turns::new(),
+            backup_turns: Turns::new(),
+            announcing: Announcing::default(),
+        }
     }
 
     fn is_local(&self, user_id: &UserId) -> bool {

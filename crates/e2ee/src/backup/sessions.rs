@@ -106,7 +106,6 @@ impl E2ee {
         if sessions.windows(2).any(|pair| matches!(pair, [a, b] if a.key() == b.key())) {
             return Err(BackupError::Malformed("a session may only be given once"));
         }
-        let _turn = self.turns.of(Shard::of(requester.user_id.as_str())).await;
         let mut rest = sessions.as_slice();
         loop {
             let (part, after) = rest.split_at(part_len(rest));
@@ -125,6 +124,7 @@ impl E2ee {
         part: &[SessionUpload],
     ) -> Result<BackupState, BackupError> {
         let user_id = &requester.user_id;
+        let _turn = self.backup_turns.of(Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;
@@ -220,7 +220,7 @@ impl E2ee {
         scope: &BackupScope,
     ) -> Result<BackupState, BackupError> {
         let user_id = &requester.user_id;
-        let _turn = self.turns.of(Shard::of(user_id.as_str())).await;
+        let _turn = self.backup_turns.of(Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;

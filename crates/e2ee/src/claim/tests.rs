@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use myelin_model::Pos;
-use myelin_store::Identity;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::e2ee::{ClaimedKey, OneTimeKey, OneTimeKeyCount, read};
+use myelin_store::{Engine, Identity};
 
 use super::REMEMBERED;
 use crate::testing::{Interruptible, SERVER, World, claim, fallback_key};
@@ -48,8 +48,9 @@ async fn a_crowd_never_gets_the_same_key_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_never_hand_out_the_same_key() {
-    let engine = Arc::new(Interruptible(MemoryEngine::new(&Identity { server_name: SERVER.to_owned() })));
-    let one = World::over(engine.clone(), 3);
+    let engine: Arc<dyn Engine> =
+        Arc::new(Interruptible(MemoryEngine::new(&Identity { server_name: SERVER.to_owned() })));
+    let one = World::over(Arc::clone(&engine), 3);
     // Without the other's turns, only the expectations of the batches keep them apart.
     let other = World::over(engine, 4);
     let alice = one.device("alice", "A1").await;

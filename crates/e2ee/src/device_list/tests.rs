@@ -23,7 +23,7 @@ async fn a_removed_device_leaves_nothing_and_is_news_to_who_shares_a_room() {
     assert!(world.query(&bob, "alice").await.device_keys[&alice.user_id].is_empty());
     let users = [alice.user_id.clone(), bob.user_id.clone()].into();
     let changed = read::device_lists_changed(&*world.snapshot().await, &users, before).await.unwrap();
-    assert_eq!(changed, [alice.user_id.clone()]);
+    assert_eq!(changed, std::slice::from_ref(&alice.user_id));
     while !notices.recv().await.unwrap().topics.contains(&Topic::Room(RoomNid(7))) {}
 }
 

@@ -63,7 +63,7 @@ async fn a_signature_on_another_users_master_key_is_its_makers_alone() {
     let snapshot = world.snapshot().await;
     let news =
         async |who: &Requester| read::signed_users(&*snapshot, &who.user_id, before, 10).await.unwrap();
-    assert_eq!(news(&alice).await, [bob.user_id.clone()]);
+    assert_eq!(news(&alice).await, std::slice::from_ref(&bob.user_id));
     assert!(news(&bob).await.is_empty());
     let users = [alice.user_id.clone(), bob.user_id.clone()].into();
     let changed = read::device_lists_changed(&*snapshot, &users, before).await.unwrap();

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use myelin_model::{Pos, Requester};
-use myelin_store::Identity;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::e2ee::{ToDevice, ToDeviceTransaction, read};
+use myelin_store::{Engine, Identity};
 
 use super::{DeviceTarget, Messages, SendError};
 use crate::testing::{Interruptible, SERVER, World};
@@ -67,8 +67,8 @@ async fn a_star_reaches_every_device_and_a_named_device_its_own_message() {
 
 #[tokio::test]
 async fn a_repeated_request_makes_no_duplicate_even_after_a_restart() {
-    let engine = Arc::new(MemoryEngine::new(&Identity { server_name: SERVER.to_owned() }));
-    let world = World::over(engine.clone(), 1);
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(&Identity { server_name: SERVER.to_owned() }));
+    let world = World::over(Arc::clone(&engine), 1);
     let (alice, bob) = (world.device("alice", "A1").await, world.device("bob", "B1").await);
     world.send(&alice, "t", &to(&[(&bob, "{}")])).await;
     world.send(&alice, "t", &to(&[(&bob, "{}")])).await;

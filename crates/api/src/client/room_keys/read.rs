@@ -14,8 +14,8 @@ use ruma::OwnedRoomId;
 
 use crate::Error;
 
-/// Sessions in one page: some hundred kilobytes.
-const PAGE: usize = 500;
+/// Sessions in one page: about a hundred kilobytes.
+const PAGE: usize = 200;
 
 /// Answers with the keys of the version, or of one room in it.
 ///
@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backup_of_several_pages_is_one_json_object() {
-        for count in [0, 1, 499, 500, 501, 1_700] {
+        for count in [0, 1, 199, 200, 201, 1_000] {
             let mut expected: BTreeMap<String, Value> = BTreeMap::new();
             for n in 0..count {
                 let of_room = expected.entry(room(n % 7).to_string()).or_insert(json!({ "sessions": {} }));
