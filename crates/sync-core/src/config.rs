@@ -103,13 +103,19 @@ impl RequiredState {
         self.rule_matches(kind, key)
     }
 
-    /// How to find everything wanted, without overlaps.
+    /// How to find everything wanted, without overlaps. [`StateQuery::Everything`] leaves out members where they load
+    /// lazily.
     #[must_use]
     pub fn queries(&self) -> Vec<StateQuery> {
-        if self.rules.contains_key(ANY) {
-            return vec![StateQuery::Everything];
-        }
         let mut queries = Vec::new();
+        if self.rules.contains_key(ANY) {
+            queries.push(StateQuery::Everything);
+            // Everything does not include members where they load lazily, but for those named.
+            let named = [MEMBER, ANY].iter().filter_map(|kind| self.rules.get(*kind)).flatten();
+            let named: BTreeSet<&String> = named.filter(|key| *key != ANY && self.lazy).collect();
+            queries.extend(named.into_iter().map(|key| StateQuery::Entry(MEMBER.to_owned(), key.clone())));
+            return queries;
+        }
         for (kind, keys) in &self.rules {
             if keys.contains(ANY) {
                 queries.push(StateQuery::Type(kind.clone()));

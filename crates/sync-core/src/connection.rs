@@ -1,0 +1,384 @@
+//! What a connection of sliding sync remembers, and what each room is therefore due.
+//!
+//! A connection knows two states: what the client has *seen* (the answer whose `pos` it last came back with), and what
+//! it would have seen with the one answer after that, which may be lost. A client that repeats a `pos` is answered
+//! from the first, so nothing depends on whether an answer arrived; a client that moves on makes the second the first.
+//! Only the difference is kept, so that an answer costs what it contains.
+//!
+//! **Invariant.** What is remembered never runs ahead of what the client has seen. An older state than the client's
+//! may be restored (after a restart): it costs a repetition, never a gap.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{RequiredState, RoomConfig};
+use crate::lazy::LazyMembers;
+use crate::rooms::{RoomEntry, RoomKey, RoomList, Standing};
+use crate::token::ConnectionPos;
+use crate::window::Window;
+
+/// The most rooms of one answer. What is left over is due at once in the next one.
+pub const MAX_ROOMS_PER_ANSWER: usize = 500;
+
+/// The `pos` is not of this connection, or of an answer too old to go on from: 400 `M_UNKNOWN_POS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pos is unknown or has expired; start again without one")]
+pub struct UnknownPos;
+
+/// What a connection has sent of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSent {
+    /// The position up to which everything wanted of the room was sent.
+    pub up_to: i64,
+    /// How the user stood to it.
+    pub standing: Standing,
+    /// Which stay of the user in the room it was.
+    pub joined_at: Option<i64>,
+    /// Whether it was called a direct chat.
+    pub is_dm: bool,
+    /// What was wanted of it, by number.
+    config: u32,
+    /// How many of its newest timeline events the client has without a gap, at least.
+    pub covered: u32,
+    /// The members it was sent, where they load lazily.
+    #[serde(default)]
+    pub lazy: LazyMembers,
+    /// Whether its account data was sent; changes follow from then on.
+    #[serde(default)]
+    pub account_data: bool,
+    /// The position up to which its receipts were sent; 0 if none were.
+    #[serde(default)]
+    pub receipts: i64,
+}
+
+/// What belongs to no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Globals {
+    /// The number of the answer; 0 before the first.
+    pub answer: u64,
+    /// The position of the log that it was about.
+    pub position: i64,
+    /// The counter of typing changes that was sent; it counts from 0 in each run of the server.
+    #[serde(skip)]
+    pub typing: u64,
+    /// Whether global account data was sent; changes follow from then on.
+    pub account_data: bool,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    nonce: u64,
+    seen: Globals,
+    rooms: HashMap<RoomKey, RoomSent>,
+    configs: Configs,
+    sent: Option<(Globals, HashMap<RoomKey, RoomSent>)>,
+    answers: u64,
+    /// The state was restored, and no answer was seen since: the client may be ahead of it.
+    behind: bool,
+    /// It was restored once: the client may have rooms that it does not know of.
+    forgetful: bool,
+}
+
+/// The wishes that rooms were sent under, each kept once.
+#[derive(Clone, Debug, Default)]
+struct Configs {
+    next: u32,
+    known: BTreeMap<u32, Arc<RoomConfig>>,
+}
+
+/// How many wishes are kept before those that no room uses are dropped.
+const CONFIGS_BEFORE_PRUNING: usize = 64;
+
+/// A room that the next answer must contain, and what of it.
+#[derive(Clone, Debug)]
+pub struct RoomDue {
+    /// The room.
+    pub room: RoomKey,
+    /// How the user stands to it.
+    pub standing: Standing,
+    /// What is wanted of it.
+    pub config: Arc<RoomConfig>,
+    /// What was sent of it before, if the answer builds on that; `None` asks for everything (`initial`).
+    pub known: Option<RoomSent>,
+    /// The client wants a longer timeline than it has: show the newest events, even if sent before
+    /// (`unstable_expanded_timeline`).
+    pub widen: bool,
+    /// State that is wanted now and was not before.
+    pub new_state: Option<RequiredState>,
+    entry: RoomEntry,
+}
+
+impl RoomDue {
+    /// Everything after this position is new to the client.
+    #[must_use]
+    pub fn since(&self) -> i64 {
+        self.known.as_ref().map_or(0, |known| known.up_to)
+    }
+
+    /// Whether the client must be told that it is (no) direct chat.
+    #[must_use]
+    pub fn told_is_dm(&self) -> Option<bool> {
+        match &self.known {
+            Some(known) => (known.is_dm != self.entry.is_dm).then_some(self.entry.is_dm),
+            None => Some(self.entry.is_dm),
+        }
+    }
+}
+
+/// What was written into an answer of a room's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimelineSent {
+    /// The newest events, as many as wanted; there may be a gap before them.
+    Newest,
+    /// So many new events, without a gap to those before.
+    Continued(u32),
+}
+
+/// An answer in the making: what the connection will remember of it.
+#[derive(Debug)]
+pub struct Progress {
+    globals: Globals,
+    rooms: HashMap<RoomKey, RoomSent>,
+}
+
+impl Connection {
+    /// A new connection. The nonce must not be guessable.
+    #[must_use]
+    pub fn new(nonce: u64) -> Self {
+        Self {
+            nonce,
+            seen: Globals::default(),
+            rooms: HashMap::new(),
+            configs: Configs::default(),
+            sent: None,
+            answers: 0,
+            behind: false,
+            forgetful: false,
+        }
+    }
+
+    /// What was last seen by the client and belongs to no room.
+    #[must_use]
+    pub fn seen(&self) -> &Globals {
+        &self.seen
+    }
+
+    /// Whether the client has seen no answer yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.seen.answer == 0
+    }
+
+    /// What the client has seen of a room.
+    #[must_use]
+    pub fn room(&self, room: RoomKey) -> Option<&RoomSent> {
+        self.rooms.get(&room)
+    }
+
+    /// How many rooms it remembers.
+    #[must_use]
+    pub fn rooms_len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Goes on from what the client says it has seen. Answers the rooms of which more is known to be seen now.
+    ///
+    /// # Errors
+    /// When the connection has no such answer, or one followed whose `pos` was used already.
+    pub fn resume(&mut self, pos: ConnectionPos) -> Result<Vec<RoomKey>, UnknownPos> {
+        if pos.nonce != self.nonce {
+            return Err(UnknownPos);
+        }
+        let sent = self.sent.take();
+        match sent {
+            Some((globals, rooms)) if globals.answer == pos.answer => {
+                self.seen = globals;
+                self.behind = false;
+                let confirmed = rooms.keys().copied().collect();
+                self.rooms.extend(rooms);
+                Ok(confirmed)
+            }
+            _ if pos.answer == self.seen.answer => Ok(Vec::new()),
+            _ if self.behind && pos.answer > self.seen.answer && sent.is_none() => {
+                self.seen.answer = pos.answer;
+                self.answers = self.answers.max(pos.answer);
+                Ok(Vec::new())
+            }
+            sent => {
+                self.sent = sent;
+                Err(UnknownPos)
+            }
+        }
+    }
+
+    /// What the next answer must contain, newest rooms first.
+    pub fn plan(&mut self, rooms: &RoomList, window: &Window) -> Vec<RoomDue> {
+        let mut due = Vec::new();
+        let mut wanted = HashSet::new();
+        for wish in &window.rooms {
+            if due.len() >= MAX_ROOMS_PER_ANSWER {
+                return due;
+            }
+            wanted.insert(wish.room);
+            let Some(entry) = rooms.entry(wish.room) else { continue };
+            due.extend(self.room_due(wish.room, entry, &wish.config));
+        }
+        // A room that the client has and the user has left since is told of, whichever list it would be in.
+        for (room, entry) in rooms.changed_after(self.seen.position) {
+            let left = matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
+            if !left || due.len() >= MAX_ROOMS_PER_ANSWER {
+                continue;
+            }
+            match self.rooms.get(&room) {
+                Some(known) if known.standing != entry.standing || known.joined_at != entry.joined_at => {
+                    let config = self.configs.known.get(&known.config).cloned().unwrap_or_default();
+                    due.extend(self.room_due(room, entry, &config));
+                }
+                None if self.forgetful => due.extend(self.room_due(room, entry, &Arc::default())),
+                _ => {}
+            }
+        }
+        due
+    }
+
+    fn room_due(&self, room: RoomKey, entry: &RoomEntry, config: &Arc<RoomConfig>) -> Option<RoomDue> {
+        let due = RoomDue {
+            room,
+            standing: entry.standing,
+            config: Arc::clone(config),
+            known: None,
+            widen: false,
+            new_state: None,
+            entry: entry.clone(),
+        };
+        let Some(known) = self.rooms.get(&room) else { return Some(due) };
+        let came = !matches!(entry.standing, Standing::Left | Standing::Removed);
+        // What happened between two stays is not in what the client has, and not marked as a gap.
+        if known.joined_at != entry.joined_at || (came && known.standing != entry.standing) {
+            return Some(due);
+        }
+        // Of a room that is left, only the leaving is told.
+        let grows = came && !entry.standing.is_stripped();
+        let old = self.configs.known.get(&known.config).cloned().unwrap_or_default();
+        let new_state = if grows && !Arc::ptr_eq(&old, config) {
+            config.required_state.beyond(&old.required_state)
+        } else {
+            None
+        };
+        let widen = grows && config.timeline_limit > known.covered;
+        let changed = entry.changed > known.up_to || known.standing != entry.standing;
+        let is_due = changed || widen || new_state.is_some() || known.is_dm != entry.is_dm;
+        is_due.then(|| RoomDue { known: Some(known.clone()), widen, new_state, ..due })
+    }
+
+    /// Begins an answer about the log up to `position`.
+    #[must_use]
+    pub fn begin(&self, position: i64) -> Progress {
+        Progress { globals: Globals { position, ..self.seen }, rooms: HashMap::new() }
+    }
+
+    /// Notes that a room was written into the answer.
+    pub fn sent(&mut self, progress: &mut Progress, due: &RoomDue, timeline: TimelineSent, lazy: LazyMembers) {
+        let limit = due.config.timeline_limit;
+        let before = due.known.as_ref();
+        let covered = match timeline {
+            TimelineSent::Newest => limit,
+            TimelineSent::Continued(new) => before.map_or(0, |known| known.covered).saturating_add(new),
+        };
+        // Where the wish shrinks, the client keeps what it has and is sent its changes while the room is wanted.
+        let sent = RoomSent {
+            up_to: progress.globals.position,
+            standing: due.entry.standing,
+            joined_at: due.entry.joined_at,
+            is_dm: due.entry.is_dm,
+            config: self.configs.number(&due.config),
+            covered,
+            lazy,
+            account_data: before.is_some_and(|known| known.account_data),
+            receipts: before.map_or(0, |known| known.receipts),
+        };
+        progress.rooms.insert(due.room, sent);
+    }
+
+    /// What will be remembered of a room, to be changed by extensions; `None` if the client does not have the room.
+    pub fn progress_of<'p>(&self, progress: &'p mut Progress, room: RoomKey) -> Option<&'p mut RoomSent> {
+        if !progress.rooms.contains_key(&room) {
+            progress.rooms.insert(room, self.rooms.get(&room)?.clone());
+        }
+        progress.rooms.get_mut(&room)
+    }
+
+    /// Ends an answer: remembers it as sent, and answers the `pos` that names it.
+    pub fn finish(&mut self, progress: Progress) -> ConnectionPos {
+        self.answers += 1;
+        let globals = Globals { answer: self.answers, ..progress.globals };
+        self.sent = Some((globals, progress.rooms));
+        if self.configs.known.len() > CONFIGS_BEFORE_PRUNING {
+            self.prune_configs();
+        }
+        ConnectionPos { position: globals.position, nonce: self.nonce, answer: self.answers }
+    }
+
+    fn prune_configs(&mut self) {
+        let sent = self.sent.iter().flat_map(|(_, rooms)| rooms.values());
+        let used: HashSet<u32> = self.rooms.values().chain(sent).map(|room| room.config).collect();
+        self.configs.known.retain(|number, _| used.contains(number));
+    }
+}
+
+impl Progress {
+    /// What belongs to no room, to be changed by extensions.
+    pub fn globals(&mut self) -> &mut Globals {
+        &mut self.globals
+    }
+}
+
+impl Configs {
+    fn number(&mut self, config: &Arc<RoomConfig>) -> u32 {
+        let known = self.known.iter().rev().find(|(_, known)| Arc::ptr_eq(known, config) || *known == config);
+        if let Some((number, _)) = known {
+            return *number;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.known.insert(self.next, Arc::clone(config));
+        self.next
+    }
+}
+
+/// The seen state of a connection without its rooms, to be stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredConnection {
+    nonce: u64,
+    seen: Globals,
+    configs: BTreeMap<u32, RoomConfig>,
+}
+
+impl Connection {
+    /// What is to be stored of the connection itself. Rooms are stored one by one.
+    #[must_use]
+    pub fn to_stored(&self) -> StoredConnection {
+        let configs = self.configs.known.iter().map(|(number, config)| (*number, (**config).clone()));
+        StoredConnection { nonce: self.nonce, seen: self.seen, configs: configs.collect() }
+    }
+
+    /// The connection as it was stored, which may be older than what the client has seen since.
+    #[must_use]
+    pub fn restore(stored: StoredConnection, rooms: HashMap<RoomKey, RoomSent>) -> Self {
+        let known: BTreeMap<u32, _> =
+            stored.configs.into_iter().map(|(number, config)| (number, Arc::new(config))).collect();
+        let next = known.keys().next_back().copied().unwrap_or_default();
+        Self {
+            nonce: stored.nonce,
+            seen: stored.seen,
+            rooms,
+            configs: Configs { next, known },
+            sent: None,
+            answers: stored.seen.answer,
+            behind: true,
+            forgetful: true,
+        }
+    }
+}

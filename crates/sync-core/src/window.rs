@@ -1,0 +1,265 @@
+//! Which rooms a request is about: lists of ranges over the user's rooms, and rooms asked for by name.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::config::RoomConfig;
+use crate::rooms::{ListFilter, RoomKey, RoomList, Standing};
+
+/// The most lists of one request (MSC4186).
+pub const MAX_LISTS: usize = 100;
+/// The most room subscriptions of one request. The live dialect names no limit; clients subscribe to what is on screen.
+pub const MAX_SUBSCRIPTIONS: usize = 1000;
+/// The most ranges of one list.
+pub const MAX_RANGES: usize = 100;
+/// The longest timeline of one room; more is asked for by pagination.
+pub const MAX_TIMELINE: u32 = 1000;
+/// The most pairs of `required_state` in one list or subscription.
+pub const MAX_STATE_RULES: usize = 1000;
+
+/// One list of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Inclusive ranges of indexes into the filtered rooms.
+    pub ranges: Vec<(u64, u64)>,
+    /// Which rooms the list has.
+    pub filter: ListFilter,
+    /// What is wanted of rooms within the ranges.
+    pub config: RoomConfig,
+}
+
+/// The part of a request that says which rooms it is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowRequest {
+    /// Lists by name.
+    pub lists: BTreeMap<String, ListRequest>,
+    /// Rooms asked for whatever lists they are in.
+    pub subscriptions: BTreeMap<RoomKey, RoomConfig>,
+}
+
+/// A request that no client should make: 400 `M_INVALID_PARAM`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRequest {
+    /// More than [`MAX_LISTS`].
+    #[error("a request may have at most {MAX_LISTS} lists")]
+    TooManyLists,
+    /// More than [`MAX_SUBSCRIPTIONS`].
+    #[error("a request may have at most {MAX_SUBSCRIPTIONS} room subscriptions")]
+    TooManySubscriptions,
+    /// More than [`MAX_RANGES`].
+    #[error("a list may have at most {MAX_RANGES} ranges")]
+    TooManyRanges,
+    /// A range ends before it starts.
+    #[error("the range {start} to {end} ends before it starts")]
+    BackwardRange {
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+    },
+    /// More than [`MAX_STATE_RULES`].
+    #[error("required_state may have at most {MAX_STATE_RULES} entries")]
+    TooMuchState,
+}
+
+impl WindowRequest {
+    /// Holds the request against its limits.
+    ///
+    /// # Errors
+    /// The first limit that it breaks.
+    pub fn check(&self) -> Result<(), InvalidRequest> {
+        if self.lists.len() > MAX_LISTS {
+            return Err(InvalidRequest::TooManyLists);
+        }
+        if self.subscriptions.len() > MAX_SUBSCRIPTIONS {
+            return Err(InvalidRequest::TooManySubscriptions);
+        }
+        for list in self.lists.values() {
+            if list.ranges.len() > MAX_RANGES {
+                return Err(InvalidRequest::TooManyRanges);
+            }
+            if let Some((start, end)) = list.ranges.iter().find(|(start, end)| start > end) {
+                return Err(InvalidRequest::BackwardRange { start: *start, end: *end });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lists that a room is in, by their number in the order of their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListSet(u128);
+
+impl ListSet {
+    const fn with(self, list: usize) -> Self {
+        Self(self.0 | 1 << (list % 128))
+    }
+
+    /// Whether the room is in the list with this number.
+    #[must_use]
+    pub const fn has(self, list: usize) -> bool {
+        self.0 & 1 << (list % 128) != 0
+    }
+}
+
+/// A room that a request is about.
+#[derive(Clone, Debug)]
+pub struct WantedRoom {
+    /// The room.
+    pub room: RoomKey,
+    /// What is wanted of it: everything that any list or subscription wants.
+    pub config: Arc<RoomConfig>,
+    /// The lists in whose ranges it is.
+    pub lists: ListSet,
+    /// Whether it was asked for by name.
+    pub subscribed: bool,
+}
+
+/// The rooms that a request is about.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// How many rooms each list has, within its ranges or not.
+    pub counts: BTreeMap<String, usize>,
+    /// The rooms, newest first.
+    pub rooms: Vec<WantedRoom>,
+}
+
+/// Selects the rooms that a request is about.
+#[must_use]
+pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
+    let mut found: HashMap<RoomKey, (ListSet, bool)> = HashMap::new();
+    let mut counts = BTreeMap::new();
+    for (number, (name, list)) in request.lists.iter().enumerate() {
+        let count = walk(rooms, list, |room| {
+            let (lists, _) = found.entry(room).or_default();
+            *lists = lists.with(number);
+        });
+        counts.insert(name.clone(), count);
+    }
+    for room in request.subscriptions.keys() {
+        // Only rooms that the user is or was in, or is asked into: of others nothing is shown.
+        let may_see = |standing| standing != Standing::Left;
+        if rooms.entry(*room).is_some_and(|entry| may_see(entry.standing) || entry.joined_at.is_some()) {
+            found.entry(*room).or_default().1 = true;
+        }
+    }
+    let mut merged: HashMap<ListSet, Arc<RoomConfig>> = HashMap::new();
+    let lists: Vec<&RoomConfig> = request.lists.values().map(|list| &list.config).collect();
+    let mut selected: Vec<(Reverse<i64>, WantedRoom)> = found
+        .into_iter()
+        .map(|(room, (in_lists, subscribed))| {
+            let config = merged.entry(in_lists).or_insert_with(|| Arc::new(merge(&lists, in_lists)));
+            let subscription = request.subscriptions.get(&room).filter(|_| subscribed);
+            let config = match subscription {
+                Some(wish) => Arc::new(config.union(wish)),
+                None => Arc::clone(config),
+            };
+            let changed = rooms.entry(room).map_or(0, |entry| entry.changed);
+            (Reverse(changed), WantedRoom { room, config, lists: in_lists, subscribed })
+        })
+        .collect();
+    selected.sort_by_key(|(changed, wanted)| (*changed, wanted.room));
+    Window { counts, rooms: selected.into_iter().map(|(_, wanted)| wanted).collect() }
+}
+
+/// Calls back for each room in the list's ranges; answers how many rooms the list has.
+fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey)) -> usize {
+    let mut ranges = list.ranges.clone();
+    ranges.sort_unstable();
+    let end = ranges.iter().map(|(_, end)| *end).max();
+    let mut ranges = ranges.into_iter().peekable();
+    let mut count: u64 = 0;
+    for (room, entry) in rooms.listed() {
+        if list.filter.is_open() && end.is_none_or(|end| count > end) {
+            return rooms.listed_count();
+        }
+        if !list.filter.allows(room, entry) {
+            continue;
+        }
+        while ranges.next_if(|(_, end)| *end < count).is_some() {}
+        if ranges.peek().is_some_and(|(start, _)| *start <= count) {
+            in_range(room);
+        }
+        count += 1;
+    }
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn merge(lists: &[&RoomConfig], chosen: ListSet) -> RoomConfig {
+    let mut merged: Option<RoomConfig> = None;
+    for (_, config) in lists.iter().enumerate().filter(|(number, _)| chosen.has(*number)) {
+        merged = Some(merged.map_or_else(|| (*config).clone(), |merged| merged.union(config)));
+    }
+    merged.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidRequest, ListRequest, MAX_LISTS, WindowRequest, select};
+    use crate::config::{RequiredState, RoomConfig};
+    use crate::rooms::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
+
+    fn rooms() -> RoomList {
+        let mut rooms = RoomList::default();
+        for n in 0..10 {
+            let entry = RoomEntry {
+                standing: if n == 9 { Standing::Invited } else { Standing::Joined },
+                changed: n,
+                joined_at: Some(1),
+                room_type: None,
+                is_encrypted: n % 2 == 0,
+                is_dm: false,
+                tags: Vec::new().into(),
+                name: None,
+            };
+            rooms.put(RoomKey(n), entry);
+        }
+        rooms
+    }
+
+    fn list(ranges: &[(u64, u64)], filter: ListFilter, limit: u32) -> ListRequest {
+        let state = RequiredState::parse([("m.room.name", "")], "@me:x");
+        ListRequest {
+            ranges: ranges.to_vec(),
+            filter,
+            config: RoomConfig { timeline_limit: limit, required_state: state },
+        }
+    }
+
+    #[test]
+    fn ranges_index_the_filtered_rooms_and_counts_are_of_the_whole_list() {
+        let encrypted = ListFilter { is_encrypted: Some(true), ..ListFilter::default() };
+        let lists = [
+            ("all".to_owned(), list(&[(0, 1), (8, 20), (0, 0)], ListFilter::default(), 1)),
+            ("secret".to_owned(), list(&[(1, 2)], encrypted, 5)),
+        ];
+        let window = select(&rooms(), &WindowRequest { lists: lists.into(), ..Default::default() });
+        assert_eq!(window.counts, [("all".to_owned(), 10), ("secret".to_owned(), 5)].into());
+        let found: Vec<_> = window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
+        assert_eq!(found, [(9, 1), (8, 1), (6, 5), (4, 5), (1, 1), (0, 1)]);
+    }
+
+    #[test]
+    fn a_subscription_adds_to_what_the_lists_want_and_strangers_rooms_stay_hidden() {
+        let lists = [("all".to_owned(), list(&[(0, 0)], ListFilter::default(), 1))];
+        let wish = RoomConfig { timeline_limit: 20, required_state: RequiredState::default() };
+        let subscriptions = [(RoomKey(9), wish.clone()), (RoomKey(3), wish.clone()), (RoomKey(77), wish)];
+        let window =
+            select(&rooms(), &WindowRequest { lists: lists.into(), subscriptions: subscriptions.into() });
+        let found: Vec<_> = window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
+        assert_eq!(found, [(9, 20), (3, 20)]);
+        assert!(window.rooms[0].config.required_state.wants("m.room.name", ""));
+        assert!(!window.rooms[1].config.required_state.wants("m.room.name", ""));
+    }
+
+    #[test]
+    fn absurd_requests_are_refused() {
+        let bad = [("a".to_owned(), list(&[(5, 4)], ListFilter::default(), 1))];
+        let request = WindowRequest { lists: bad.into(), ..Default::default() };
+        assert_eq!(request.check(), Err(InvalidRequest::BackwardRange { start: 5, end: 4 }));
+        let many = (0..=MAX_LISTS).map(|n| (n.to_string(), ListRequest::default())).collect();
+        let request = WindowRequest { lists: many, ..Default::default() };
+        assert_eq!(request.check(), Err(InvalidRequest::TooManyLists));
+    }
+}

@@ -1,0 +1,271 @@
+//! Connections of sliding sync: in memory, bounded, and written behind.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use myelin_model::{Fence, RoomNid, Shard};
+use myelin_store::schema::sync::{Connection as StoredRow, ConnectionRoom};
+use myelin_store::{
+    Batch, CommitError, Durability, Engine, MAX_BATCH_BYTES, ReadError, Reader, Scan, Snapshot,
+};
+use myelin_sync_core::connection::{Connection, RoomSent};
+use myelin_sync_core::rooms::RoomKey;
+use ruma::OwnedUserId;
+use tokio::sync::watch;
+
+use crate::devices::KeyCounts;
+use crate::sliding::request::Extensions;
+
+/// The most connections of one device. The longest unused gives way.
+const MOST_PER_DEVICE: usize = 16;
+/// The most in memory. The longest unused are written out and dropped.
+const MOST: usize = 20_000;
+/// The most rooms that the connections in memory remember together, at about 300 bytes each.
+const MOST_ROOMS: usize = 1_000_000;
+/// A commit of rooms is made when it has so many bytes; one room more still fits.
+const BYTES_PER_COMMIT: usize = MAX_BATCH_BYTES / 2;
+
+/// Names a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConnectionId {
+    pub(crate) user_id: OwnedUserId,
+    /// Empty for a session without a device.
+    pub(crate) device_id: String,
+    pub(crate) conn_id: String,
+}
+
+/// A connection in memory.
+pub(crate) struct Live {
+    /// Held while an answer is made, never while a request waits.
+    pub(crate) state: tokio::sync::Mutex<LiveState>,
+    /// Raised by every request: an earlier one that still waits gives up.
+    pub(crate) turn: watch::Sender<u64>,
+    used: AtomicU64,
+}
+
+pub(crate) struct LiveState {
+    /// `None` until it was looked for in the store, or made.
+    pub(crate) connection: Option<Connection>,
+    pub(crate) extensions: Extensions,
+    /// The key counts that the client was last told.
+    pub(crate) counts: Option<KeyCounts>,
+    /// Rooms of which more was seen than is stored.
+    pub(crate) dirty: HashSet<RoomKey>,
+    /// Everything is to be written anew: the connection began again.
+    pub(crate) fresh: bool,
+    pub(crate) changed: bool,
+    pub(crate) used_at: i64,
+}
+
+impl LiveState {
+    fn new() -> Self {
+        Self {
+            connection: None,
+            extensions: Extensions::default(),
+            counts: None,
+            dirty: HashSet::new(),
+            fresh: false,
+            changed: false,
+            used_at: 0,
+        }
+    }
+}
+
+/// All connections in memory.
+#[derive(Default)]
+pub(crate) struct Connections {
+    live: Mutex<HashMap<ConnectionId, Arc<Live>>>,
+    uses: AtomicU64,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections are in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The connection, with a place in memory if it has none. An earlier request that waits on it gives up.
+    pub(crate) fn enter(&self, id: &ConnectionId) -> (Arc<Live>, watch::Receiver<u64>) {
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        let mut all = self.lock();
+        if !all.contains_key(id) {
+            self.make_room(&mut all, id);
+        }
+        let live = all.entry(id.clone()).or_insert_with(|| {
+            Arc::new(Live {
+                state: tokio::sync::Mutex::new(LiveState::new()),
+                turn: watch::channel(0).0,
+                used: AtomicU64::new(now),
+            })
+        });
+        live.used.store(now, Ordering::Relaxed);
+        live.turn.send_modify(|turn| *turn += 1);
+        (Arc::clone(live), live.turn.subscribe())
+    }
+
+    /// Keeps a device within its bound. Its connections that are dropped here were written behind, and are deleted
+    /// from the store by the next flush of the device.
+    fn make_room(&self, all: &mut HashMap<ConnectionId, Arc<Live>>, id: &ConnectionId) {
+        let same_device = |other: &&ConnectionId| {
+            other.user_id == id.user_id && other.device_id == id.device_id
+        };
+        let oldest = |ids: Vec<ConnectionId>, all: &HashMap<ConnectionId, Arc<Live>>| {
+            ids.into_iter().min_by_key(|id| all.get(id).map(|live| live.used.load(Ordering::Relaxed)))
+        };
+        let of_device: Vec<ConnectionId> = all.keys().filter(same_device).cloned().collect();
+        if of_device.len() >= MOST_PER_DEVICE
+            && let Some(oldest) = oldest(of_device, all)
+        {
+            all.remove(&oldest);
+        }
+        if all.len() >= MOST {
+            drop_idle(all);
+        }
+    }
+
+    /// Those that changed since they were written.
+    fn all(&self) -> Vec<(ConnectionId, Arc<Live>)> {
+        self.lock().iter().map(|(id, live)| (id.clone(), Arc::clone(live))).collect()
+    }
+
+    /// Writes what clients have seen, so that a restart goes on from there. Answers how many connections it wrote.
+    pub(crate) async fn flush(&self, engine: &dyn Engine) -> Result<usize, CommitError> {
+        let mut written = 0;
+        let mut rooms = 0;
+        for (id, live) in self.all() {
+            // One that is busy is written next time.
+            let Ok(mut state) = live.state.try_lock() else { continue };
+            rooms += state.connection.as_ref().map_or(0, Connection::rooms_len);
+            if state.changed {
+                write(engine, &id, &mut state).await?;
+                written += 1;
+            }
+        }
+        if rooms > MOST_ROOMS {
+            drop_idle(&mut self.lock());
+        }
+        Ok(written)
+    }
+}
+
+/// Drops the longer unused half of those that no request holds and that are written.
+fn drop_idle(all: &mut HashMap<ConnectionId, Arc<Live>>) {
+    let written = |live: &Arc<Live>| live.state.try_lock().is_ok_and(|state| !state.changed);
+    let idle = all.iter().filter(|(_, live)| Arc::strong_count(live) == 1 && written(live));
+    let mut idle: Vec<(u64, ConnectionId)> =
+        idle.map(|(id, live)| (live.used.load(Ordering::Relaxed), id.clone())).collect();
+    idle.sort_unstable();
+    let half = idle.len().div_ceil(2);
+    for (_, id) in idle.into_iter().take(half) {
+        all.remove(&id);
+    }
+}
+
+async fn write(engine: &dyn Engine, id: &ConnectionId, state: &mut LiveState) -> Result<(), CommitError> {
+    let Some(connection) = &state.connection else { return Ok(()) };
+    let shard = Shard::of(id.user_id.as_str());
+    let new_batch = || {
+        let mut batch = Batch::new(Fence { shard, epoch: engine.epoch(shard) });
+        batch.durability = Durability::MayLag;
+        batch
+    };
+    let json = |value: serde_json::Result<Vec<u8>>| Bytes::from(value.unwrap_or_default());
+    // The connection goes first: rooms refer to what it says was wanted of them. Rooms that are older than it cost a
+    // repetition.
+    let mut batch = new_batch();
+    if state.fresh {
+        batch.delete_range(rooms_of(id));
+    }
+    batch.put(&StoredRow {
+        user_id: id.user_id.clone(),
+        device_id: id.device_id.clone(),
+        conn_id: id.conn_id.clone(),
+        state: json(serde_json::to_vec(&connection.to_stored())),
+        extensions: json(serde_json::to_vec(&state.extensions)),
+        used_at: state.used_at,
+    });
+    for room in &state.dirty {
+        let Some(sent) = connection.room(*room).and_then(|sent| serde_json::to_vec(sent).ok()) else { continue };
+        if batch.size() > BYTES_PER_COMMIT {
+            engine.commit(std::mem::replace(&mut batch, new_batch())).await?;
+        }
+        batch.put(&ConnectionRoom {
+            user_id: id.user_id.clone(),
+            device_id: id.device_id.clone(),
+            conn_id: id.conn_id.clone(),
+            room: RoomNid(room.0),
+            sent: Bytes::from(sent),
+        });
+    }
+    engine.commit(batch).await?;
+    if std::mem::take(&mut state.fresh) {
+        bound_device(engine, id).await?;
+    }
+    state.dirty.clear();
+    state.changed = false;
+    Ok(())
+}
+
+/// Deletes the longest unused stored connections of a device that has too many.
+async fn bound_device(engine: &dyn Engine, id: &ConnectionId) -> Result<(), CommitError> {
+    let Ok(snapshot) = engine.snapshot().await else { return Ok(()) };
+    let scan = Scan::prefix::<StoredRow>((id.user_id.clone(), id.device_id.clone()), 4 * MOST_PER_DEVICE);
+    let Ok(mut rows) = snapshot.scan::<StoredRow>(scan).await else { return Ok(()) };
+    drop(snapshot);
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.used_at));
+    for row in rows.iter().skip(MOST_PER_DEVICE) {
+        delete(engine, row).await?;
+    }
+    Ok(())
+}
+
+async fn delete(engine: &dyn Engine, row: &StoredRow) -> Result<(), CommitError> {
+    let shard = Shard::of(row.user_id.as_str());
+    let mut batch = Batch::new(Fence { shard, epoch: engine.epoch(shard) });
+    let key = (row.user_id.clone(), row.device_id.clone(), row.conn_id.clone());
+    batch.delete::<StoredRow>(&key);
+    batch.delete_range(Scan::prefix::<ConnectionRoom>(key, usize::MAX));
+    engine.commit(batch).await?;
+    Ok(())
+}
+
+fn rooms_of(id: &ConnectionId) -> Scan {
+    let key = (id.user_id.clone(), id.device_id.clone(), id.conn_id.clone());
+    Scan::prefix::<ConnectionRoom>(key, usize::MAX)
+}
+
+/// The connection as it was last written, if it was.
+pub(crate) async fn restore(
+    snapshot: &dyn Snapshot,
+    id: &ConnectionId,
+) -> Result<Option<(Connection, Extensions)>, ReadError> {
+    let key = (id.user_id.clone(), id.device_id.clone(), id.conn_id.clone());
+    let Some(row) = snapshot.get::<StoredRow>(&key).await? else { return Ok(None) };
+    let Ok(stored) = serde_json::from_slice(&row.state) else { return Ok(None) };
+    let rooms = snapshot.scan::<ConnectionRoom>(rooms_of(id)).await?;
+    let read = |row: ConnectionRoom| {
+        let sent = serde_json::from_slice::<RoomSent>(&row.sent).ok()?;
+        Some((RoomKey(row.room.0), sent))
+    };
+    let rooms = rooms.into_iter().filter_map(read).collect();
+    let extensions = serde_json::from_slice(&row.extensions).unwrap_or_default();
+    Ok(Some((Connection::restore(stored, rooms), extensions)))
+}
+
+/// Deletes connections that no client has used since a time, at most `limit` in one call; answers how many.
+pub(crate) async fn expire(engine: &dyn Engine, before: i64, limit: usize) -> Result<usize, CommitError> {
+    let Ok(snapshot) = engine.snapshot().await else { return Ok(0) };
+    let scan = Scan::index::<StoredRow>(StoredRow::BY_USE, (), limit).before((before,));
+    let Ok(rows) = snapshot.scan::<StoredRow>(scan).await else { return Ok(0) };
+    drop(snapshot);
+    for row in &rows {
+        delete(engine, row).await?;
+    }
+    Ok(rows.len())
+}

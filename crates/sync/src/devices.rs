@@ -1,0 +1,130 @@
+//! Device lists and key counts, for both faces of sync.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use myelin_model::{Pos, RoomNid};
+use myelin_store::schema::e2ee::read::{
+    device_list_changes, one_time_key_counts, signed_users, unused_fallback_key_types,
+};
+use myelin_store::schema::rooms::{Member, Membership, State};
+use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use myelin_sync_core::devices::{DeviceListInput, DeviceLists};
+use myelin_sync_core::rooms::Standing;
+use ruma::{DeviceId, OwnedUserId, UserId};
+use serde::Serialize;
+
+use crate::rooms::UserRooms;
+use crate::state::MEMBER;
+
+/// The most changes, and members of a room, that one answer follows.
+const MOST: usize = 100_000;
+
+/// What is left of the key counts of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct KeyCounts {
+    pub(crate) device_one_time_keys_count: BTreeMap<String, i64>,
+    pub(crate) device_unused_fallback_key_types: Vec<String>,
+}
+
+pub(crate) async fn key_counts(
+    snapshot: &dyn Snapshot,
+    user_id: &UserId,
+    device_id: &DeviceId,
+) -> Result<KeyCounts, ReadError> {
+    Ok(KeyCounts {
+        device_one_time_keys_count: one_time_key_counts(snapshot, user_id, device_id).await?,
+        device_unused_fallback_key_types: unused_fallback_key_types(snapshot, user_id, device_id).await?,
+    })
+}
+
+/// Rooms in which memberships may have changed since a position, and how the user stands to them.
+pub(crate) struct MemberChanges {
+    since: i64,
+    /// Joined now, and something happened.
+    joined: Vec<RoomNid>,
+    /// The user's own membership changed: all members of the room count.
+    moved: Vec<RoomNid>,
+    own_rooms: BTreeSet<RoomNid>,
+}
+
+impl MemberChanges {
+    /// What must be looked at, taken from the user's rooms without reading.
+    pub(crate) fn collect(rooms: &UserRooms, since: i64) -> Self {
+        let mut changes = Self { since, joined: Vec::new(), moved: Vec::new(), own_rooms: BTreeSet::new() };
+        for (room, entry) in rooms.list.changed_after(since) {
+            let room = RoomNid(room.0);
+            let own = rooms.facts(room).is_some_and(|facts| facts.member.changed.get() > since);
+            let was_in = entry.joined_at.is_some();
+            if own && was_in {
+                changes.moved.push(room);
+            } else if entry.standing == Standing::Joined {
+                changes.joined.push(room);
+            }
+        }
+        let joined = rooms.list.all().filter(|(_, entry)| entry.standing == Standing::Joined);
+        changes.own_rooms = joined.map(|(room, _)| RoomNid(room.0)).collect();
+        changes
+    }
+
+    /// Whose devices must be looked at again, and who may be forgotten.
+    pub(crate) async fn device_lists(
+        &self,
+        snapshot: &dyn Snapshot,
+        user_id: &UserId,
+    ) -> Result<DeviceLists<OwnedUserId>, ReadError> {
+        let since = Pos::new(self.since);
+        let updated = device_list_changes(snapshot, since, MOST).await?;
+        let mut input = DeviceListInput {
+            own: user_id.to_owned(),
+            updated: updated.into_iter().map(|row| row.user_id).collect(),
+            met: BTreeSet::new(),
+            parted: BTreeSet::new(),
+        };
+        self.read_members(snapshot, &mut input).await?;
+        let sharing = self.sharing(snapshot, &input.candidates()).await?;
+        let mut lists = input.decide(&sharing);
+        // One's own signatures on others' keys are news to one's own devices.
+        lists.changed.extend(signed_users(snapshot, user_id, since, MOST).await?);
+        Ok(lists)
+    }
+
+    async fn read_members(
+        &self,
+        snapshot: &dyn Snapshot,
+        input: &mut DeviceListInput<OwnedUserId>,
+    ) -> Result<(), ReadError> {
+        let since = Pos::new(self.since);
+        let changes = |room: &RoomNid| Scan::index::<State>(State::BY_CHANGE, (*room,), MOST).after((since,));
+        let changed = snapshot.scan_all::<State>(self.joined.iter().map(changes).collect()).await?;
+        let changed = changed.into_iter().flatten().filter(|row| row.kind == MEMBER);
+        let keys: Vec<_> = changed
+            .filter_map(|row| Some((row.room, OwnedUserId::try_from(row.state_key).ok()?)))
+            .collect();
+        let mut members: Vec<Member> = snapshot.get_all::<Member>(&keys).await?.into_iter().flatten().collect();
+        let all = |room: &RoomNid| Scan::prefix::<Member>((*room,), MOST);
+        members.extend(snapshot.scan_all::<Member>(self.moved.iter().map(all).collect()).await?.into_iter().flatten());
+        for member in members {
+            let in_it = member.membership == Membership::Join && self.own_rooms.contains(&member.room);
+            if in_it {
+                input.met.insert(member.user_id);
+            } else {
+                input.parted.insert(member.user_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these users are in a room with the user.
+    async fn sharing(
+        &self,
+        snapshot: &dyn Snapshot,
+        users: &BTreeSet<OwnedUserId>,
+    ) -> Result<BTreeSet<OwnedUserId>, ReadError> {
+        let rooms = |user: &OwnedUserId| Scan::index::<Member>(Member::BY_USER, (user.clone(),), MOST);
+        let members = snapshot.scan_all::<Member>(users.iter().map(rooms).collect()).await?;
+        let shares = |member: &Member| {
+            member.membership == Membership::Join && self.own_rooms.contains(&member.room)
+        };
+        Ok(members.into_iter().flatten().filter(shares).map(|member| member.user_id).collect())
+    }
+}

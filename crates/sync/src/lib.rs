@@ -1,0 +1,22 @@
+//! Sync: what happened in a user's rooms and to their devices.
+//!
+//! Two faces over one engine: [`Sync::sliding`], for clients that look at a window of their rooms, and [`Sync::v3`],
+//! for those that want all of them. Each answer is read from one snapshot, in bulk. Waiting requests are woken by the
+//! commits that concern their user and by nothing else.
+//!
+//! **Invariants.** No commit is missed between reading and waiting. What a connection remembers is never ahead of what
+//! its client has seen. Every queue, cache and connection table has a bound.
+
+mod connections;
+mod devices;
+mod heroes;
+mod notifier;
+pub mod ports;
+mod rooms;
+mod section;
+mod service;
+pub mod sliding;
+mod state;
+mod users;
+
+pub use service::Sync;

@@ -1,0 +1,211 @@
+//! Who is woken when something is committed: the users in that room who wait, and nobody else.
+//!
+//! A request subscribes to its user's signal before it reads, so that a commit between reading and waiting is never
+//! missed. Which users are in which room is known from the room lists of those users that are in memory; users who
+//! wait always are.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use myelin_model::{RoomNid, Topic};
+use myelin_runtime::Tasks;
+use myelin_store::{CommitNotice, Engine};
+use ruma::UserId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+use crate::ports::Typing;
+
+/// The most rooms whose last activity is remembered.
+const MOST_ROOMS: usize = 200_000;
+
+/// Wakes waiting requests.
+#[derive(Default)]
+pub(crate) struct Notifier {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By user: their signal. Present while a request holds it or their rooms are in memory.
+    users: HashMap<Arc<str>, watch::Sender<u64>>,
+    /// The users in memory who are in the room, or asked into it.
+    interest: HashMap<RoomNid, HashSet<Arc<str>>>,
+    activity: Activity,
+}
+
+/// When something last happened in each room.
+#[derive(Default)]
+struct Activity {
+    last: HashMap<RoomNid, i64>,
+    /// Nothing is known of what happened up to this position.
+    floor: i64,
+    /// Everything that happened up to this position is known.
+    until: i64,
+}
+
+impl Notifier {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the engine's commits, and typing, until the server stops.
+    pub(crate) fn run(self: &Arc<Self>, engine: &dyn Engine, typing: &dyn Typing, tasks: &Tasks) {
+        let (notices, typing) = (engine.notices(), typing.changes());
+        self.lock().activity.restart(engine.positions().borrow().get());
+        let (notifier, stopping) = (Arc::clone(self), tasks.stopping());
+        tasks.spawn("sync.notifier", async move {
+            tokio::select! {
+                () = notifier.follow(notices, typing) => {}
+                () = stopping => {}
+            }
+        });
+    }
+
+    async fn follow(
+        &self,
+        mut notices: broadcast::Receiver<Arc<CommitNotice>>,
+        mut typing: broadcast::Receiver<RoomNid>,
+    ) {
+        let mut typing_lives = true;
+        loop {
+            tokio::select! {
+                notice = notices.recv() => match notice {
+                    Ok(notice) => self.committed(&notice),
+                    Err(RecvError::Lagged(_)) => self.wake_everyone(),
+                    Err(RecvError::Closed) => return,
+                },
+                room = typing.recv(), if typing_lives => match room {
+                    Ok(room) => self.wake_room(room),
+                    Err(RecvError::Lagged(_)) => self.wake_everyone(),
+                    Err(RecvError::Closed) => typing_lives = false,
+                },
+            }
+        }
+    }
+
+    fn committed(&self, notice: &CommitNotice) {
+        let mut state = self.lock();
+        for topic in &notice.topics {
+            match topic {
+                Topic::Room(room) => {
+                    state.activity.note(*room, notice.position.get());
+                    state.wake_room(*room);
+                }
+                Topic::User(user) => state.wake_user(user),
+            }
+        }
+        state.activity.until = state.activity.until.max(notice.position.get());
+    }
+
+    fn wake_room(&self, room: RoomNid) {
+        self.lock().wake_room(room);
+    }
+
+    /// Commits were missed: everyone looks for themselves, and activity counts from here.
+    fn wake_everyone(&self) {
+        let mut state = self.lock();
+        let until = state.activity.until;
+        state.activity.restart(until);
+        // What was missed is not known to end anywhere: the next notice says where it did.
+        state.activity.floor = i64::MAX;
+        for signal in state.users.values() {
+            signal.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The user's signal. To be taken before reading, and to be waited on after.
+    pub(crate) fn subscribe(&self, user_id: &UserId) -> watch::Receiver<u64> {
+        let mut state = self.lock();
+        if let Some(signal) = state.users.get(user_id.as_str()) {
+            return signal.subscribe();
+        }
+        let (sender, receiver) = watch::channel(0);
+        state.users.insert(user_id.as_str().into(), sender);
+        receiver
+    }
+
+    /// Notes that the user has to do with these rooms now, and no longer with those.
+    pub(crate) fn interest(&self, user_id: &UserId, came: &[RoomNid], went: &[RoomNid]) {
+        if came.is_empty() && went.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        let user: Arc<str> = match state.users.get_key_value(user_id.as_str()) {
+            Some((user, _)) => Arc::clone(user),
+            None => user_id.as_str().into(),
+        };
+        for room in came {
+            state.interest.entry(*room).or_default().insert(Arc::clone(&user));
+        }
+        for room in went {
+            if let Some(users) = state.interest.get_mut(room) {
+                users.remove(&user);
+                if users.is_empty() {
+                    state.interest.remove(room);
+                }
+            }
+        }
+    }
+
+    /// Whether a request of this user waits, or is about to.
+    pub(crate) fn is_waiting(&self, user_id: &UserId) -> bool {
+        self.lock().users.get(user_id.as_str()).is_some_and(|signal| signal.receiver_count() > 0)
+    }
+
+    /// Forgets the signals of users that nobody waits for.
+    pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
+        self.lock().users.retain(|user, signal| signal.receiver_count() > 0 || known(user));
+    }
+
+    /// Of these rooms, those where something may have happened in `(since, until]`.
+    pub(crate) fn active<R: Copy>(
+        &self,
+        rooms: impl Iterator<Item = (RoomNid, i64, R)>,
+        until: i64,
+    ) -> Vec<(RoomNid, i64, R)> {
+        let state = self.lock();
+        let known = state.activity.until >= until;
+        let may = |(room, since, _): &(RoomNid, i64, R)| {
+            !known
+                || *since < state.activity.floor
+                || state.activity.last.get(room).is_some_and(|last| last > since)
+        };
+        rooms.filter(may).collect()
+    }
+}
+
+impl State {
+    fn wake_room(&mut self, room: RoomNid) {
+        let Some(users) = self.interest.get(&room) else { return };
+        for signal in users.iter().filter_map(|user| self.users.get(user)) {
+            signal.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn wake_user(&mut self, user: &str) {
+        if let Some(signal) = self.users.get(user) {
+            signal.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+impl Activity {
+    fn restart(&mut self, position: i64) {
+        self.last.clear();
+        self.floor = position;
+        self.until = self.until.max(position);
+    }
+
+    fn note(&mut self, room: RoomNid, position: i64) {
+        if self.floor == i64::MAX {
+            // After missed notices: what this one says is where knowledge begins again.
+            self.floor = position;
+        }
+        if self.last.len() >= MOST_ROOMS && !self.last.contains_key(&room) {
+            self.restart(position);
+        }
+        self.last.insert(room, position);
+    }
+}
+

@@ -1,0 +1,127 @@
+//! The service and its background work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use myelin_runtime::Env;
+use myelin_store::{CommitError, Engine};
+
+use crate::connections::{Connections, expire};
+use crate::notifier::Notifier;
+use crate::ports::{Inboxes, Typing};
+use crate::users::Users;
+
+/// The longest that a request waits, whatever it asks for.
+pub(crate) const MOST_WAIT: Duration = Duration::from_secs(300);
+/// The most requests that wait at once. Those beyond are answered at once.
+pub(crate) const MOST_WAITERS: usize = 65_536;
+/// How often connections are written behind.
+const FLUSH: Duration = Duration::from_secs(5);
+/// How long an unused connection is kept in the store.
+const KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Answers what is new.
+pub struct Sync {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) env: Env,
+    pub(crate) inboxes: Arc<dyn Inboxes>,
+    pub(crate) typing: Arc<dyn Typing>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) users: Users,
+    pub(crate) connections: Connections,
+    pub(crate) waiters: Waiters,
+    /// Names this run of the server: typing counters of another mean nothing.
+    pub(crate) run: u64,
+}
+
+impl Sync {
+    /// The service, with its background work begun.
+    #[must_use]
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        env: Env,
+        inboxes: Arc<dyn Inboxes>,
+        typing: Arc<dyn Typing>,
+    ) -> Arc<Self> {
+        let notifier = Arc::new(Notifier::default());
+        notifier.run(&*engine, &*typing, &env.tasks);
+        let run = u64::from_le_bytes(env.random.bytes());
+        let sync = Arc::new(Self {
+            users: Users::new(Arc::clone(&notifier)),
+            connections: Connections::default(),
+            waiters: Waiters::default(),
+            engine,
+            env,
+            inboxes,
+            typing,
+            notifier,
+            run,
+        });
+        let behind = Arc::clone(&sync);
+        sync.env.tasks.spawn("sync.connections", async move { behind.write_behind().await });
+        sync
+    }
+
+    /// Writes behind what clients have seen, until the server stops; once more then.
+    async fn write_behind(&self) {
+        let mut stopping = std::pin::pin!(self.env.tasks.stopping());
+        loop {
+            let stop = tokio::select! {
+                () = tokio::time::sleep(FLUSH) => false,
+                () = &mut stopping => true,
+            };
+            if let Err(error) = self.flush().await {
+                tracing::warn!(%error, "sync connections could not be written; they are tried again");
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Writes what clients have seen since the last time, and deletes connections that nobody uses any more.
+    ///
+    /// # Errors
+    /// When the store can't be written. What was not written is tried again the next time.
+    pub async fn flush(&self) -> Result<(), CommitError> {
+        self.connections.flush(&*self.engine).await?;
+        let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
+        let before = self.env.clock.now().saturating_sub(kept);
+        expire(&*self.engine, i64::try_from(before).unwrap_or(i64::MAX), 16).await?;
+        Ok(())
+    }
+
+    /// How many sliding-sync connections are in memory, and how many requests wait; for metrics.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        (self.connections.len(), self.waiters.count.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts the requests under way.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    count: AtomicUsize,
+}
+
+/// One request under way.
+pub(crate) struct Waiting<'w>(&'w Waiters);
+
+impl Waiters {
+    pub(crate) fn enter(&self) -> Waiting<'_> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// Whether there are so many that no more may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > MOST_WAITERS
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

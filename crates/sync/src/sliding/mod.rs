@@ -1,0 +1,202 @@
+//! Sliding sync: the newest of the rooms a client looks at, and what it asked for besides.
+
+pub(crate) mod extensions;
+mod make;
+pub mod request;
+mod room;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use myelin_model::{Pos, Requester};
+use myelin_store::ReadError;
+use myelin_sync_core::connection::{Connection, UnknownPos};
+use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
+use myelin_sync_core::window::{InvalidRequest, WindowRequest};
+
+use crate::service::MOST_WAIT;
+use crate::Sync;
+use crate::connections::{ConnectionId, Live, LiveState, restore};
+use crate::sliding::make::{Made, Making};
+use crate::sliding::request::SlidingRequest;
+
+/// The longest name of a connection.
+const MAX_CONN_ID: usize = 64;
+
+/// Why a request of sliding sync was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SlidingError {
+    /// 400 `M_UNKNOWN_POS`: the client must start again without a `pos`.
+    #[error(transparent)]
+    UnknownPos(#[from] UnknownPos),
+    /// 400 `M_INVALID_PARAM`: a limit was broken.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// 400 `M_INVALID_PARAM`: the to-device token is not ours.
+    #[error("the to_device extension's since: {0}")]
+    Token(#[from] InvalidToken),
+    /// 400 `M_INVALID_PARAM`: `limit` of the to-device extension must be positive.
+    #[error("the to_device extension's limit must be positive")]
+    Limit,
+    /// 400 `M_INVALID_PARAM`: the connection's name is too long.
+    #[error("conn_id may have at most {MAX_CONN_ID} bytes")]
+    ConnId,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Sync {
+    /// Answers a request of the live sliding-sync dialect: at once if there is anything to tell or there is no `pos`,
+    /// else when there is, at the latest after `timeout` (no time at all where absent).
+    ///
+    /// # Errors
+    /// See [`SlidingError`].
+    pub async fn sliding(
+        &self,
+        requester: &Requester,
+        request: SlidingRequest,
+        pos: Option<&str>,
+        timeout: Option<Duration>,
+    ) -> Result<Bytes, SlidingError> {
+        let pos = pos.map(|pos| pos.parse::<ConnectionPos>().map_err(|_| UnknownPos)).transpose()?;
+        let window = request.window(&requester.user_id)?;
+        let conn_id = request.conn_id.clone().unwrap_or_default();
+        if conn_id.len() > MAX_CONN_ID {
+            return Err(SlidingError::ConnId);
+        }
+        let inbox = self.acknowledge(requester, &request).await?;
+        let device_id = requester.device_id().map(ToString::to_string).unwrap_or_default();
+        let id = ConnectionId { user_id: requester.user_id.clone(), device_id, conn_id };
+        let (live, turn) = self.connections.enter(&id);
+        // The signal comes before any reading, so that no commit falls between.
+        let signal = self.notifier.subscribe(&requester.user_id);
+        self.begin(&id, &live, &request, pos).await?;
+        let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
+        let asked = Asked { requester, request: &request, window, pos, inbox, wait: wait.min(MOST_WAIT) };
+        self.answer(&asked, &live, turn, signal).await
+    }
+
+    /// Deletes what the client has received of its inbox; answers from where to go on.
+    async fn acknowledge(&self, requester: &Requester, request: &SlidingRequest) -> Result<Pos, SlidingError> {
+        let asked = &request.extensions.to_device;
+        if asked.limit == Some(0) {
+            return Err(SlidingError::Limit);
+        }
+        let Some(since) = &asked.since else { return Ok(Pos::ZERO) };
+        let since = Pos::new(since.parse::<InboxToken>()?.0);
+        if let Some(device_id) = requester.device_id() {
+            self.inboxes.acknowledge(&requester.user_id, device_id, since).await;
+        }
+        Ok(since)
+    }
+
+    /// Goes on with the connection, or begins it.
+    async fn begin(
+        &self,
+        id: &ConnectionId,
+        live: &Live,
+        request: &SlidingRequest,
+        pos: Option<ConnectionPos>,
+    ) -> Result<(), SlidingError> {
+        let mut state = live.state.lock().await;
+        state.used_at = i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX);
+        state.changed = true;
+        let Some(pos) = pos else {
+            state.connection = Some(Connection::new(u64::from_le_bytes(self.env.random.bytes())));
+            state.extensions = request.extensions.clone();
+            state.counts = None;
+            state.dirty.clear();
+            state.fresh = true;
+            return Ok(());
+        };
+        if state.connection.is_none() {
+            let snapshot = self.engine.snapshot().await?;
+            let Some((connection, extensions)) = restore(&*snapshot, id).await? else {
+                return Err(UnknownPos.into());
+            };
+            // A position that the log has not reached was never given out, or the store lost it.
+            if pos.position > snapshot.position().get() {
+                return Err(UnknownPos.into());
+            }
+            state.connection = Some(connection);
+            state.extensions = extensions;
+        }
+        let Some(connection) = &mut state.connection else { return Err(UnknownPos.into()) };
+        let confirmed = connection.resume(pos)?;
+        state.dirty.extend(confirmed);
+        state.extensions.absorb(request.extensions.clone());
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        asked: &Asked<'_>,
+        live: &Live,
+        mut turn: tokio::sync::watch::Receiver<u64>,
+        mut signal: tokio::sync::watch::Receiver<u64>,
+    ) -> Result<Bytes, SlidingError> {
+        let _waiting = self.waiters.enter();
+        let slot = self.users.slot(&asked.requester.user_id);
+        let mine = *turn.borrow_and_update();
+        let mut limit = std::pin::pin!(tokio::time::sleep(asked.wait));
+        loop {
+            signal.borrow_and_update();
+            let over = asked.wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
+            let may_wait = !over && !self.waiters.is_full();
+            let (made, settled) = {
+                let mut state = live.state.lock().await;
+                if *turn.borrow() != mine {
+                    // The client has asked again and will not look at this answer.
+                    return Ok(superseded(asked.pos));
+                }
+                let reading = self.users.read(&*self.engine, &asked.requester.user_id, &slot).await?;
+                let settled = !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
+                let made = Making { sync: self, asked, state: &mut state }.make(reading).await?;
+                if made.is_news || !may_wait {
+                    return Ok(finish(asked, &mut state, made));
+                }
+                (made, settled)
+            };
+            drop(made);
+            if !settled {
+                continue;
+            }
+            tokio::select! {
+                _ = signal.changed() => {}
+                _ = turn.changed() => return Ok(superseded(asked.pos)),
+                () = &mut limit => {}
+                // The server goes; the client is answered and comes back to the next one.
+                () = self.env.tasks.stopping() => {}
+            }
+        }
+    }
+}
+
+/// A request as it is worked on.
+pub(crate) struct Asked<'r> {
+    pub(crate) requester: &'r Requester,
+    pub(crate) request: &'r SlidingRequest,
+    pub(crate) window: WindowRequest,
+    pub(crate) pos: Option<ConnectionPos>,
+    /// Where the client stands in its inbox.
+    pub(crate) inbox: Pos,
+    /// How long it may wait for something to tell.
+    pub(crate) wait: Duration,
+}
+
+/// The answer that the connection remembers, as JSON.
+fn finish(asked: &Asked<'_>, state: &mut LiveState, made: Made) -> Bytes {
+    state.counts = made.counts;
+    let Some(connection) = &mut state.connection else { return superseded(asked.pos) };
+    let pos = connection.finish(made.progress);
+    let answer = serde_json::to_vec(&made.answer.with_pos(pos.to_string()));
+    Bytes::from(answer.unwrap_or_default())
+}
+
+/// To a request that another one of the same connection has overtaken: nothing, and where the client stood.
+fn superseded(pos: Option<ConnectionPos>) -> Bytes {
+    let pos = pos.map(|pos| pos.to_string()).unwrap_or_default();
+    let answer = serde_json::json!({ "pos": pos, "lists": {}, "rooms": {}, "extensions": {} });
+    Bytes::from(answer.to_string())
+}

@@ -1,0 +1,251 @@
+//! Requests of the live sliding-sync dialect (MSC4186 as clients spoke it before it was merged).
+
+use std::collections::BTreeMap;
+
+use myelin_sync_core::config::{RequiredState, RoomConfig};
+use myelin_sync_core::rooms::{ListFilter, RoomKey};
+use myelin_sync_core::window::{InvalidRequest, ListRequest, MAX_STATE_RULES, MAX_TIMELINE, WindowRequest};
+use ruma::{OwnedRoomId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// The body of a request. What is not known is ignored.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SlidingRequest {
+    /// The connection, of several that a device may have.
+    pub conn_id: Option<String>,
+    /// Comes back in the answer.
+    pub txn_id: Option<String>,
+    /// Lists by name.
+    pub lists: BTreeMap<String, ListBody>,
+    /// Rooms wanted whatever lists they are in.
+    pub room_subscriptions: BTreeMap<OwnedRoomId, RoomBody>,
+    /// Extensions.
+    pub extensions: Extensions,
+}
+
+/// What is wanted of a room.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoomBody {
+    /// Pairs of type and state key.
+    pub required_state: Vec<(String, String)>,
+    /// How many events.
+    pub timeline_limit: u64,
+}
+
+/// A list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ListBody {
+    /// Inclusive ranges.
+    pub ranges: Vec<(u64, u64)>,
+    /// The merged form's single range.
+    pub range: Option<(u64, u64)>,
+    /// All rooms, whatever the ranges.
+    pub slow_get_all_rooms: bool,
+    /// What is wanted of its rooms.
+    #[serde(flatten)]
+    pub room: RoomBody,
+    /// Which rooms it has.
+    pub filters: Option<Filters>,
+}
+
+/// Criteria of a list.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the spec's names")]
+pub struct Filters {
+    pub is_dm: Option<bool>,
+    pub is_encrypted: Option<bool>,
+    #[serde(alias = "is_invited")]
+    pub is_invite: Option<bool>,
+    pub room_types: Option<Vec<Option<String>>>,
+    pub not_room_types: Option<Vec<Option<String>>>,
+    pub tags: Option<Vec<String>>,
+    pub not_tags: Option<Vec<String>>,
+    pub spaces: Option<Vec<OwnedRoomId>>,
+    pub room_name_like: Option<String>,
+}
+
+/// What a request says of extensions. What it leaves out stays as it was on the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Extensions {
+    /// Messages between devices.
+    pub to_device: ToDevice,
+    /// Device lists and key counts.
+    pub e2ee: Scope,
+    /// Account data.
+    pub account_data: Scope,
+    /// Receipts.
+    pub receipts: Scope,
+    /// Typing.
+    pub typing: Scope,
+}
+
+/// The to-device extension.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the spec's names")]
+pub struct ToDevice {
+    pub enabled: Option<bool>,
+    pub limit: Option<u64>,
+    pub since: Option<String>,
+}
+
+/// Whether an extension is wanted, and for which rooms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Scope {
+    /// Whether it is wanted.
+    pub enabled: Option<bool>,
+    /// The lists for whose rooms it is wanted; all if absent.
+    pub lists: Option<Vec<String>>,
+    /// The subscribed rooms for which it is wanted; all if absent, or where `*` is among them.
+    pub rooms: Option<Vec<String>>,
+}
+
+impl Scope {
+    /// Whether the extension is on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.enabled == Some(true)
+    }
+
+    fn absorb(&mut self, said: Self) {
+        self.enabled = said.enabled.or(self.enabled);
+        self.lists = said.lists.or(self.lists.take());
+        self.rooms = said.rooms.or(self.rooms.take());
+    }
+}
+
+impl Extensions {
+    /// Takes over what a later request says.
+    pub(crate) fn absorb(&mut self, said: Self) {
+        self.to_device.enabled = said.to_device.enabled.or(self.to_device.enabled);
+        self.to_device.limit = said.to_device.limit.or(self.to_device.limit);
+        // Where the client stands is said anew each time, and never remembered for it.
+        self.to_device.since = said.to_device.since;
+        self.e2ee.absorb(said.e2ee);
+        self.account_data.absorb(said.account_data);
+        self.receipts.absorb(said.receipts);
+        self.typing.absorb(said.typing);
+    }
+}
+
+impl RoomBody {
+    fn config(&self, user_id: &UserId) -> Result<RoomConfig, InvalidRequest> {
+        if self.required_state.len() > MAX_STATE_RULES {
+            return Err(InvalidRequest::TooMuchState);
+        }
+        let pairs = self.required_state.iter().map(|(kind, key)| (kind.as_str(), key.as_str()));
+        let limit = u32::try_from(self.timeline_limit).unwrap_or(MAX_TIMELINE).min(MAX_TIMELINE);
+        Ok(RoomConfig { timeline_limit: limit, required_state: RequiredState::parse(pairs, user_id.as_str()) })
+    }
+}
+
+impl ListBody {
+    fn ranges(&self) -> Vec<(u64, u64)> {
+        if self.slow_get_all_rooms {
+            return vec![(0, u64::MAX)];
+        }
+        self.ranges.iter().chain(&self.range).copied().collect()
+    }
+}
+
+impl Filters {
+    fn filter(&self) -> ListFilter {
+        ListFilter {
+            is_dm: self.is_dm,
+            is_encrypted: self.is_encrypted,
+            is_invite: self.is_invite,
+            room_types: self.room_types.clone().unwrap_or_default(),
+            not_room_types: self.not_room_types.clone().unwrap_or_default(),
+            tags: self.tags.clone(),
+            not_tags: self.not_tags.clone().unwrap_or_default(),
+            room_name_like: self.room_name_like.clone(),
+            within: None,
+        }
+    }
+}
+
+impl SlidingRequest {
+    /// The rooms that it is about, but for what depends on the user's rooms: subscriptions, and what spaces contain.
+    ///
+    /// # Errors
+    /// A limit that it breaks.
+    pub(crate) fn window(&self, user_id: &UserId) -> Result<WindowRequest, InvalidRequest> {
+        let mut lists = BTreeMap::new();
+        for (name, list) in &self.lists {
+            let filter = list.filters.as_ref().map(Filters::filter).unwrap_or_default();
+            let request = ListRequest { ranges: list.ranges(), filter, config: list.room.config(user_id)? };
+            lists.insert(name.clone(), request);
+        }
+        let request = WindowRequest { lists, subscriptions: BTreeMap::new() };
+        request.check()?;
+        if self.room_subscriptions.len() > myelin_sync_core::window::MAX_SUBSCRIPTIONS {
+            return Err(InvalidRequest::TooManySubscriptions);
+        }
+        Ok(request)
+    }
+
+    /// The subscriptions to rooms that the user knows.
+    pub(crate) fn subscriptions(
+        &self,
+        user_id: &UserId,
+        room_of: impl Fn(&ruma::RoomId) -> Option<RoomKey>,
+    ) -> Result<BTreeMap<RoomKey, RoomConfig>, InvalidRequest> {
+        let known = self.room_subscriptions.iter();
+        known
+            .filter_map(|(room_id, body)| Some((room_of(room_id)?, body)))
+            .map(|(room, body)| Ok((room, body.config(user_id)?)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_sync_core::window::InvalidRequest;
+    use ruma::user_id;
+    use serde_json::json;
+
+    use super::{Extensions, SlidingRequest};
+
+    #[test]
+    fn the_requests_of_clients_are_understood() {
+        let body = json!({
+            "conn_id": "room-list", "unknown": 1,
+            "lists": { "all_rooms": {
+                "ranges": [[0, 19]], "timeline_limit": 1, "filters": { "not_room_types": ["m.space", null] },
+                "required_state": [["m.room.name", ""], ["m.room.member", "$LAZY"]],
+            } },
+            "room_subscriptions": { "!a:x": { "timeline_limit": 20, "required_state": [] } },
+            "extensions": { "typing": { "enabled": true }, "to_device": { "enabled": true, "since": null },
+                "receipts": { "enabled": true, "rooms": ["*"] }, "org.example.unknown": {} },
+        });
+        let request: SlidingRequest = serde_json::from_value(body).unwrap();
+        let window = request.window(user_id!("@me:x")).unwrap();
+        assert_eq!(window.lists["all_rooms"].config.timeline_limit, 1);
+        assert_eq!(window.lists["all_rooms"].filter.not_room_types, [Some("m.space".to_owned()), None]);
+        assert!(request.extensions.typing.is_on());
+    }
+
+    #[test]
+    fn absurd_ranges_are_refused() {
+        let body = json!({ "lists": { "a": { "ranges": [[9, 3]], "timeline_limit": 1 } } });
+        let request: SlidingRequest = serde_json::from_value(body).unwrap();
+        let refused = request.window(user_id!("@me:x"));
+        assert_eq!(refused, Err(InvalidRequest::BackwardRange { start: 9, end: 3 }));
+    }
+
+    #[test]
+    fn extensions_stay_as_they_were_until_said_otherwise() {
+        let said = |json| serde_json::from_value::<Extensions>(json).unwrap();
+        let mut sticky = said(json!({ "typing": { "enabled": true, "lists": ["a"] } }));
+        sticky.absorb(said(json!({ "receipts": { "enabled": true } })));
+        assert!(sticky.typing.is_on() && sticky.receipts.is_on());
+        sticky.absorb(said(json!({ "typing": { "enabled": false } })));
+        assert!(!sticky.typing.is_on());
+        assert_eq!(sticky.typing.lists.as_deref(), Some(&["a".to_owned()][..]));
+    }
+}
