@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use ruma::UserId;
 use serde_json::json;
 
-use crate::testing::{World, parse, user};
+use crate::testing::{Identity3, World, parse, raw, signed, user};
+use crate::{CrossSigningUpload, Reauthenticated};
 
 #[tokio::test]
 async fn a_device_is_shown_as_uploaded_with_its_name() {
@@ -65,4 +66,19 @@ async fn many_users_are_found_in_one_request() {
     let me = world.device("me", "D").await;
     let found = world.e2ee.query_keys(&me, &wanted).await.unwrap();
     assert_eq!(found.device_keys.values().map(BTreeMap::len).sum::<usize>(), 450);
+}
+
+#[tokio::test]
+async fn of_signatures_that_came_with_a_master_key_only_the_owners_are_shown() {
+    let world = World::new(1);
+    let (alice, bob) = (world.device("alice", "A1").await, world.device("bob", "B1").await);
+    let device = world.upload_device(&alice).await;
+    let identity = Identity3::new(&world, "alice");
+    let third = signed(&identity.master_key(), &user("carol"), &identity.user_signing);
+    let master = signed(&third, &alice.user_id, &device);
+    let upload = CrossSigningUpload { master_key: Some(raw(&master)), ..identity.upload() };
+    world.e2ee.upload_cross_signing_keys(&alice, &upload, Reauthenticated::No).await.unwrap();
+    let seen = parse(&world.query(&bob, "alice").await.master_keys[&alice.user_id]);
+    let signers: Vec<_> = seen["signatures"].as_object().unwrap().keys().collect();
+    assert_eq!(signers, ["@alice:here.test"]);
 }
