@@ -51,6 +51,9 @@ pub struct SqliteOptions {
     pub durability: DurabilityMode,
     /// How many snapshots may exist at once. One more waits.
     pub readers: u32,
+    /// Pages of 4 KiB in the write-ahead log from which they are copied back into the file. At four times as many, the
+    /// log starts over.
+    pub log_pages: u32,
     /// Keyspaces besides those of the schema, for tests.
     pub extra_keyspaces: &'static [&'static KeyspaceDef],
     /// The most pages of 4 KiB that the file may have; beyond it, commits fail with [`CommitError::Full`].
@@ -59,7 +62,13 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { durability: DurabilityMode::default(), readers: 16, extra_keyspaces: &[], max_pages: None }
+        Self {
+            durability: DurabilityMode::default(),
+            readers: 16,
+            log_pages: 4096,
+            extra_keyspaces: &[],
+            max_pages: None,
+        }
     }
 }
 
@@ -106,7 +115,7 @@ impl SqliteEngine {
         let (queue, jobs) = mpsc::channel();
         let committer = committer::Committer::new(path, &options, &opened, &statements, &announce);
         let unusable = |error: std::io::Error| open::unusable(path, &error);
-        let upkeep = upkeep::start(path, options.durability).map_err(unusable)?;
+        let upkeep = upkeep::start(path, &options).map_err(unusable)?;
         let (connection, lock) = (opened.connection, opened.lock);
         let committer = std::thread::Builder::new()
             .name("store-commit".to_owned())

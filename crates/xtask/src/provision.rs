@@ -28,6 +28,10 @@ pub(crate) enum Origin {
 pub(crate) const C_COMPILER: Need =
     Need { name: "a C compiler", probe: &["cc", "--version"], from: Origin::Debian(&["gcc", "libc6-dev"]) };
 
+/// The power-cut tests record the writes of a process with it.
+pub(crate) const STRACE: Need =
+    Need { name: "strace", probe: &["strace", "--version"], from: Origin::Debian(&["strace"]) };
+
 /// The formatter of the pinned toolchain.
 pub(crate) const RUSTFMT: Need = Need {
     name: "rustfmt",

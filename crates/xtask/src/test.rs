@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    provision::C_COMPILER,
+    provision::{C_COMPILER, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) const STEPS: &[Step] = &[Step {
     name: "workspace tests",
     folder: ".",
-    needs: &[C_COMPILER],
+    needs: &[C_COMPILER, STRACE],
     run: Run::Tests(&["test", "--workspace", "--no-fail-fast"]),
 }];
 

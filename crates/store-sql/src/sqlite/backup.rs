@@ -49,8 +49,7 @@ fn copy(path: &Path, target: &Path) -> Result<(), BackupError> {
     }
     let written = write(path, &partial).and_then(|()| {
         fs::rename(&partial, target)?;
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
+        Ok(open::sync_folder(target)?)
     });
     if written.is_err() {
         // The error to report is the first one.

@@ -40,9 +40,6 @@ pub(super) struct Job {
 const GROUP_BYTES: usize = 4 << 20;
 const GROUP_BATCHES: usize = 512;
 
-/// Frames (pages) in the write-ahead log from which the committer itself sees to it that the log starts over.
-const LOG_FRAMES: i32 = 16_384;
-
 /// How long nothing must come before space is given back to the file system.
 const IDLE: Duration = Duration::from_secs(1);
 /// Unused pages that the file may keep, and how many are given back at a time.
@@ -60,7 +57,7 @@ pub(super) struct Committer {
     /// Whether commits wait for the disk at the moment.
     waits: bool,
     /// The length of the log from which the committer acts.
-    log_limit: i32,
+    log_limit: i64,
 }
 
 /// What a transaction did.
@@ -85,7 +82,7 @@ impl Committer {
             announce: Arc::clone(announce),
             position: opened.position.get(),
             waits: true,
-            log_limit: LOG_FRAMES,
+            log_limit: i64::from(options.log_pages) * 4,
         }
     }
 
@@ -256,21 +253,22 @@ impl Committer {
 
     /// Keeps the log short: the upkeep copies it back; where it can't keep up, the log starts over here.
     fn tend_log(&mut self, connection: &Connection, upkeep: &Upkeep) {
-        let Ok((frames, copied)) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP) else {
+        let Ok((pages, copied)) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP) else {
             return;
         };
-        upkeep.log_grew(frames - copied);
-        if frames < LOG_FRAMES {
-            self.log_limit = LOG_FRAMES;
-        } else if frames > self.log_limit {
+        upkeep.log_grew(i64::from(pages) - i64::from(copied));
+        let (pages, limit) = (i64::from(pages), i64::from(self.options.log_pages) * 4);
+        if pages < limit {
+            self.log_limit = limit;
+        } else if pages > self.log_limit {
             // Waits for readers of the old part, but not long: what they read is short, or it is a backup.
             drop(connection.busy_timeout(Duration::from_millis(100)));
             let restarted = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART);
             drop(connection.busy_timeout(Duration::from_secs(5)));
             if let Err(error) = restarted {
-                tracing::debug!(frames, error = &error as &dyn std::error::Error, "store.log.kept");
+                tracing::debug!(pages, error = &error as &dyn std::error::Error, "store.log.kept");
             }
-            self.log_limit = frames + LOG_FRAMES;
+            self.log_limit = pages + limit;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Opening: the lock, whose store it is, its layout, its epochs and its position.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,7 +52,14 @@ pub(super) fn open(
     layout::expand(&transaction, keyspaces).map_err(|problem| unusable(path, &problem))?;
     let state = take_over(&transaction, identity, options.durability).map_err(failed)?;
     transaction.commit().map_err(failed)?;
+    sync_folder(path).map_err(|error| unusable(path, &error))?;
     Ok(Opened { lock, connection, epochs: state.0, position: state.1 })
+}
+
+/// A file that was just made is only found again after a power cut when its folder is on disk too.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Opens a connection; `create` makes the file where there is none.

@@ -12,10 +12,8 @@ use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 
 use super::lock::beside;
-use super::{DurabilityMode, open};
+use super::{SqliteOptions, open};
 
-/// Frames (pages) in the log from which they are copied back: 4 MiB.
-const LOG_FRAMES: i32 = 1024;
 /// How long a lagging fsync waits for company. With the fsync itself it must stay below 100 ms.
 const LAG: Duration = Duration::from_millis(40);
 
@@ -23,6 +21,7 @@ const LAG: Duration = Duration::from_millis(40);
 pub(super) struct Upkeep {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
+    log_pages: u32,
 }
 
 #[derive(Default)]
@@ -47,18 +46,17 @@ impl Shared {
 }
 
 /// Starts the thread for the store at `path`.
-pub(super) fn start(path: &Path, durability: DurabilityMode) -> io::Result<Upkeep> {
+pub(super) fn start(path: &Path, options: &SqliteOptions) -> io::Result<Upkeep> {
     let shared = Arc::new(Shared::default());
     let worker = Worker { path: path.to_owned(), shared: Arc::clone(&shared), connection: None };
-    let name = if durability == DurabilityMode::Relaxed { "store-sync" } else { "store-upkeep" };
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || worker.run())?;
-    Ok(Upkeep { shared, thread })
+    let thread = std::thread::Builder::new().name("store-upkeep".to_owned()).spawn(move || worker.run())?;
+    Ok(Upkeep { shared, thread, log_pages: options.log_pages })
 }
 
 impl Upkeep {
-    /// Says how many frames of the log are not in the file yet.
-    pub(super) fn log_grew(&self, frames: i32) {
-        if frames >= LOG_FRAMES {
+    /// Says how many pages of the log are not in the file yet.
+    pub(super) fn log_grew(&self, pages: i64) {
+        if pages >= i64::from(self.log_pages) {
             self.want(|wanted| wanted.copy = true);
         }
     }

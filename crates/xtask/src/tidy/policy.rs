@@ -66,6 +66,7 @@ pub(crate) struct Ban {
 const DETERMINISM_EXCEPTIONS: &[Exception] = &[
     ("crates/runtime/", "is where the clock and the source of randomness live"),
     ("crates/xtask/", "times steps and measures running servers from outside"),
+    ("bench/", "measures how long things take"),
     ("clients/", "drives a real server in real time, as users' clients do"),
 ];
 
