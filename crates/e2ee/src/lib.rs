@@ -26,6 +26,8 @@ mod turns;
 mod upload;
 
 #[cfg(test)]
+mod on_disk;
+#[cfg(test)]
 mod testing;
 
 pub use backup::{
