@@ -152,4 +152,5 @@ fixtures! {
     an_older_mainline_gives_way_to_a_newer_whatever_the_time: "mainline-vs-time";
     msc4297_problem_a_unconflicted_state_refuses_what_is_conflicted: "msc4297-problem-a";
     msc4297_problem_b_events_between_are_not_replayed: "msc4297-problem-b";
+    msc4297_problem_b_with_more_than_one_event_between: "msc4297-problem-b-longer";
 }

@@ -386,9 +386,23 @@ fn what_is_not_committed_is_never_forgotten() {
 }
 
 #[test]
+fn a_new_room_that_has_grown_large_asks_for_what_it_has_forgotten() {
+    let mut server = Server::with_room(RoomVersionId::V12);
+    let note =
+        |n: usize| state("alice", "org.example.big", &n.to_string(), &json!({"padding": "x".repeat(5000)}));
+    for n in 0..100 {
+        server.propose(note(n)).unwrap();
+    }
+    server.commit();
+    assert_eq!(server.machine.needs(&note(0)).last(), Some(&StateKey::new("org.example.big", "0")));
+    let replaced = server.send(note(0)).change.unwrap().replaced;
+    assert!(replaced.is_some());
+}
+
+#[test]
 fn a_commit_of_an_older_change_does_not_release_a_newer_one() {
     let mut server = Server::with_room(RoomVersionId::V12);
-    server.commit();
+    server.reload();
     let topic = |text: &str| state("alice", "m.room.topic", "", &json!({"topic": text}));
     let first = server.send(topic("a"));
     let second = server.send(topic("b"));

@@ -106,10 +106,9 @@ impl World {
         })
     }
 
+    /// Adds an event. One that this server rejected still stands in the state that follows, as on servers which did not.
     pub fn add(&mut self, event: Event, content: Value, mut state: State, standing: Standing) {
-        if let Some(key) = event.key()
-            && standing == Standing::Accepted
-        {
+        if let Some(key) = event.key() {
             state.insert(key.to_key(), event.event_id.to_string());
         }
         self.sent.insert(event.event_id.to_string(), Sent { event, content, standing, state_after: state });
