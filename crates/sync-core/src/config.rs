@@ -98,7 +98,9 @@ impl RequiredState {
     pub fn wants(&self, kind: &str, key: &str) -> bool {
         if self.lazy && kind == MEMBER {
             // `*` over all types does not mean all members where members load lazily.
-            return [MEMBER, ANY].iter().any(|kind| self.rules.get(*kind).is_some_and(|keys| keys.contains(key)));
+            return [MEMBER, ANY]
+                .iter()
+                .any(|kind| self.rules.get(*kind).is_some_and(|keys| keys.contains(key)));
         }
         self.rule_matches(kind, key)
     }
@@ -129,14 +131,16 @@ impl RequiredState {
     /// What this wants and `old` did not, as a wish of its own; `None` if `old` wanted it all.
     #[must_use]
     pub fn beyond(&self, old: &Self) -> Option<Self> {
-        let mut more = Self { rules: BTreeMap::new(), lazy: self.lazy && !old.lazy && !old.rule_matches(MEMBER, "\0") };
+        let mut more =
+            Self { rules: BTreeMap::new(), lazy: self.lazy && !old.lazy && !old.rule_matches(MEMBER, "\0") };
         for (kind, keys) in &self.rules {
             for key in keys {
                 let known = match (kind.as_str(), key.as_str()) {
                     (kind, ANY) => old.wants_all(kind),
-                    (ANY, key) => {
-                        old.rules.get(ANY).is_some_and(|keys| keys.contains(key) || (keys.contains(ANY) && !old.lazy))
-                    }
+                    (ANY, key) => old
+                        .rules
+                        .get(ANY)
+                        .is_some_and(|keys| keys.contains(key) || (keys.contains(ANY) && !old.lazy)),
                     (kind, key) => old.wants(kind, key),
                 };
                 if !known {

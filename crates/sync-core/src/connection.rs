@@ -228,7 +228,8 @@ impl Connection {
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         for (room, entry) in rooms.changed_after(self.seen.position) {
-            let left = matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
+            let left =
+                matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
             if !left || due.len() >= MAX_ROOMS_PER_ANSWER {
                 continue;
             }
@@ -281,7 +282,13 @@ impl Connection {
     }
 
     /// Notes that a room was written into the answer.
-    pub fn sent(&mut self, progress: &mut Progress, due: &RoomDue, timeline: TimelineSent, lazy: LazyMembers) {
+    pub fn sent(
+        &mut self,
+        progress: &mut Progress,
+        due: &RoomDue,
+        timeline: TimelineSent,
+        lazy: LazyMembers,
+    ) {
         let limit = due.config.timeline_limit;
         let before = due.known.as_ref();
         let covered = match timeline {

@@ -77,7 +77,9 @@ mod tests {
         match pattern.split_first() {
             None => text.is_empty(),
             Some((b'*', rest)) => (0..=text.len()).any(|skip| matches(rest, &text[skip..])),
-            Some((first, rest)) => text.split_first().is_some_and(|(t, text)| t == first && matches(rest, text)),
+            Some((first, rest)) => {
+                text.split_first().is_some_and(|(t, text)| t == first && matches(rest, text))
+            }
         }
     }
 

@@ -166,8 +166,10 @@ impl ListFilter {
     #[must_use]
     pub fn allows(&self, room: RoomKey, entry: &RoomEntry) -> bool {
         let agrees = |asked: Option<bool>, is: bool| asked.is_none_or(|asked| asked == is);
-        let is_type = |types: &[Option<String>]| types.iter().any(|kind| kind.as_deref() == entry.room_type.as_deref());
-        let has_tag = |tags: &[String]| entry.tags.iter().any(|tag| tags.iter().any(|asked| **asked == **tag));
+        let is_type =
+            |types: &[Option<String>]| types.iter().any(|kind| kind.as_deref() == entry.room_type.as_deref());
+        let has_tag =
+            |tags: &[String]| entry.tags.iter().any(|tag| tags.iter().any(|asked| **asked == **tag));
         let is_named = |part: &str| {
             entry.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&part.to_lowercase()))
         };
@@ -228,7 +230,11 @@ mod tests {
         assert!(check(ListFilter::default()));
         assert!(check(ListFilter { is_dm: Some(true), room_types: space.clone(), ..Default::default() }));
         assert!(!check(ListFilter { is_dm: Some(true), is_invite: Some(true), ..Default::default() }));
-        assert!(!check(ListFilter { room_types: space.clone(), not_room_types: space, ..Default::default() }));
+        assert!(!check(ListFilter {
+            room_types: space.clone(),
+            not_room_types: space,
+            ..Default::default()
+        }));
         assert!(!check(ListFilter { room_types: vec![None], ..Default::default() }));
         assert!(check(ListFilter { room_name_like: Some("lion".to_owned()), ..Default::default() }));
         assert!(check(ListFilter { tags: Some(vec!["m.favourite".to_owned()]), ..Default::default() }));

@@ -16,6 +16,8 @@ pub struct InvalidToken;
 pub struct SyncToken {
     /// The position of the log.
     pub position: i64,
+    /// The position up to which the device's inbox was sent.
+    pub inbox: i64,
     /// The counter of typing changes, which counts from 0 in each run of the server.
     pub typing: u64,
     /// The run of the server that `typing` belongs to.
@@ -71,7 +73,7 @@ fn parts<'t, const N: usize>(text: &'t str, prefix: &str) -> Result<[&'t str; N]
 
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s1_{}_{}_{:016x}", self.position, self.typing, self.run)
+        write!(f, "s1_{}_{}_{}_{:016x}", self.position, self.inbox, self.typing, self.run)
     }
 }
 
@@ -79,9 +81,9 @@ impl FromStr for SyncToken {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let [position, typing, run] = parts(text, "s1_")?;
+        let [position, inbox, typing, run] = parts(text, "s1_")?;
         let typing = u64::try_from(number(typing)?).map_err(|_| InvalidToken)?;
-        Ok(Self { position: number(position)?, typing, run: hex(run)? })
+        Ok(Self { position: number(position)?, inbox: number(inbox)?, typing, run: hex(run)? })
     }
 }
 
@@ -155,8 +157,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_token_reads_back(position in 0..i64::MAX, typing in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX) {
-            let token = SyncToken { position, typing, run };
+        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX) {
+            let token = SyncToken { position, inbox, typing, run };
             prop_assert_eq!(token.to_string().parse(), Ok(token));
             let pos = ConnectionPos { position, nonce: run, answer: typing };
             prop_assert_eq!(pos.to_string().parse(), Ok(pos));
@@ -188,9 +190,14 @@ mod tests {
 
     #[test]
     fn tokens_of_other_servers_and_kinds_are_refused() {
-        for text in
-            ["", "s72594_4483_1934", "s1_1_2", "s1_01_2_00000000000000ff", "s2_1_2_00000000000000ff", "t1_m0"]
-        {
+        for text in [
+            "",
+            "s72594_4483_1934",
+            "s1_1_2",
+            "s1_01_1_2_00000000000000ff",
+            "s2_1_1_2_00000000000000ff",
+            "t1_m0",
+        ] {
             assert!(text.parse::<SyncToken>().is_err(), "{text}");
             assert!(text.parse::<PageToken>().is_err(), "{text}");
         }

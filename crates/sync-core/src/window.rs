@@ -236,7 +236,8 @@ mod tests {
         ];
         let window = select(&rooms(), &WindowRequest { lists: lists.into(), ..Default::default() });
         assert_eq!(window.counts, [("all".to_owned(), 10), ("secret".to_owned(), 5)].into());
-        let found: Vec<_> = window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
+        let found: Vec<_> =
+            window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
         assert_eq!(found, [(9, 1), (8, 1), (6, 5), (4, 5), (1, 1), (0, 1)]);
     }
 
@@ -247,7 +248,8 @@ mod tests {
         let subscriptions = [(RoomKey(9), wish.clone()), (RoomKey(3), wish.clone()), (RoomKey(77), wish)];
         let window =
             select(&rooms(), &WindowRequest { lists: lists.into(), subscriptions: subscriptions.into() });
-        let found: Vec<_> = window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
+        let found: Vec<_> =
+            window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
         assert_eq!(found, [(9, 20), (3, 20)]);
         assert!(window.rooms[0].config.required_state.wants("m.room.name", ""));
         assert!(!window.rooms[1].config.required_state.wants("m.room.name", ""));

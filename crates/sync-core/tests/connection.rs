@@ -14,11 +14,24 @@ const ROOMS: i64 = 6;
 #[derive(Clone, Debug)]
 enum Op {
     /// An event in a room; every third is state of the type with this number.
-    Event { room: i64, state: Option<u8> },
-    Leave { room: i64 },
-    Join { room: i64 },
+    Event {
+        room: i64,
+        state: Option<u8>,
+    },
+    Leave {
+        room: i64,
+    },
+    Join {
+        room: i64,
+    },
     /// A request for the newest rooms, with this timeline limit and these types of state.
-    Sync { last: u64, limit: u32, kinds: BTreeSet<u8>, subscribe: Option<i64>, lost: bool },
+    Sync {
+        last: u64,
+        limit: u32,
+        kinds: BTreeSet<u8>,
+        subscribe: Option<i64>,
+        lost: bool,
+    },
     /// The server restarts, and what was stored is some answers old.
     Restart,
 }
@@ -120,7 +133,8 @@ impl World {
         let sent = if newest { TimelineSent::Newest } else { TimelineSent::Continued(new as u32) };
         let wanted = |kind: u8| due.config.required_state.wants(&kind.to_string(), "");
         let is_new = |kind: u8| {
-            due.new_state.as_ref().is_some_and(|more| more.wants(&kind.to_string(), "")) || due.known.is_none()
+            due.new_state.as_ref().is_some_and(|more| more.wants(&kind.to_string(), ""))
+                || due.known.is_none()
         };
         let state = room.state().into_iter();
         let state = state.filter(|(kind, pos)| is_new(*kind) || (wanted(*kind) && *pos > due.since()));

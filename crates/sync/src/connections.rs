@@ -112,9 +112,8 @@ impl Connections {
     /// Keeps a device within its bound. Its connections that are dropped here were written behind, and are deleted
     /// from the store by the next flush of the device.
     fn make_room(&self, all: &mut HashMap<ConnectionId, Arc<Live>>, id: &ConnectionId) {
-        let same_device = |other: &&ConnectionId| {
-            other.user_id == id.user_id && other.device_id == id.device_id
-        };
+        let same_device =
+            |other: &&ConnectionId| other.user_id == id.user_id && other.device_id == id.device_id;
         let oldest = |ids: Vec<ConnectionId>, all: &HashMap<ConnectionId, Arc<Live>>| {
             ids.into_iter().min_by_key(|id| all.get(id).map(|live| live.used.load(Ordering::Relaxed)))
         };
@@ -191,7 +190,9 @@ async fn write(engine: &dyn Engine, id: &ConnectionId, state: &mut LiveState) ->
         used_at: state.used_at,
     });
     for room in &state.dirty {
-        let Some(sent) = connection.room(*room).and_then(|sent| serde_json::to_vec(sent).ok()) else { continue };
+        let Some(sent) = connection.room(*room).and_then(|sent| serde_json::to_vec(sent).ok()) else {
+            continue;
+        };
         if batch.size() > BYTES_PER_COMMIT {
             engine.commit(std::mem::replace(&mut batch, new_batch())).await?;
         }

@@ -97,12 +97,14 @@ impl MemberChanges {
         let changes = |room: &RoomNid| Scan::index::<State>(State::BY_CHANGE, (*room,), MOST).after((since,));
         let changed = snapshot.scan_all::<State>(self.joined.iter().map(changes).collect()).await?;
         let changed = changed.into_iter().flatten().filter(|row| row.kind == MEMBER);
-        let keys: Vec<_> = changed
-            .filter_map(|row| Some((row.room, OwnedUserId::try_from(row.state_key).ok()?)))
-            .collect();
-        let mut members: Vec<Member> = snapshot.get_all::<Member>(&keys).await?.into_iter().flatten().collect();
+        let keys: Vec<_> =
+            changed.filter_map(|row| Some((row.room, OwnedUserId::try_from(row.state_key).ok()?))).collect();
+        let mut members: Vec<Member> =
+            snapshot.get_all::<Member>(&keys).await?.into_iter().flatten().collect();
         let all = |room: &RoomNid| Scan::prefix::<Member>((*room,), MOST);
-        members.extend(snapshot.scan_all::<Member>(self.moved.iter().map(all).collect()).await?.into_iter().flatten());
+        members.extend(
+            snapshot.scan_all::<Member>(self.moved.iter().map(all).collect()).await?.into_iter().flatten(),
+        );
         for member in members {
             let in_it = member.membership == Membership::Join && self.own_rooms.contains(&member.room);
             if in_it {
@@ -122,9 +124,8 @@ impl MemberChanges {
     ) -> Result<BTreeSet<OwnedUserId>, ReadError> {
         let rooms = |user: &OwnedUserId| Scan::index::<Member>(Member::BY_USER, (user.clone(),), MOST);
         let members = snapshot.scan_all::<Member>(users.iter().map(rooms).collect()).await?;
-        let shares = |member: &Member| {
-            member.membership == Membership::Join && self.own_rooms.contains(&member.room)
-        };
+        let shares =
+            |member: &Member| member.membership == Membership::Join && self.own_rooms.contains(&member.room);
         Ok(members.into_iter().flatten().filter(shares).map(|member| member.user_id).collect())
     }
 }

@@ -11,6 +11,7 @@ mod connections;
 mod devices;
 mod heroes;
 mod notifier;
+mod parts;
 pub mod ports;
 mod rooms;
 mod section;
@@ -18,5 +19,6 @@ mod service;
 pub mod sliding;
 mod state;
 mod users;
+pub mod v3;
 
 pub use service::Sync;

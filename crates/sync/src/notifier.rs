@@ -208,4 +208,3 @@ impl Activity {
         self.last.insert(room, position);
     }
 }
-

@@ -64,10 +64,6 @@ impl UserRooms {
         self.facts.get(&room)
     }
 
-    pub(crate) fn all_facts(&self) -> impl Iterator<Item = &Facts> {
-        self.facts.values()
-    }
-
     pub(crate) fn by_id(&self, room_id: &RoomId) -> Option<RoomNid> {
         self.by_id.get(room_id).copied()
     }
@@ -87,11 +83,7 @@ impl UserRooms {
         if self.folded == position && position != 0 {
             return Ok(Moved::default());
         }
-        let moved = if self.folded == 0 {
-            self.load(snapshot).await?
-        } else {
-            self.follow(snapshot).await?
-        };
+        let moved = if self.folded == 0 { self.load(snapshot).await? } else { self.follow(snapshot).await? };
         self.folded = position;
         Ok(moved)
     }
@@ -152,7 +144,11 @@ impl UserRooms {
         Ok(heads.into_iter().map(|head| head.room).filter(|room| self.facts.contains_key(room)).collect())
     }
 
-    async fn read_rooms(&mut self, snapshot: &dyn Snapshot, members: Vec<Member>) -> Result<Moved, ReadError> {
+    async fn read_rooms(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        members: Vec<Member>,
+    ) -> Result<Moved, ReadError> {
         let mut moved = Moved::default();
         if members.is_empty() {
             return Ok(moved);
@@ -210,7 +206,8 @@ impl UserRooms {
     fn note_account_data(&mut self, row: &AccountData) {
         match row.kind.as_str() {
             "m.direct" if row.room == GLOBAL => {
-                let direct: HashMap<String, Vec<String>> = serde_json::from_slice(&row.content).unwrap_or_default();
+                let direct: HashMap<String, Vec<String>> =
+                    serde_json::from_slice(&row.content).unwrap_or_default();
                 let rooms = direct.into_values().flatten();
                 self.dms = rooms.filter_map(|room| OwnedRoomId::try_from(room).ok()).collect();
             }

@@ -86,9 +86,8 @@ fn cut(wanted: &TimelineWanted<'_>, rows: Vec<(Event, bool)>) -> TimelineRead {
     let new = rows.iter().take_while(|(event, _)| event.pos.get() > wanted.since).count();
     let reaches_since = new < rows.len() || exhausted;
     let in_span = if wanted.newest { rows.len() } else { new };
-    let passes = |event: &Event| {
-        wanted.filter.is_none_or(|filter| filter.allows(&event.kind, event.sender.as_str()))
-    };
+    let passes =
+        |event: &Event| wanted.filter.is_none_or(|filter| filter.allows(&event.kind, event.sender.as_str()));
     let mut events = Vec::new();
     let (mut start, mut more) = (top + 1, false);
     for (event, visible) in rows.into_iter().take(in_span) {

@@ -17,11 +17,12 @@ use serde::Serialize;
 use crate::Sync;
 use crate::connections::LiveState;
 use crate::devices::{KeyCounts, MemberChanges, key_counts};
-use crate::rooms::UserRooms;
-use crate::sliding::extensions::{
-    AccountDataAnswer, DeviceListsAnswer, E2eeAnswer, ExtensionsAnswer, ReceiptsWanted, RoomsAnswer, ToDeviceAnswer,
-    all_global, all_of_rooms, bare, changed_account_data, receipts, to_device_answer, typing_event,
+use crate::parts::{
+    AccountDataAnswer, DeviceListsAnswer, E2eeAnswer, ExtensionsAnswer, ReceiptsWanted, RoomsAnswer,
+    ToDeviceAnswer, all_global, all_of_rooms, bare, changed_account_data, receipts, to_device_answer,
+    typing_event,
 };
+use crate::rooms::UserRooms;
 use crate::sliding::request::{Extensions, Scope};
 use crate::sliding::room::{Due, RoomAnswer, WrittenRoom, write_rooms};
 use crate::sliding::{Asked, SlidingError};
@@ -151,7 +152,8 @@ async fn pick(
         Some(WindowRoom { room: RoomNid(room.room.0), room_id: facts.room_id.clone(), joined, wanted })
     });
     let needs_rooms = [&extensions.account_data, &extensions.receipts, &extensions.typing];
-    let in_window = if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
+    let in_window =
+        if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
     let members = (extensions.e2ee.is_on() && !connection.is_new())
         .then(|| MemberChanges::collect(rooms, connection.seen().position));
     Ok(Picked { due: due.collect(), rooms: in_window, members, window })
@@ -168,12 +170,14 @@ async fn resolve_spaces(
         let spaces = list.filters.as_ref().and_then(|filters| filters.spaces.as_ref());
         let (Some(spaces), Some(request)) = (spaces, request.lists.get_mut(name)) else { continue };
         // Only spaces that the user is in: of others they must not learn what is in them.
-        let joined = spaces.iter().filter_map(|space| rooms.by_id(space)).filter(|space| {
-            rooms.entry(*space).is_some_and(|entry| entry.standing == Standing::Joined)
-        });
+        let joined = spaces
+            .iter()
+            .filter_map(|space| rooms.by_id(space))
+            .filter(|space| rooms.entry(*space).is_some_and(|entry| entry.standing == Standing::Joined));
         let scan = |space| Scan::prefix::<State>((space, "m.space.child".to_owned()), MOST_CHILDREN);
         let children = snapshot.scan_all::<State>(joined.map(scan).collect()).await?;
-        let children = children.iter().flatten().filter_map(|row| <&RoomId>::try_from(row.state_key.as_str()).ok());
+        let children =
+            children.iter().flatten().filter_map(|row| <&RoomId>::try_from(row.state_key.as_str()).ok());
         let within = children.filter_map(|child| rooms.by_id(child)).map(|room| RoomKey(room.0));
         request.filter.within = Some(within.collect());
     }
@@ -251,7 +255,9 @@ impl MakingExtensions<'_> {
         let mut rooms = BTreeMap::new();
         let mut first = Vec::new();
         for room in self.in_scope(picked, &self.said.account_data) {
-            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else { continue };
+            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else {
+                continue;
+            };
             if !sent.account_data {
                 sent.account_data = true;
                 changed.remove(&room.room);
@@ -266,9 +272,8 @@ impl MakingExtensions<'_> {
             }
         }
         // Once told of a room's account data, a client is told of its changes wherever the room stands.
-        let followed = |room: &RoomNid| {
-            self.connection.room(RoomKey(room.0)).is_some_and(|sent| sent.account_data)
-        };
+        let followed =
+            |room: &RoomNid| self.connection.room(RoomKey(room.0)).is_some_and(|sent| sent.account_data);
         changed.retain(|room, _| followed(room));
         let keys: Vec<_> = changed.keys().map(|room| (*room,)).collect();
         let named = self.snapshot.get_all::<myelin_store::schema::rooms::Room>(&keys).await?;
@@ -287,7 +292,9 @@ impl MakingExtensions<'_> {
         let mut wanted = Vec::new();
         let mut following = Vec::new();
         for room in scope {
-            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else { continue };
+            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else {
+                continue;
+            };
             if sent.receipts == 0 {
                 sent.receipts = position;
                 let shown = written.iter().find(|written| written.room == room.room);
@@ -341,14 +348,19 @@ impl MakingExtensions<'_> {
     }
 
     /// The rooms of the window that an extension is wanted for.
-    fn in_scope<'p>(&self, picked: &'p Picked, scope: &Scope) -> impl Iterator<Item = &'p WindowRoom> + use<'p> {
+    fn in_scope<'p>(
+        &self,
+        picked: &'p Picked,
+        scope: &Scope,
+    ) -> impl Iterator<Item = &'p WindowRoom> + use<'p> {
         let names = picked.window.counts.keys().enumerate();
         let wanted = |name: &String| scope.lists.as_ref().is_none_or(|lists| lists.contains(name));
         let lists: Vec<usize> = names.filter(|(_, name)| wanted(name)).map(|(number, _)| number).collect();
-        let rooms: Option<HashSet<String>> =
-            scope.rooms.as_ref().filter(|rooms| !rooms.iter().any(|room| room == "*")).map(|rooms| {
-                rooms.iter().cloned().collect()
-            });
+        let rooms: Option<HashSet<String>> = scope
+            .rooms
+            .as_ref()
+            .filter(|rooms| !rooms.iter().any(|room| room == "*"))
+            .map(|rooms| rooms.iter().cloned().collect());
         picked.rooms.iter().filter(move |room| {
             let Some(wanted) = picked.window.rooms.get(room.wanted) else { return false };
             let named = || rooms.as_ref().is_none_or(|rooms| rooms.contains(room.room_id.as_str()));

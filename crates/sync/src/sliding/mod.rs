@@ -1,6 +1,5 @@
 //! Sliding sync: the newest of the rooms a client looks at, and what it asked for besides.
 
-pub(crate) mod extensions;
 mod make;
 pub mod request;
 mod room;
@@ -14,9 +13,9 @@ use myelin_sync_core::connection::{Connection, UnknownPos};
 use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
 use myelin_sync_core::window::{InvalidRequest, WindowRequest};
 
-use crate::service::MOST_WAIT;
 use crate::Sync;
 use crate::connections::{ConnectionId, Live, LiveState, restore};
+use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::request::SlidingRequest;
 
@@ -78,7 +77,11 @@ impl Sync {
     }
 
     /// Deletes what the client has received of its inbox; answers from where to go on.
-    async fn acknowledge(&self, requester: &Requester, request: &SlidingRequest) -> Result<Pos, SlidingError> {
+    async fn acknowledge(
+        &self,
+        requester: &Requester,
+        request: &SlidingRequest,
+    ) -> Result<Pos, SlidingError> {
         let asked = &request.extensions.to_device;
         if asked.limit == Some(0) {
             return Err(SlidingError::Limit);
@@ -151,7 +154,8 @@ impl Sync {
                     return Ok(superseded(asked.pos));
                 }
                 let reading = self.users.read(&*self.engine, &asked.requester.user_id, &slot).await?;
-                let settled = !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
+                let settled =
+                    !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
                 let made = Making { sync: self, asked, state: &mut state }.make(reading).await?;
                 if made.is_news || !may_wait {
                     return Ok(finish(asked, &mut state, made));

@@ -140,7 +140,10 @@ impl RoomBody {
         }
         let pairs = self.required_state.iter().map(|(kind, key)| (kind.as_str(), key.as_str()));
         let limit = u32::try_from(self.timeline_limit).unwrap_or(MAX_TIMELINE).min(MAX_TIMELINE);
-        Ok(RoomConfig { timeline_limit: limit, required_state: RequiredState::parse(pairs, user_id.as_str()) })
+        Ok(RoomConfig {
+            timeline_limit: limit,
+            required_state: RequiredState::parse(pairs, user_id.as_str()),
+        })
     }
 }
 

@@ -149,8 +149,12 @@ async fn write_whole(
     let states = read_states(snapshot, viewer, due, &timelines).await?;
     let counted: Vec<_> = due.iter().map(|due| (due.room(), due.facts.head.counter)).collect();
     let counts = unread(snapshot, &viewer.user_id, &counted).await?;
-    let unnamed: Vec<RoomNid> =
-        due.iter().zip(&states).filter(|(due, state)| needs_heroes(due, state)).map(|(due, _)| due.room()).collect();
+    let unnamed: Vec<RoomNid> = due
+        .iter()
+        .zip(&states)
+        .filter(|(due, state)| needs_heroes(due, state))
+        .map(|(due, _)| due.room())
+        .collect();
     let heroes = heroes(snapshot, &viewer.user_id, &unnamed).await?;
     let mut heroes: HashMap<RoomNid, Vec<Hero>> = unnamed.into_iter().zip(heroes).collect();
     let mut forms = Forms::read(snapshot, viewer, &timelines, &states).await?;
@@ -288,7 +292,8 @@ impl Forms {
         // Where every timeline goes on without a gap the client has the related events, and nothing is bundled.
         let gap = timelines.iter().any(|timeline| timeline.cut);
         let format = if gap { Format::SYNC } else { Format::SYNC_LIVE };
-        let events: Vec<Event> = timelines.iter().flat_map(|timeline| timeline.events.iter().cloned()).collect();
+        let events: Vec<Event> =
+            timelines.iter().flat_map(|timeline| timeline.events.iter().cloned()).collect();
         let timeline = client_events(snapshot, viewer, format, &events).await?;
         let events: Vec<Event> = states.iter().flat_map(|state| state.events.iter().cloned()).collect();
         let state = client_events(snapshot, viewer, Format::SYNC_STATE, &events).await?;
@@ -331,7 +336,11 @@ impl Forms {
             invited_count: count(head.invited),
             notification_count: (!due.is_gone()).then_some(unread.notifications),
             highlight_count: (!due.is_gone()).then_some(unread.highlights),
-            bump_stamp: Some(if due.is_gone() { due.facts.member.changed.get() } else { head.bump_pos.get() }),
+            bump_stamp: Some(if due.is_gone() {
+                due.facts.member.changed.get()
+            } else {
+                head.bump_pos.get()
+            }),
         };
         let continued = u32::try_from(timeline.new).unwrap_or(u32::MAX);
         WrittenRoom {

@@ -1,5 +1,6 @@
-//! Extensions: what is not rooms.
+//! What goes with an answer besides rooms: account data, receipts, typing, messages between devices.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
@@ -8,9 +9,10 @@ use myelin_store::schema::e2ee::ToDevice as Message;
 use myelin_store::schema::notify::{PUSH_RULES, push_rules_content};
 use myelin_store::schema::users::{AccountData, GLOBAL, Receipt};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use myelin_sync_core::event_filter::EventFilter;
 use myelin_sync_core::token::InboxToken;
 use ruma::{OwnedUserId, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::devices::KeyCounts;
@@ -72,7 +74,10 @@ impl ExtensionsAnswer {
         let lists = self.e2ee.as_ref().and_then(|e2ee| e2ee.device_lists.as_ref());
         self.to_device.as_ref().is_some_and(|inbox| !inbox.events.is_empty())
             || lists.is_some_and(|lists| !lists.changed.is_empty() || !lists.left.is_empty())
-            || self.account_data.as_ref().is_some_and(|data| !data.global.is_empty() || !data.rooms.is_empty())
+            || self
+                .account_data
+                .as_ref()
+                .is_some_and(|data| !data.global.is_empty() || !data.rooms.is_empty())
             || self.receipts.as_ref().is_some_and(|receipts| !receipts.rooms.is_empty())
             || self.typing.as_ref().is_some_and(|typing| !typing.rooms.is_empty())
     }
@@ -166,10 +171,28 @@ fn by_room(rows: &[AccountData]) -> HashMap<RoomNid, Vec<Box<RawValue>>> {
     found
 }
 
+/// Those events whose type passes.
+pub(crate) fn filtered(events: Vec<Box<RawValue>>, filter: &EventFilter) -> Vec<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    if filter.is_open() {
+        return events;
+    }
+    let passes = |event: &Box<RawValue>| {
+        serde_json::from_str::<Typed<'_>>(event.get()).is_ok_and(|typed| filter.allows_type(&typed.kind))
+    };
+    events.into_iter().filter(passes).collect()
+}
+
 /// Which receipts of a room are wanted.
 pub(crate) enum ReceiptsWanted {
     /// The first time: those for these events, and all of the user's own (MSC4551, "Initial receipts").
     Initial(HashSet<String>),
+    /// The latest of everybody, and all of the user's own.
+    Latest,
     /// Those that changed after a position.
     After(i64),
 }
@@ -184,7 +207,7 @@ pub(crate) async fn receipts(
     for (room, wanted) in wanted {
         let by_change = |limit| Scan::index::<Receipt>(Receipt::BY_CHANGE, (*room,), limit);
         match wanted {
-            ReceiptsWanted::Initial(_) => {
+            ReceiptsWanted::Initial(_) | ReceiptsWanted::Latest => {
                 scans.push(by_change(MOST_RECEIPTS).backward());
                 scans.push(Scan::prefix::<Receipt>((*room, user_id.to_owned()), MOST_RECEIPTS));
             }
@@ -204,7 +227,7 @@ pub(crate) async fn receipts(
             let mine = row.user_id == user_id;
             let fits = match wanted {
                 ReceiptsWanted::Initial(events) => mine || events.contains(row.event_id.as_str()),
-                ReceiptsWanted::After(_) => true,
+                ReceiptsWanted::Latest | ReceiptsWanted::After(_) => true,
             };
             fits && (mine || row.kind != "m.read.private")
         };

@@ -1,0 +1,219 @@
+//! One answer of `/v3/sync`, from one snapshot.
+
+use std::collections::{HashMap, HashSet};
+
+use myelin_model::{Pos, RoomNid};
+use myelin_store::schema::e2ee::read::to_device;
+use myelin_store::schema::rooms::Member;
+use myelin_store::schema::users::GLOBAL;
+use myelin_store::{ReadError, Snapshot};
+use myelin_sync_core::rooms::{RoomKey, Standing};
+use myelin_sync_core::token::SyncToken;
+use myelin_timeline::{Viewer, stripped_state};
+use ruma::OwnedUserId;
+use serde_json::value::RawValue;
+
+use crate::Sync;
+use crate::devices::{MemberChanges, key_counts};
+use crate::parts::{DeviceListsAnswer, all_global, changed_account_data, filtered, to_device_event};
+use crate::rooms::{Facts, UserRooms};
+use crate::users::Reading;
+use crate::v3::Asked;
+use crate::v3::answer::{Events, InvitedRoom, KnockedRoom, Rooms, V3Answer};
+use crate::v3::rooms::{Besides, ShownRoom, newly_joined, write_rooms};
+
+/// Messages of an inbox in one answer.
+const MESSAGES: usize = 100;
+
+type AccountData = HashMap<RoomNid, Vec<Box<RawValue>>>;
+
+pub(crate) struct Making<'a> {
+    pub(crate) sync: &'a Sync,
+    pub(crate) asked: &'a Asked<'a>,
+}
+
+/// The user's rooms that an answer is about, taken from memory.
+#[derive(Default)]
+struct Picked {
+    joined: Vec<Facts>,
+    left: Vec<Facts>,
+    invited: Vec<Facts>,
+    knocking: Vec<Facts>,
+    /// Rooms in which receipts may have changed.
+    receipts: HashSet<RoomNid>,
+    members: Option<MemberChanges>,
+}
+
+impl Making<'_> {
+    pub(crate) async fn make(&self, reading: Reading<'_>) -> Result<V3Answer, ReadError> {
+        let asked = self.asked;
+        let requester = asked.requester;
+        let Reading { snapshot, rooms, .. } = reading;
+        let snapshot = &*snapshot;
+        let position = snapshot.position().get();
+        let (typing, typing_counter) = self.typing();
+        let mut account_data = match asked.since {
+            Some(since) => changed_account_data(snapshot, &requester.user_id, since.position).await?,
+            None => AccountData::new(),
+        };
+        let picked = self.pick(&rooms, position, &account_data, &typing);
+        drop(rooms);
+
+        let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
+        let viewer = Viewer { user_id: requester.user_id.clone(), session: Some(requester.session), now };
+        let global = match asked.since {
+            Some(_) => account_data.remove(&GLOBAL).unwrap_or_default(),
+            None => all_global(snapshot, &requester.user_id).await?,
+        };
+        let mut answer = V3Answer {
+            account_data: Events { events: filtered(global, &asked.filter.account_data) },
+            rooms: self.rooms(snapshot, &viewer, &picked, account_data, typing).await?,
+            ..V3Answer::default()
+        };
+        let inbox = self.devices(snapshot, &picked, &mut answer).await?;
+        let token = SyncToken { position, inbox, typing: typing_counter, run: self.sync.run };
+        answer.next_batch = token.to_string();
+        Ok(answer)
+    }
+
+    /// Who types in which room, as far as the client does not know, and the counter that goes with it.
+    fn typing(&self) -> (HashMap<RoomNid, Vec<OwnedUserId>>, u64) {
+        let typing = &self.sync.typing;
+        // The counter comes first: what changes in between is told twice rather than never.
+        let counter = typing.counter();
+        let seen =
+            self.asked.since.filter(|since| since.run == self.sync.run).map_or(0, |since| since.typing);
+        let changed = if counter == seen { Vec::new() } else { typing.changed_after(seen) };
+        let changed = changed.into_iter().filter(|(_, users)| seen != 0 || !users.is_empty());
+        (changed.collect(), counter)
+    }
+
+    fn pick(
+        &self,
+        rooms: &UserRooms,
+        position: i64,
+        account_data: &AccountData,
+        typing: &HashMap<RoomNid, Vec<OwnedUserId>>,
+    ) -> Picked {
+        let since = self.asked.since.map_or(0, |since| since.position);
+        let mut picked = Picked::default();
+        let mut wanted: HashSet<RoomNid> =
+            rooms.list.changed_after(since).map(|(room, _)| RoomNid(room.0)).collect();
+        if self.asked.since.is_some() {
+            let joined = rooms.list.listed().filter(|(_, entry)| entry.standing == Standing::Joined);
+            let active =
+                self.sync.notifier.active(joined.map(|(room, _)| (RoomNid(room.0), since, ())), position);
+            picked.receipts = active.into_iter().map(|(room, ..)| room).collect();
+            wanted.extend(picked.receipts.iter().copied());
+            wanted.extend(account_data.keys().chain(typing.keys()).copied());
+            picked.members = Some(MemberChanges::collect(rooms, since));
+        }
+        if self.asked.request.full_state {
+            wanted.extend(rooms.list.listed().map(|(room, _)| RoomNid(room.0)));
+        }
+        for room in wanted {
+            let (Some(facts), Some(entry)) = (rooms.facts(room), rooms.list.entry(RoomKey(room.0))) else {
+                continue;
+            };
+            if !self.asked.filter.allows_room(facts.room_id.as_str()) {
+                continue;
+            }
+            let moved = facts.member.changed.get() > since;
+            match entry.standing {
+                Standing::Joined => picked.joined.push(facts.clone()),
+                Standing::Invited if moved => picked.invited.push(facts.clone()),
+                Standing::Knocking if moved => picked.knocking.push(facts.clone()),
+                Standing::Left | Standing::Removed if moved && self.shows_left(facts) => {
+                    picked.left.push(facts.clone());
+                }
+                _ => {}
+            }
+        }
+        picked
+    }
+
+    /// Rooms that were left are told of once; on a first sync only where the client asks for them.
+    fn shows_left(&self, facts: &Facts) -> bool {
+        let first = self.asked.since.is_none();
+        !facts.member.forgotten && (!first || self.asked.filter.include_leave)
+    }
+
+    async fn rooms(
+        &self,
+        snapshot: &dyn Snapshot,
+        viewer: &Viewer,
+        picked: &Picked,
+        account_data: AccountData,
+        typing: HashMap<RoomNid, Vec<OwnedUserId>>,
+    ) -> Result<Rooms, ReadError> {
+        let since = self.asked.since.map_or(0, |since| since.position);
+        let moved: Vec<&Facts> =
+            picked.joined.iter().filter(|facts| since > 0 && facts.member.changed.get() > since).collect();
+        let new: HashSet<RoomNid> = newly_joined(snapshot, &moved, since).await?.into_iter().collect();
+        let full = |facts: &Facts| since == 0 || new.contains(&facts.member.room);
+        let shown = |facts: &Facts, joined: bool| ShownRoom {
+            facts: facts.clone(),
+            joined,
+            full: full(facts),
+            since: if full(facts) { 0 } else { since },
+            receipts: picked.receipts.contains(&facts.member.room),
+        };
+        let besides = Besides { account_data, typing };
+        let joined: Vec<ShownRoom> = picked.joined.iter().map(|facts| shown(facts, true)).collect();
+        let left: Vec<ShownRoom> = picked.left.iter().map(|facts| shown(facts, false)).collect();
+        let nothing = || Besides { account_data: HashMap::new(), typing: HashMap::new() };
+        Ok(Rooms {
+            join: write_rooms(snapshot, self.asked, viewer, &joined, besides).await?,
+            leave: write_rooms(snapshot, self.asked, viewer, &left, nothing()).await?,
+            invite: stripped(snapshot, &picked.invited)
+                .await?
+                .map(|(id, state)| (id, invited(state)))
+                .collect(),
+            knock: stripped(snapshot, &picked.knocking)
+                .await?
+                .map(|(id, state)| (id, knocking(state)))
+                .collect(),
+        })
+    }
+
+    /// Fills in what concerns the device; answers up to where its inbox was sent.
+    async fn devices(
+        &self,
+        snapshot: &dyn Snapshot,
+        picked: &Picked,
+        answer: &mut V3Answer,
+    ) -> Result<i64, ReadError> {
+        let requester = self.asked.requester;
+        let position = snapshot.position().get();
+        let Some(device_id) = requester.device_id() else { return Ok(position) };
+        let after = Pos::new(self.asked.since.map_or(0, |since| since.inbox));
+        let messages = to_device(snapshot, &requester.user_id, device_id, after, MESSAGES).await?;
+        answer.to_device.events = messages.iter().filter_map(to_device_event).collect();
+        answer.counts = Some(key_counts(snapshot, &requester.user_id, device_id).await?);
+        if let Some(members) = &picked.members {
+            let lists = members.device_lists(snapshot, &requester.user_id).await?;
+            let changed = lists.changed.into_iter().collect();
+            answer.device_lists = Some(DeviceListsAnswer { changed, left: lists.left.into_iter().collect() });
+        }
+        let more = messages.len() == MESSAGES;
+        Ok(messages.last().filter(|_| more).map_or(position, |message| message.pos.get()))
+    }
+}
+
+async fn stripped(
+    snapshot: &dyn Snapshot,
+    rooms: &[Facts],
+) -> Result<impl Iterator<Item = (String, Vec<Box<RawValue>>)>, ReadError> {
+    let members: Vec<Member> = rooms.iter().map(|facts| facts.member.clone()).collect();
+    let states = if members.is_empty() { Vec::new() } else { stripped_state(snapshot, &members).await? };
+    let ids: Vec<String> = rooms.iter().map(|facts| facts.room_id.to_string()).collect();
+    Ok(ids.into_iter().zip(states))
+}
+
+fn invited(events: Vec<Box<RawValue>>) -> InvitedRoom {
+    InvitedRoom { invite_state: Events { events } }
+}
+
+fn knocking(events: Vec<Box<RawValue>>) -> KnockedRoom {
+    KnockedRoom { knock_state: Events { events } }
+}

@@ -1,0 +1,156 @@
+//! The state sections of `/v3/sync`.
+
+use std::collections::HashMap;
+
+use myelin_model::{Pos, RoomNid};
+use myelin_store::schema::rooms::{Event, State, StateVersion};
+use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use myelin_sync_core::config::RequiredState;
+use myelin_sync_core::event_filter::EventFilter;
+
+use crate::section::TimelineRead;
+use crate::state::{MEMBER, StateWish, read_state, state_events};
+
+/// Whether state is shown as it was before the timeline or as it is after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateAt {
+    Before,
+    After,
+}
+
+/// The state of one room that is wanted.
+pub(crate) struct RoomStateWanted<'t> {
+    pub(crate) room: RoomNid,
+    /// Everything, whatever the client has.
+    pub(crate) full: bool,
+    pub(crate) since: i64,
+    /// Nothing above this order.
+    pub(crate) until: Option<i64>,
+    pub(crate) timeline: &'t TimelineRead,
+}
+
+/// The state of one room as found.
+#[derive(Debug, Default)]
+pub(crate) struct RoomState {
+    pub(crate) events: Vec<Event>,
+    /// Somebody's membership changed.
+    pub(crate) members_changed: bool,
+}
+
+/// How state is chosen in all rooms of an answer.
+pub(crate) struct StateRules<'f> {
+    pub(crate) at: StateAt,
+    pub(crate) lazy: bool,
+    pub(crate) filter: &'f EventFilter,
+    pub(crate) own_user_id: &'f str,
+}
+
+impl StateRules<'_> {
+    /// Reads the state of all rooms together.
+    pub(crate) async fn read(
+        &self,
+        snapshot: &dyn Snapshot,
+        wanted: &[RoomStateWanted<'_>],
+    ) -> Result<Vec<RoomState>, ReadError> {
+        let lazily = [("m.room.member", "$LAZY"), ("m.room.member", "$ME")];
+        let pairs = [("*", "*")].into_iter().chain(lazily.into_iter().filter(|_| self.lazy));
+        let everything = RequiredState::parse(pairs, self.own_user_id);
+        let wishes: Vec<StateWish<'_>> =
+            wanted.iter().flat_map(|wanted| self.wishes(wanted, &everything)).collect();
+        let mut found = read_state(snapshot, &wishes).await?.into_iter();
+        let mut rooms = Vec::with_capacity(wanted.len());
+        let mut members_changed = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let (main, members) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+            members_changed.push(wanted.full || main.iter().any(|row| row.kind == MEMBER));
+            rooms.push(self.choose(wanted, main, members));
+        }
+        if self.at == StateAt::Before {
+            rooms = before_timelines(snapshot, wanted, rooms).await?;
+        }
+        let events = state_events(snapshot, rooms.iter().flatten().map(|row| row.event)).await?;
+        let mut answer = Vec::with_capacity(rooms.len());
+        for ((wanted, rows), members_changed) in wanted.iter().zip(rooms).zip(members_changed) {
+            let shown = |row: &State| {
+                let event = events.get(&row.event)?;
+                let passes = self.filter.allows(&event.kind, event.sender.as_str());
+                // Before the timeline, what an incremental client has already is left out; members that the timeline
+                // needs are not known to be with it.
+                let changed = row.changed.max(event.pos).get() > wanted.since;
+                let news = wanted.full || changed || (self.lazy && event.kind == MEMBER);
+                (passes && news).then(|| event.clone())
+            };
+            let mut events: Vec<Event> = rows.iter().filter_map(shown).collect();
+            events.sort_by_key(|event| event.order);
+            answer.push(RoomState { events, members_changed });
+        }
+        Ok(answer)
+    }
+
+    /// Two wishes for each room: its state, and the members that the timeline needs.
+    fn wishes<'w>(&self, wanted: &RoomStateWanted<'_>, everything: &'w RequiredState) -> [StateWish<'w>; 2] {
+        let main = if wanted.full {
+            StateWish::All(wanted.room, everything)
+        } else {
+            StateWish::Changed(wanted.room, wanted.since)
+        };
+        let mut members: Vec<String> = Vec::new();
+        if self.lazy {
+            members.extend(wanted.timeline.events.iter().map(|event| event.sender.to_string()));
+            members.sort_unstable();
+            members.dedup();
+        }
+        [main, StateWish::Members(wanted.room, members)]
+    }
+
+    fn choose(&self, wanted: &RoomStateWanted<'_>, main: Vec<State>, members: Vec<State>) -> Vec<State> {
+        let visible = |row: &State| wanted.until.is_none_or(|until| row.order <= until);
+        // Where members load lazily, others than those of the timeline, and the user's own, don't follow.
+        let follows = |row: &State| !self.lazy || row.kind != MEMBER || row.state_key == self.own_user_id;
+        let main = main.into_iter().filter(follows);
+        let mut rows: HashMap<(String, String), State> = HashMap::new();
+        for row in main.chain(members).filter(visible) {
+            rows.insert((row.kind.clone(), row.state_key.clone()), row);
+        }
+        rows.into_values().collect()
+    }
+}
+
+/// Replaces what changed within a timeline by what it was before.
+async fn before_timelines(
+    snapshot: &dyn Snapshot,
+    wanted: &[RoomStateWanted<'_>],
+    rooms: Vec<Vec<State>>,
+) -> Result<Vec<Vec<State>>, ReadError> {
+    let mut scans = Vec::new();
+    for (wanted, rows) in wanted.iter().zip(&rooms) {
+        for row in rows.iter().filter(|row| row.order >= wanted.timeline.start) {
+            let prefix = (wanted.room, 0, row.kind.clone(), row.state_key.clone());
+            let scan = Scan::prefix::<StateVersion>(prefix, 1).before((wanted.timeline.start,)).backward();
+            scans.push(scan);
+        }
+    }
+    if scans.is_empty() {
+        return Ok(rooms);
+    }
+    let mut earlier = snapshot.scan_all::<StateVersion>(scans).await?.into_iter();
+    let mut answer = Vec::with_capacity(rooms.len());
+    for (wanted, rows) in wanted.iter().zip(rooms) {
+        let mut before = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.order < wanted.timeline.start {
+                before.push(row);
+            } else if let Some(version) = earlier.next().and_then(|mut found| found.pop()) {
+                // When it was set is for its event to say.
+                before.push(State {
+                    event: version.event,
+                    order: version.version,
+                    changed: Pos::ZERO,
+                    ..row
+                });
+            }
+        }
+        answer.push(before);
+    }
+    Ok(answer)
+}
