@@ -1,0 +1,110 @@
+//! The composition root: makes the services and wires them. Nothing else knows all of them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use myelin_api::{ApiState, Authenticate, Limits, ServerName};
+use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
+use myelin_e2ee::E2ee;
+use myelin_media::{BlobStore, Media, StorageError};
+use myelin_notify::Notify;
+use myelin_pdu::{RoomVersionId, SigningKey};
+use myelin_rooms::Rooms;
+use myelin_runtime::{Env, Secret};
+use myelin_store::Engine;
+use ruma::OwnedServerName;
+
+use crate::config::{Config, ConfigError, Registration};
+use crate::ports::{Judged, KeysEnd};
+
+/// What the services stand on.
+pub struct Base {
+    /// The store.
+    pub engine: Arc<dyn Engine>,
+    /// Where media bytes go.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Clock, randomness, tasks.
+    pub env: Env,
+    /// The key events are signed with.
+    pub signing_key: SigningKey,
+}
+
+/// The services of one server.
+pub struct Server {
+    /// What the routes reach.
+    pub state: ApiState,
+    /// The services that operators' commands reach besides.
+    pub auth: Arc<Auth>,
+    /// The store, for what asks whether it is well.
+    pub engine: Arc<dyn Engine>,
+}
+
+/// Why the services could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The configuration names something that can't be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The media folder can't be used.
+    #[error("the media folder can't be used: {0}")]
+    Media(#[from] StorageError),
+}
+
+impl Server {
+    /// Makes every service and starts its background work.
+    ///
+    /// # Errors
+    /// See [`ComposeError`].
+    pub async fn compose(config: &Config, base: Base) -> Result<Self, ComposeError> {
+        let Base { engine, blobs, env, signing_key } = base;
+        let server_name = config.server_name()?;
+        let e2ee = Arc::new(E2ee::new(Arc::clone(&engine), env.clone(), server_name.clone()));
+        let ends: Vec<Arc<dyn SessionEnd>> = vec![Arc::new(KeysEnd(Arc::clone(&e2ee)))];
+        let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config(config, &server_name), ends);
+        let auth = Arc::new(auth);
+        auth.start();
+        let media_config = myelin_media::Config {
+            server_name: server_name.clone(),
+            max_upload_size: config.media.max_upload_size,
+        };
+        let media = Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?;
+        let rooms_config = myelin_rooms::Config {
+            server_name: server_name.clone(),
+            signing_key,
+            default_room_version: RoomVersionId::DEFAULT,
+        };
+        let notify = Arc::new(Notify::new(server_name.clone()));
+        let observer = Arc::new(Judged(notify));
+        let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
+        let state = ApiState {
+            env,
+            tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,
+            auth: Arc::clone(&auth),
+            e2ee,
+            limits: Arc::new(Limits::new(config.limits.enabled)),
+            rooms,
+            server_name: ServerName(server_name),
+            media: Arc::new(media),
+        };
+        Ok(Self { state, auth, engine })
+    }
+
+    /// The routes over the services.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        myelin_api::router(self.state.clone())
+    }
+}
+
+fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
+    AuthConfig {
+        registration: match config.registration {
+            Registration::Closed => RegistrationMode::Closed,
+            Registration::Token => RegistrationMode::Token,
+            Registration::Open => RegistrationMode::Open,
+        },
+        registration_shared_secret: config.registration_shared_secret.clone().map(Secret::new),
+        limit_failures: config.limits.enabled,
+        ..AuthConfig::new(server_name.clone(), config.public_url())
+    }
+}

@@ -1,0 +1,252 @@
+//! The configuration: one file, the environment on top, defaults below.
+//!
+//! The names of the keys are an outward contract (see `docs/configuration.md`). An unknown key is an error: a typing
+//! mistake must not pass for a default.
+
+mod lists;
+mod sections;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use ruma::{OwnedServerName, ServerName};
+use serde::{Deserialize, Serialize};
+
+pub use sections::{Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Registration, Tls};
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name that user ids and room aliases end with. It can't be changed later.
+    pub server_name: String,
+    /// Where clients reach this server; default `https://` and the server name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// The folder that holds everything: the store, media, the signing key, the admin socket.
+    pub data_dir: PathBuf,
+    /// Addresses of plain HTTP, all APIs.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub listen: Vec<String>,
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub trusted_proxies: Vec<String>,
+    /// `embedded`, or `memory` for tests (everything is lost at the end).
+    pub store: String,
+    /// What a power cut may take.
+    pub durability: Durability,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// Turns on the shared-secret registration endpoint that existing tools use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_shared_secret: Option<String>,
+    /// HTTPS listeners.
+    pub tls: Tls,
+    /// Talking to other servers.
+    pub federation: Federation,
+    /// Rate limits and sizes.
+    pub limits: Limits,
+    /// Uploaded files.
+    pub media: Media,
+    /// Prometheus metrics.
+    pub metrics: Metrics,
+    /// Logs.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server_name: "localhost".to_owned(),
+            public_url: None,
+            data_dir: PathBuf::from("./myelin-data"),
+            listen: vec!["127.0.0.1:8008".to_owned()],
+            trusted_proxies: Vec::new(),
+            store: "embedded".to_owned(),
+            durability: Durability::Sync,
+            registration: Registration::Closed,
+            registration_shared_secret: None,
+            tls: Tls::default(),
+            federation: Federation::default(),
+            limits: Limits::default(),
+            media: Media::default(),
+            metrics: Metrics::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// Why a configuration can't be used. One line, naming the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or not readable.
+    #[error("the configuration file {path} can't be read: {problem}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What stood in the way.
+        problem: String,
+    },
+    /// It does not have the form it should have.
+    #[error("configuration: {0}")]
+    Form(String),
+    /// A key has a value that can't work.
+    #[error("configuration key {key}: {problem}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the file, if one is given, and the environment, and checks every value.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File {
+                path: path.display().to_string(),
+                problem: error.to_string(),
+            })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed("MYELIN_").split("__"))
+            .extract()
+            .map_err(|error| ConfigError::Form(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The server name, parsed.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn server_name(&self) -> Result<OwnedServerName, ConfigError> {
+        ServerName::parse(&*self.server_name).map_err(|_| ConfigError::Value {
+            key: "server_name",
+            problem: format!("{:?} is no server name; use a domain such as example.org", self.server_name),
+        })
+    }
+
+    /// Where clients reach this server, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.is_local() => {
+                let first = self.listen.first().map_or("127.0.0.1:8008", String::as_str);
+                format!("http://{first}")
+            }
+            None => format!("https://{}", self.server_name),
+        }
+    }
+
+    /// Whether this server has no name that others could reach.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.server_name.split(':').next() == Some("localhost")
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server_name()?;
+        addresses("listen", &self.listen)?;
+        addresses("tls.listen", &self.tls.listen)?;
+        addresses("metrics.listen", self.metrics.listen.as_slice())?;
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
+            return value("listen", "name at least one address, here or in tls.listen");
+        }
+        if !self.tls.listen.is_empty() && (self.tls.cert.is_none() || self.tls.key.is_none()) {
+            return value("tls.listen", "needs tls.cert and tls.key, both PEM files");
+        }
+        if !matches!(self.store.as_str(), "embedded" | "memory") {
+            return value("store", "is `embedded` or `memory`; PostgreSQL comes in a later release");
+        }
+        if self.registration_shared_secret.as_ref().is_some_and(|secret| secret.len() < 8) {
+            return value("registration_shared_secret", "must have at least 8 characters");
+        }
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("https://") || url.starts_with("http://"))
+        {
+            return value("public_url", "must begin with https:// (or http:// behind a proxy)");
+        }
+        self.proxies().map(|_| ())
+    }
+
+    /// The networks of trusted proxies.
+    ///
+    /// # Errors
+    /// When one is neither an address nor a network.
+    pub fn proxies(&self) -> Result<Vec<Network>, ConfigError> {
+        let parsed = self.trusted_proxies.iter().map(|text| {
+            text.parse::<Network>().map_err(|()| ConfigError::Value {
+                key: "trusted_proxies",
+                problem: format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"),
+            })
+        });
+        parsed.collect()
+    }
+}
+
+pub use lists::Network;
+
+fn value<T>(key: &'static str, problem: &str) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { key, problem: problem.to_owned() })
+}
+
+fn addresses(key: &'static str, list: &[String]) -> Result<(), ConfigError> {
+    for text in list {
+        if text.parse::<SocketAddr>().is_err() {
+            return Err(ConfigError::Value {
+                key,
+                problem: format!("{text:?} is no address with a port, such as 127.0.0.1:8008 or [::]:8008"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Config;
+
+    #[test]
+    fn the_defaults_are_valid_and_local() {
+        let config = Config::default();
+        config.check().unwrap();
+        assert!(config.is_local());
+        assert_eq!(config.public_url(), "http://127.0.0.1:8008");
+    }
+
+    #[test]
+    fn a_mistake_names_its_key_in_one_line() {
+        for (text, said) in [
+            ("server_nam = \"x\"", "server_nam"),
+            ("listen = [\"nonsense\"]", "listen"),
+            ("server_name = \"a b\"", "server_name"),
+            ("store = \"redis\"", "store"),
+            ("[tls]\nlisten = [\"0.0.0.0:443\"]", "tls.cert"),
+            ("registration = \"maybe\"", "registration"),
+            ("trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
+            ("limits = 3", "limits"),
+        ] {
+            let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let path = folder.join("config.toml");
+            std::fs::write(&path, text).unwrap();
+            let error = Config::load(Some(&path)).expect_err(text).to_string();
+            assert!(error.contains(said), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        let error = Config::load(Some(Path::new("/nonexistent/myelin.toml"))).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/myelin.toml"));
+    }
+}

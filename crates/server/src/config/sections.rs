@@ -1,0 +1,125 @@
+//! The sections of the configuration.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::lists;
+
+/// What a power cut may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Nothing that was acknowledged.
+    Sync,
+    /// The last 100 ms of messages; never key claims, sessions or anything federated.
+    Relaxed,
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Nobody; the operator makes accounts.
+    Closed,
+    /// Whoever has a registration token.
+    Token,
+    /// Anyone.
+    Open,
+}
+
+/// HTTPS listeners.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Addresses.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub listen: Vec<String>,
+    /// The certificate chain, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// The private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+/// Talking to other servers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Federation {
+    /// Default: on, unless the server name is `localhost`. This release does not federate yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// One CA file more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_ca: Option<PathBuf>,
+    /// Whether outbound requests may go to loopback and private networks.
+    pub allow_private_addresses: bool,
+}
+
+/// Rate limits and sizes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Whether there are rate limits. Off only for benchmarks and conformance suites.
+    pub enabled: bool,
+    /// How many connections may be open at once.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { enabled: true, connections: 16_384 }
+    }
+}
+
+/// Uploaded files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// The largest upload, in bytes.
+    pub max_upload_size: u64,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self { max_upload_size: 50 * 1024 * 1024 }
+    }
+}
+
+/// Prometheus metrics.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Addresses that serve `GET /metrics`; none by default.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub listen: Vec<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logs, to standard error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or a filter such as `info,myelin_rooms=debug`.
+    pub level: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}

@@ -1,0 +1,183 @@
+//! Listeners: plain HTTP and HTTPS, with a bound on connections and on how long a client may take over its headers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use myelin_api::ClientAddress;
+use myelin_runtime::Tasks;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::config::Network;
+
+/// How long a client may take to send the headers of a request, and to finish a TLS handshake.
+const HEADERS: Duration = Duration::from_secs(15);
+/// How many bytes of headers a request may have.
+const HEADER_BYTES: usize = 32 * 1024;
+/// How long requests may go on after the server was told to stop. Waiting syncs end by themselves at once.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What all listeners share.
+#[derive(Clone)]
+pub struct Serving {
+    /// The routes.
+    pub router: Router,
+    /// Tells when to stop.
+    pub tasks: Tasks,
+    /// Bounds open connections, over all listeners.
+    pub connections: Arc<Semaphore>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub proxies: Arc<[Network]>,
+}
+
+/// Binds an address; the error says which.
+///
+/// # Errors
+/// When the address is taken, not ours, or not permitted.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there already",
+            io::ErrorKind::PermissionDenied => "this user may not listen on that port",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            _ => "the system refused",
+        };
+        io::Error::new(error.kind(), format!("can't listen on {address}: {hint} ({error})"))
+    })
+}
+
+/// Accepts connections until the server stops, then lets the open ones finish for a while.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Serving) {
+    let graceful = GracefulShutdown::new();
+    let stopping = serving.tasks.stopping();
+    tokio::pin!(stopping);
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&serving.connections).acquire_owned() => permit,
+            () = &mut stopping => break,
+        };
+        let Ok(permit) = permit else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stopping => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => accept(stream, peer, permit, tls.clone(), &serving, graceful.watcher()),
+            Err(error) => {
+                // Out of file descriptors, most often: others must close before more can open.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+}
+
+fn accept(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    tls: Option<TlsAcceptor>,
+    serving: &Serving,
+    watcher: Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    let serving = serving.clone();
+    tokio::spawn(async move {
+        let _permit = permit;
+        match tls {
+            None => connection(TokioIo::new(stream), peer, serving, watcher).await,
+            Some(acceptor) => {
+                // A client that fails or stalls the handshake is nobody's news.
+                if let Ok(Ok(stream)) = tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
+                    connection(TokioIo::new(stream), peer, serving, watcher).await;
+                }
+            }
+        }
+    });
+}
+
+async fn connection<I>(io: I, peer: SocketAddr, serving: Serving, watcher: Watcher)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let Serving { router, proxies, .. } = serving;
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let address = client_address(peer.ip(), request.headers(), &proxies);
+        request.extensions_mut().insert(ClientAddress(address));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(HEADER_BYTES + 64 * 1024)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES as u32)
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    let connection = builder.serve_connection(io, service).into_owned();
+    // Clients hang up in the middle of things all the time.
+    let _ = watcher.watch(connection).await;
+}
+
+/// Whose request it is: the peer's address, or what a trusted proxy says of the one before it.
+fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
+    let trusted = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut address = peer.to_canonical();
+    let hops = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
+    for hop in hops.into_iter().rev() {
+        if !trusted(address) {
+            break;
+        }
+        let Ok(previous) = hop.parse::<IpAddr>() else { break };
+        address = previous.to_canonical();
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use http::HeaderMap;
+
+    use super::client_address;
+    use crate::config::Network;
+
+    fn address(peer: &str, forwarded: &str, proxies: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+        let proxies: Vec<Network> = proxies.iter().map(|text| text.parse().unwrap()).collect();
+        let peer: IpAddr = peer.parse().unwrap();
+        client_address(peer, &headers, &proxies).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed_and_only_for_the_hop_before_it() {
+        assert_eq!(address("9.9.9.9", "1.2.3.4", &[]), "9.9.9.9");
+        assert_eq!(address("10.0.0.1", "1.2.3.4", &["10.0.0.0/8"]), "1.2.3.4");
+        assert_eq!(
+            address("10.0.0.1", "6.6.6.6, 1.2.3.4", &["10.0.0.0/8"]),
+            "1.2.3.4",
+            "the client's own claim"
+        );
+        assert_eq!(address("10.0.0.1", "1.2.3.4, 10.0.0.2", &["10.0.0.0/8"]), "1.2.3.4");
+        assert_eq!(address("10.0.0.1", "nonsense", &["10.0.0.0/8"]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,5 @@
+//! The `myelin` program.
+
+fn main() -> std::process::ExitCode {
+    myelin_server::cli::main()
+}

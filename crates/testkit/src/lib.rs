@@ -1,0 +1,104 @@
+//! Whole servers in one process: the real router over the real services, on the memory engine, a seed and a clock that
+//! only the test moves. Requests go straight into the router; no sockets, no sleeps.
+
+mod client;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use myelin_media::MemoryBlobs;
+use myelin_pdu::SigningKey;
+use myelin_runtime::{Env, ManualClock};
+use myelin_server::compose::{Base, Server};
+use myelin_server::config::{Config, Registration};
+use myelin_store::memory::MemoryEngine;
+use myelin_store::{Engine, Identity};
+use tower::ServiceExt;
+
+pub use client::{Answer, Client};
+
+/// A server in this process.
+pub struct TestServer {
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// Its store.
+    pub engine: Arc<dyn Engine>,
+    router: Router,
+    env: Env,
+    config: Config,
+    seed: u64,
+}
+
+impl TestServer {
+    /// A server named `hs` with open registration and no rate limits.
+    ///
+    /// # Panics
+    /// When the server can't be made, which fails the test.
+    pub async fn new(seed: u64) -> Self {
+        let mut config =
+            Config { server_name: "hs".to_owned(), registration: Registration::Open, ..Config::default() };
+        config.limits.enabled = false;
+        Self::with(seed, config).await
+    }
+
+    /// A server with the given configuration.
+    ///
+    /// # Panics
+    /// When the server can't be made, which fails the test.
+    pub async fn with(seed: u64, config: Config) -> Self {
+        let identity = Identity { server_name: config.server_name.clone() };
+        Self::on(seed, config, Arc::new(MemoryEngine::new(&identity))).await
+    }
+
+    /// The same server started again on the store it left: everything in memory is gone.
+    ///
+    /// # Panics
+    /// When the server can't be made, which fails the test.
+    pub async fn restart(self) -> Self {
+        self.env.tasks.stop(std::time::Duration::from_secs(5)).await;
+        Self::on(self.seed + 1, self.config, self.engine).await
+    }
+
+    async fn on(seed: u64, config: Config, engine: Arc<dyn Engine>) -> Self {
+        let (env, clock) = Env::seeded(seed);
+        let id = "ed25519:test".parse().expect("a key id");
+        let signing_key = SigningKey::from_seed(id, &[1; 32]).expect("an ed25519 key");
+        let base = Base {
+            engine: Arc::clone(&engine),
+            blobs: Arc::new(MemoryBlobs::new()),
+            env: env.clone(),
+            signing_key,
+        };
+        let server = Server::compose(&config, base).await.expect("the server is made");
+        Self { clock, engine, router: server.router(), env, config, seed }
+    }
+
+    /// Sends a request into the router.
+    ///
+    /// # Panics
+    /// Never: the router answers everything.
+    pub async fn request(&self, request: Request<Body>) -> Response<Body> {
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// A client without a session.
+    #[must_use]
+    pub fn anonymous(&self) -> Client<'_> {
+        Client::new(self)
+    }
+
+    /// Registers a user and answers with their client.
+    ///
+    /// # Panics
+    /// When registration fails, which fails the test.
+    pub async fn register(&self, name: &str) -> Client<'_> {
+        let mut client = self.anonymous();
+        client.register(name).await;
+        client
+    }
+}
