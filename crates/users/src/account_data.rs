@@ -1,0 +1,139 @@
+//! Account data, global and of rooms (client-server API, "Client Config"): JSON objects that clients keep for themselves.
+
+use bytes::Bytes;
+use myelin_model::{Requester, RoomNid, Topic};
+use myelin_store::schema::notify::{PUSH_RULES, push_rules_content};
+use myelin_store::schema::users::{AccountData, GLOBAL};
+use myelin_store::{CommitError, ReadError, Reader, Snapshot};
+use ruma::{RoomId, UserId};
+
+use crate::{Users, is_own, member};
+
+/// The largest content, in bytes.
+pub const MAX_ACCOUNT_DATA: usize = 512 * 1_024;
+
+/// The longest type, in bytes.
+pub const MAX_TYPE: usize = 255;
+
+/// The type of the fully-read marker.
+pub(crate) const FULLY_READ: &str = "m.fully_read";
+
+/// Why account data or tags were not read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountDataError {
+    /// They are somebody else's.
+    #[error("account data can be read and changed by its own user only")]
+    NotYours,
+    /// There is no such room for this user; whether it exists is not told.
+    #[error("you are not in this room")]
+    NotInRoom,
+    /// The server itself keeps this type.
+    #[error("{0} is kept by the server and can't be set through this API")]
+    Managed(String),
+    /// The content is no JSON object.
+    #[error("the content must be a JSON object")]
+    NotAnObject,
+    /// The type or the tag is too long.
+    #[error("the name is empty or longer than {MAX_TYPE} bytes")]
+    BadName,
+    /// The content is larger than [`MAX_ACCOUNT_DATA`].
+    #[error("the content is larger than {MAX_ACCOUNT_DATA} bytes")]
+    TooLarge,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Users {
+    /// The content of the user's account data of a type, as it was set; global where no room is named.
+    ///
+    /// # Errors
+    /// See [`AccountDataError`].
+    pub async fn account_data(
+        &self,
+        requester: &Requester,
+        user_id: &UserId,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<Option<Bytes>, AccountDataError> {
+        if !is_own(requester, user_id) {
+            return Err(AccountDataError::NotYours);
+        }
+        let snapshot = self.engine.snapshot().await?;
+        let room = match room_id {
+            None if kind == PUSH_RULES => return Ok(Some(push_rules_content(&*snapshot, user_id).await?)),
+            None => GLOBAL,
+            Some(room_id) => match member::known_room(&*snapshot, room_id, user_id).await? {
+                Some(room) => room,
+                None => return Ok(None),
+            },
+        };
+        let row = snapshot.get::<AccountData>(&(user_id.to_owned(), room, kind.to_owned())).await?;
+        Ok(row.map(|row| row.content))
+    }
+
+    /// Sets the user's account data of a type; global where no room is named. The last one to write wins.
+    ///
+    /// # Errors
+    /// See [`AccountDataError`].
+    pub async fn set_account_data(
+        &self,
+        requester: &Requester,
+        user_id: &UserId,
+        room_id: Option<&RoomId>,
+        kind: &str,
+        content: Bytes,
+    ) -> Result<(), AccountDataError> {
+        if !is_own(requester, user_id) {
+            return Err(AccountDataError::NotYours);
+        }
+        if matches!(kind, FULLY_READ | PUSH_RULES) {
+            return Err(AccountDataError::Managed(kind.to_owned()));
+        }
+        check(kind, &content)?;
+        let room = match room_id {
+            None => GLOBAL,
+            Some(room_id) => room_for(&*self.engine.snapshot().await?, room_id, user_id).await?,
+        };
+        let mut batch = self.batch(user_id);
+        let changed = batch.next_pos();
+        let (user_id, kind) = (user_id.to_owned(), kind.to_owned());
+        batch.wake(Topic::user(user_id.as_str()));
+        batch.put(&AccountData { user_id, room, kind, content, changed });
+        self.engine.commit(batch).await?;
+        Ok(())
+    }
+}
+
+/// The room that account data are about. A room that the user was never anything to is none, so that nobody fills the
+/// store or learns of rooms by guessing.
+pub(crate) async fn room_for(
+    snapshot: &dyn Snapshot,
+    room_id: &RoomId,
+    user_id: &UserId,
+) -> Result<RoomNid, AccountDataError> {
+    member::known_room(snapshot, room_id, user_id).await?.ok_or(AccountDataError::NotInRoom)
+}
+
+fn check(kind: &str, content: &[u8]) -> Result<(), AccountDataError> {
+    if kind.is_empty() || kind.len() > MAX_TYPE {
+        return Err(AccountDataError::BadName);
+    }
+    check_content(content)
+}
+
+/// Whether the content is an object and not too large.
+pub(crate) fn check_content(content: &[u8]) -> Result<(), AccountDataError> {
+    if content.len() > MAX_ACCOUNT_DATA {
+        return Err(AccountDataError::TooLarge);
+    }
+    let is_object =
+        content.first() == Some(&b'{') && serde_json::from_slice::<serde::de::IgnoredAny>(content).is_ok();
+    if is_object { Ok(()) } else { Err(AccountDataError::NotAnObject) }
+}
+
+#[cfg(test)]
+mod tests;

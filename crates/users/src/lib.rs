@@ -1,0 +1,133 @@
+//! What a user keeps on the server: profile, account data, tags, receipts and filters; and who is typing.
+//!
+//! **Invariants.**
+//! - Only its own user changes anything here; every method that changes something takes the requester first and checks.
+//! - What was acknowledged is durable, but for typing, which lives in memory and means nothing after a minute.
+//! - A receipt only moves forward, each kind and thread by itself.
+//! - A profile and the rooms that show it may differ for a while, never for good: the change and the task to spread it are
+//!   one commit ([`Users::start`]).
+
+mod account_data;
+mod filters;
+mod member;
+mod profile;
+mod profile_key;
+mod receipts;
+mod spread;
+mod tags;
+mod threads;
+mod turns;
+mod typing;
+
+#[cfg(test)]
+mod testing;
+
+pub use account_data::{AccountDataError, MAX_ACCOUNT_DATA, MAX_TYPE};
+pub use filters::{FilterError, MAX_FILTER, MAX_FILTERS};
+pub use profile::{MAX_PROFILE, ProfileError};
+pub use profile_key::{InvalidKey, ProfileKey};
+pub use receipts::{Marks, ReadUpTo, Reading, ReceiptError, Thread};
+pub use spread::{ProfileSpread, SpreadError};
+pub use tags::{MAX_TAG, Tags};
+pub use typing::{IsTyping, MAX_TYPERS, MAX_TYPING_ROOMS, Typing, TypingError, TypingUsers};
+
+use std::sync::Arc;
+
+use myelin_model::{Fence, Requester, Shard};
+use myelin_runtime::Env;
+use myelin_store::{Batch, CommitError, Engine};
+use ruma::{OwnedServerName, UserId};
+
+use crate::turns::Turns;
+
+/// How often a write is planned again after another one came between.
+const ATTEMPTS: u32 = 16;
+
+/// The service. One for each process.
+pub struct Users {
+    engine: Arc<dyn Engine>,
+    env: Env,
+    server_name: OwnedServerName,
+    read_up_to: Arc<dyn ReadUpTo>,
+    typing: Typing,
+    turns: Turns,
+    /// Told when there is a profile to spread.
+    spread_wanted: tokio::sync::Notify,
+}
+
+impl Users {
+    /// The service of the server with this name.
+    #[must_use]
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        env: Env,
+        server_name: OwnedServerName,
+        read_up_to: Arc<dyn ReadUpTo>,
+    ) -> Self {
+        let typing = Typing::new(Arc::clone(&env.clock));
+        let (turns, spread_wanted) = (Turns::new(), tokio::sync::Notify::new());
+        Self { engine, env, server_name, read_up_to, typing, turns, spread_wanted }
+    }
+
+    /// Starts what runs by itself: spreading changed profiles to rooms, those that were left over by the last process
+    /// included, and the end of typing. Call it once.
+    pub fn start(self: &Arc<Self>, rooms: &Arc<dyn ProfileSpread>) {
+        let (users, rooms) = (Arc::clone(self), Arc::clone(rooms));
+        self.env.tasks.supervise("profile spread", move || {
+            let (users, rooms) = (Arc::clone(&users), Arc::clone(&rooms));
+            async move { users.spread_profiles(&*rooms).await }
+        });
+        let users = Arc::clone(self);
+        self.env.tasks.supervise("typing", move || {
+            let users = Arc::clone(&users);
+            async move { users.typing.expire_until(users.env.tasks.stopping()).await }
+        });
+    }
+
+    /// Who is typing.
+    #[must_use]
+    pub fn typing(&self) -> &Typing {
+        &self.typing
+    }
+
+    fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.server_name
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX)
+    }
+
+    /// An empty batch under the lease of the user's shard.
+    fn batch(&self, user_id: &UserId) -> Batch {
+        let shard = Shard::of(user_id.as_str());
+        Batch::new(Fence { shard, epoch: self.engine.epoch(shard) })
+    }
+
+    /// Commits what was planned; a conflict counts one attempt and asks for another plan.
+    async fn try_commit(&self, batch: Batch, attempt: &mut u32) -> Result<Outcome, CommitError> {
+        if batch.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        *attempt += 1;
+        match self.engine.commit(batch).await {
+            Ok(_) => Ok(Outcome::Done),
+            Err(CommitError::Conflict { .. }) if *attempt < ATTEMPTS => Ok(Outcome::PlanAgain),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What became of a planned batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It is durable.
+    Done,
+    /// Something it expected was not so.
+    PlanAgain,
+}
+
+/// Whether a request is about the one who makes it.
+fn is_own(requester: &Requester, user_id: &UserId) -> bool {
+    requester.user_id == user_id
+}

@@ -1,0 +1,147 @@
+//! What the tests stand on: the service over rooms in a memory store.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use myelin_model::{Epoch, Pos, Requester, RoomNid, Shard};
+use myelin_runtime::{Env, ManualClock};
+use myelin_store::memory::MemoryEngine;
+use myelin_store::schema::auth::Account;
+use myelin_store::schema::rooms::Membership;
+use myelin_store::{
+    Batch, CommitError, CommitNotice, Committed, Engine, Keyspace, ReadError, Reader, Scan, Snapshot,
+};
+use myelin_timeline::testing::World;
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use tokio::sync::{broadcast, watch};
+
+use crate::{ReadUpTo, Reading, Users};
+
+/// A reading as the port was told of it: user, order, counter, thread root.
+pub(crate) type Told = (OwnedUserId, i64, i64, Option<String>);
+
+/// Notes what it is told.
+#[derive(Default)]
+pub(crate) struct Listener(Mutex<Vec<Told>>);
+
+impl Listener {
+    pub(crate) fn take(&self) -> Vec<Told> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl ReadUpTo for Listener {
+    fn extend<'a>(
+        &'a self,
+        _snapshot: &'a dyn Snapshot,
+        _batch: &'a mut Batch,
+        reading: Reading<'a>,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let Reading { user_id, order, counter, thread, .. } = reading;
+        let told = (user_id.to_owned(), order, counter, thread.map(ToString::to_string));
+        self.0.lock().unwrap().push(told);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A server in memory.
+pub(crate) struct House {
+    pub(crate) world: Arc<World>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) env: Env,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self::over(Arc::new(World::new()))
+    }
+
+    /// The same store under a service that starts anew.
+    pub(crate) fn over(world: Arc<World>) -> Self {
+        let (env, clock) = Env::seeded(1);
+        let listener = Arc::new(Listener::default());
+        let engine = Arc::new(Yielding(Arc::clone(&world.engine)));
+        let port = Arc::clone(&listener) as Arc<dyn ReadUpTo>;
+        let users = Arc::new(Users::new(engine, env.clone(), "test".try_into().unwrap(), port));
+        Self { world, users, listener, clock, env }
+    }
+
+    /// Makes an account.
+    pub(crate) async fn account(&self, name: &str) -> Requester {
+        let requester = requester(name);
+        let mut batch = self.world.batch();
+        batch.put(&Account {
+            user_id: requester.user_id.clone(),
+            created_at: 0,
+            is_admin: false,
+            user_type: None,
+            locked_at: None,
+            deactivated_at: None,
+            erase: false,
+            departing: false,
+            version: 1,
+        });
+        self.world.commit(batch).await;
+        requester
+    }
+
+    /// A room with these users, the first of whom made it.
+    pub(crate) async fn room(&self, users: &[&Requester]) -> (RoomNid, OwnedRoomId) {
+        let room = self.world.room(&users[0].user_id, "shared").await;
+        for user in &users[1..] {
+            self.world.member(room, &user.user_id, &user.user_id, Membership::Join).await;
+        }
+        (room, self.world.room_id(room))
+    }
+
+    pub(crate) async fn all<K: Keyspace>(&self) -> Vec<K> {
+        self.world.snapshot().await.scan(Scan::prefix::<K>((), usize::MAX)).await.unwrap()
+    }
+}
+
+/// An engine that lets others go first, before each read and each commit, as a disk does.
+struct Yielding(Arc<MemoryEngine>);
+
+impl Engine for Yielding {
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            self.0.snapshot().await
+        })
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            self.0.commit(batch).await
+        })
+    }
+
+    fn positions(&self) -> watch::Receiver<Pos> {
+        self.0.positions()
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
+        self.0.notices()
+    }
+
+    fn epoch(&self, shard: Shard) -> Epoch {
+        self.0.epoch(shard)
+    }
+
+    fn backup(&self, target: PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
+        self.0.backup(target)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.close()
+    }
+}
+
+pub(crate) fn requester(name: &str) -> Requester {
+    let user_id = UserId::parse(format!("@{name}:test")).unwrap();
+    Requester { user_id, device_id: Some("D".into()), is_admin: false, session: 1 }
+}
