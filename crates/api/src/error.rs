@@ -86,7 +86,8 @@ impl Error {
     /// 401 `M_USER_LOCKED`: the account is locked; its sessions wait (client-server API, "Account locking").
     #[must_use]
     pub fn user_locked() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account is locked.").with("soft_logout", true)
+        Self::new(StatusCode::UNAUTHORIZED, "M_USER_LOCKED", "This account is locked.")
+            .with("soft_logout", true)
     }
 
     /// 400 `M_MISSING_PARAM`.

@@ -1,6 +1,7 @@
 //! Accounts: changing a password, deactivating, and what comes after.
 
 pub(crate) mod localpart;
+pub(crate) mod moderation;
 pub(crate) mod operator;
 pub(crate) mod password;
 

@@ -12,6 +12,7 @@ use crate::account::localpart::{NameProblem, new_user_id};
 use crate::account::password::{Chooser, PasswordProblem, check_choice};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
+use crate::session::OpenError;
 use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError};
 
 /// An account to be made.
@@ -87,6 +88,15 @@ pub enum RegisterError {
 impl From<PoolBusy> for RegisterError {
     fn from(PoolBusy: PoolBusy) -> Self {
         Self::Busy
+    }
+}
+
+impl From<OpenError> for RegisterError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Device(problem) => Self::Device(problem),
+            OpenError::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use myelin_model::Topic;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{AccessToken, Account, Device, RefreshToken};
+use myelin_store::schema::e2ee::CrossSigningKey;
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -25,6 +26,8 @@ use crate::{Auth, StoreError};
 const MAX_DEVICE_ID: usize = 255;
 /// The longest display name of a device, in bytes.
 const MAX_DISPLAY_NAME: usize = 255;
+/// How many cross-signing keys a user has at most: master, self-signing, user-signing.
+const CROSS_SIGNING_KEYS: usize = 3;
 
 /// Whether the client can renew its access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,22 @@ pub enum DeviceProblem {
     /// Too long.
     #[error("the device's display name is too long: it may have 255 bytes")]
     DisplayName,
+    /// The id is that of one of the user's cross-signing keys, from which signatures could not tell it.
+    #[error("this id is that of a cross-signing key")]
+    CrossSigningKey,
+}
+
+/// Why a session was not opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Device(DeviceProblem),
+    Store(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for OpenError {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 /// Tokens that were made durable just now. They are not kept in the clear anywhere else.
@@ -118,7 +137,7 @@ impl Auth {
         snapshot: &dyn Snapshot,
         user_id: &OwnedUserId,
         new: &NewSession,
-    ) -> Result<Issued, StoreError> {
+    ) -> Result<Issued, OpenError> {
         let made_up = || OwnedDeviceId::from(self.env.random.capitals(10));
         let device_id = new.device_id.clone().unwrap_or_else(made_up);
         let found = snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?;
@@ -131,6 +150,11 @@ impl Auth {
                 device
             }
             None => {
+                let keys = Scan::prefix::<CrossSigningKey>((user_id.clone(),), CROSS_SIGNING_KEYS);
+                let keys = snapshot.scan::<CrossSigningKey>(keys).await?;
+                if keys.iter().any(|key| key.public_key == device_id.as_str()) {
+                    return Err(OpenError::Device(DeviceProblem::CrossSigningKey));
+                }
                 let device = Device {
                     user_id: user_id.clone(),
                     device_id,

@@ -1,6 +1,7 @@
 //! The service on the memory engine, with a clock that the tests move.
 
 mod accounts;
+mod interrupted;
 mod registration;
 mod sessions;
 mod uia;
@@ -14,6 +15,7 @@ use myelin_store::schema::auth::DeviceSeen;
 use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, server_name};
 
+use self::interrupted::Interrupted;
 use crate::{
     Actor, Auth, AuthConfig, Issued, Login, LoginError, NewAccount, NewSession, PasswordCost, RefreshTokens,
     SessionEnd,
@@ -49,7 +51,7 @@ impl Hook for DeviceId {
 
 struct World {
     auth: Arc<Auth>,
-    engine: Arc<MemoryEngine>,
+    engine: Arc<Interrupted>,
     clock: Arc<ManualClock>,
     ends: Arc<Ends>,
 }
@@ -59,7 +61,8 @@ fn world() -> World {
 }
 
 fn world_with(change: impl FnOnce(&mut AuthConfig)) -> World {
-    let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() }));
+    let engine =
+        Arc::new(Interrupted::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() })));
     let (env, clock) = Env::seeded(7);
     let ends = Arc::new(Ends::default());
     let mut config =

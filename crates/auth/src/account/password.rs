@@ -96,8 +96,7 @@ impl Auth {
     ) -> Result<Verified, PasswordError> {
         self.check_failures(name).map_err(PasswordError::Limited)?;
         let found = self.find_password(name).await?;
-        let stored =
-            found.as_ref().map_or_else(|| decoy(self.config.password_cost), |f| f.password.hash.clone());
+        let stored = to_check(found.as_ref(), self.config.password_cost);
         let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
         match (matches, found) {
             (Ok(true), Some(verified)) => Ok(verified),
@@ -135,6 +134,12 @@ fn verify(password: &Secret<String>, stored: &str) -> bool {
     Argon2::default().verify_password(password.expose().as_bytes(), stored).is_ok()
 }
 
+/// The hash that a password is checked against: the user's, or where there is none the decoy, so that an answer takes
+/// as long whether or not somebody has the name.
+fn to_check(found: Option<&Verified>, cost: PasswordCost) -> String {
+    found.map_or_else(|| decoy(cost), |found| found.password.hash.clone())
+}
+
 /// A hash that no password has and that costs as much to refuse as a real one: 16 bytes of salt and 32 of output,
 /// all zero.
 fn decoy(cost: PasswordCost) -> String {
@@ -148,7 +153,7 @@ mod tests {
     use argon2::password_hash::phc::PasswordHash;
     use myelin_runtime::Secret;
 
-    use super::{Chooser, PasswordProblem, check_choice, decoy, hash, verify};
+    use super::{Chooser, PasswordProblem, check_choice, hash, to_check, verify};
     use crate::PasswordCost;
 
     const CHEAP: PasswordCost = PasswordCost { memory_kib: 64, passes: 1, lanes: 1 };
@@ -168,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn the_decoy_has_the_form_and_the_cost_of_a_real_hash() {
-        let decoy = decoy(PasswordCost::OWASP);
+    fn an_unknown_user_costs_as_much_to_refuse_as_a_known_one() {
+        let decoy = to_check(None, PasswordCost::OWASP);
         let real = hash(&secret("correct horse"), &[7; 16], PasswordCost::OWASP).unwrap();
         let (decoy, real) = (PasswordHash::new(&decoy).unwrap(), PasswordHash::new(&real).unwrap());
         assert_eq!(decoy.params, real.params);

@@ -9,7 +9,7 @@ use myelin_store::schema::auth::{Account, Password};
 use crate::account::password::{PasswordError, Verified};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
-use crate::session::{DeviceProblem, Issued, NewSession, expect_account};
+use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
 use crate::{Auth, StoreError};
 
 /// An attempt to log in.
@@ -44,6 +44,15 @@ pub enum LoginError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<OpenError> for LoginError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Device(problem) => Self::Device(problem),
+            OpenError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<myelin_store::ReadError> for LoginError {
@@ -87,8 +96,8 @@ impl Auth {
                 return Err(LoginError::Wrong);
             }
             let mut batch = self.batch(user_id.as_str());
+            // A new password raises the account's version, so that this expects the old one to be in force still.
             expect_account(&mut batch, &account);
-            batch.expect_column::<Password>(&(user_id.clone(),), "hash", &password.hash);
             let issued = self.open_session(&mut batch, &*snapshot, user_id, &login.session).await?;
             drop(snapshot);
             let device = Some(issued.device_id.to_string());

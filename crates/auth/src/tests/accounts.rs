@@ -4,8 +4,8 @@ use myelin_store::schema::auth::{Account, Audit, Device, Password};
 
 use super::{PASSWORD, secret, user, world, world_with};
 use crate::{
-    AccountError, Actor, AdminRights, Departing, Erase, LoginError, NewSession, OtherSessions,
-    PasswordProblem,
+    AccountError, Actor, AdminRights, Departing, Erase, Lock, LoginError, ModerationError, NewSession,
+    OtherSessions, PasswordProblem,
     RefreshTokens::{Supported, Unsupported},
     RegisterError,
 };
@@ -162,4 +162,30 @@ async fn concurrent_changes_of_one_account_all_take_effect() {
     let row = world.rows::<Account>().await.remove(0);
     assert!(row.locked_at.is_some() && row.is_admin);
     assert_eq!(row.version, 4);
+}
+
+#[tokio::test]
+async fn administrators_lock_others_and_neither_each_other_nor_themselves() {
+    let world = world();
+    let (alice, bob, root) =
+        (world.account("alice").await, world.account("bob").await, world.account("root").await);
+    for admin in [&bob, &root] {
+        world.auth.set_admin(&Actor::Operator, admin, AdminRights::Granted).await.unwrap();
+    }
+    let by = async |name: &str| world.requester(&world.login(name, "PHONE", Unsupported).await).await;
+    let (as_alice, as_root) = (by("alice").await, by("root").await);
+    assert_eq!(world.auth.lock_of(&as_root, &alice).await.unwrap(), Lock::Unlocked);
+    world.auth.set_lock(&as_root, &alice, Lock::Locked).await.unwrap();
+    assert_eq!(world.auth.lock_of(&as_root, &alice).await.unwrap(), Lock::Locked);
+    world.auth.set_lock(&as_root, &alice, Lock::Unlocked).await.unwrap();
+    assert_eq!(world.auth.lock_of(&as_root, &alice).await.unwrap(), Lock::Unlocked);
+    let forbidden = [(&as_alice, &user("nobody")), (&as_root, &bob), (&as_root, &root)];
+    for (asks, target) in forbidden {
+        let refused = world.auth.set_lock(asks, target, Lock::Locked).await;
+        assert!(matches!(refused, Err(ModerationError::Forbidden)), "{target}: {refused:?}");
+    }
+    let foreign = ruma::OwnedUserId::try_from("@a:elsewhere.org").unwrap();
+    assert!(matches!(world.auth.lock_of(&as_root, &foreign).await, Err(ModerationError::Remote)));
+    let nobody = world.auth.lock_of(&as_root, &user("nobody")).await;
+    assert!(matches!(nobody, Err(ModerationError::Unknown)));
 }

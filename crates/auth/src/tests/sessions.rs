@@ -1,14 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use myelin_runtime::Clock;
 use myelin_store::schema::auth::{AccessToken, Device, DeviceSeen, RefreshToken};
+use myelin_store::schema::e2ee::{CrossSigningKey, KeyUsage};
 use sha2::{Digest, Sha256};
 
 use super::{Hook, PASSWORD, World, secret, user, world, world_with};
 use crate::session::seen::Due;
 use crate::{
-    Actor, AuthenticateError, DeviceError, DeviceProblem, LoginError, NewSession, OtherSessions,
+    Actor, AuthenticateError, DeviceError, DeviceProblem, Erase, LoginError, NewSession, OtherSessions,
     RefreshError,
     RefreshTokens::{Supported, Unsupported},
 };
@@ -286,6 +288,21 @@ async fn a_device_id_that_can_t_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_device_can_t_have_the_id_of_a_cross_signing_key_of_its_user() {
+    let world = world();
+    world.account("alice").await;
+    let mut batch = world.auth.batch(user("alice").as_str());
+    let changed = batch.next_pos();
+    let (user_id, usage) = (user("alice"), KeyUsage::Master);
+    let public_key = "Mkey".to_owned();
+    batch.put(&CrossSigningKey { user_id, usage, public_key, json: Bytes::new(), changed });
+    world.auth.engine.commit(batch).await.unwrap();
+    let session = NewSession { device_id: Some("Mkey".into()), ..NewSession::default() };
+    let refused = world.try_login("alice", PASSWORD, session).await;
+    assert!(matches!(refused, Err(LoginError::Device(DeviceProblem::CrossSigningKey))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_device_s_last_use_is_shown_at_once_and_written_once_in_a_few_minutes() {
     let world = world();
     world.account("alice").await;
@@ -356,21 +373,86 @@ async fn a_locked_account_keeps_its_sessions_and_can_do_nothing_with_them() {
 }
 
 #[tokio::test]
-async fn a_login_that_races_a_password_change_leaves_no_session_of_the_old_password() {
+async fn a_password_that_changes_while_it_is_used_opens_no_session() {
     let world = world();
     world.account("alice").await;
     let desk = world.login("alice", "DESK", Unsupported).await;
     let requester = world.requester(&desk).await;
-    for _ in 0..10 {
-        let login = world.try_login("alice", PASSWORD, NewSession::default());
-        let change = world.auth.change_password(&requester, secret("battery staple"), OtherSessions::End);
-        let (login, change) = tokio::join!(login, change);
-        change.unwrap();
-        if let Ok(issued) = login {
-            assert!(!world.works(&issued).await);
-        }
-        let back = world.auth.change_password(&requester, secret(PASSWORD), OtherSessions::End).await;
-        back.unwrap();
+    let auth = Arc::clone(&world.auth);
+    world.engine.before_next_commit(async move {
+        auth.change_password(&requester, secret("battery staple"), OtherSessions::End).await.unwrap();
+    });
+    let late = world.try_login("alice", PASSWORD, NewSession::default()).await;
+    assert!(matches!(late, Err(LoginError::Wrong)), "{late:?}");
+    assert_eq!(world.rows::<Device>().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lock_or_a_deactivation_while_somebody_logs_in_holds() {
+    let world = world();
+    let (alice, bob) = (world.account("alice").await, world.account("bob").await);
+    let auth = Arc::clone(&world.auth);
+    world.engine.before_next_commit(async move { auth.lock(&Actor::Operator, &alice).await.unwrap() });
+    let late = world.try_login("alice", PASSWORD, NewSession::default()).await;
+    assert!(matches!(late, Err(LoginError::Locked)), "{late:?}");
+    let auth = Arc::clone(&world.auth);
+    world.engine.before_next_commit(async move {
+        auth.deactivate(&Actor::Operator, &bob, Erase::No).await.unwrap();
+    });
+    let late = world.try_login("bob", PASSWORD, NewSession::default()).await;
+    assert!(matches!(late, Err(LoginError::Wrong)), "{late:?}");
+    assert!(world.rows::<Device>().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_first_use_of_a_new_token_while_the_old_refresh_token_is_used_spends_it() {
+    let world = world();
+    world.account("alice").await;
+    let first = world.login("alice", "PHONE", Supported).await;
+    let old = first.refresh_token.clone().unwrap();
+    let second = world.auth.refresh(old.expose()).await.unwrap();
+    let (auth, used) = (Arc::clone(&world.auth), second.clone());
+    world.engine.before_next_commit(async move {
+        auth.authenticate(used.access_token.expose()).await.unwrap();
+    });
+    let late = world.auth.refresh(old.expose()).await;
+    assert!(matches!(late, Err(RefreshError::Spent)), "{late:?}");
+    assert!(world.works(&second).await);
+}
+
+#[tokio::test]
+async fn a_logout_while_a_token_is_refreshed_leaves_no_session() {
+    let world = world();
+    world.account("alice").await;
+    let issued = world.login("alice", "PHONE", Supported).await;
+    let requester = world.requester(&issued).await;
+    let auth = Arc::clone(&world.auth);
+    world.engine.before_next_commit(async move { auth.logout(&requester).await.unwrap() });
+    let late = world.auth.refresh(issued.refresh_token.unwrap().expose()).await;
+    assert!(matches!(late, Err(RefreshError::Unknown)), "{late:?}");
+    assert!(world.rows::<AccessToken>().await.is_empty() && world.rows::<RefreshToken>().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_during_its_logout_is_logged_out() {
+    let world = world();
+    world.account("alice").await;
+    let issued = world.login("alice", "PHONE", Unsupported).await;
+    let requester = world.requester(&issued).await;
+    let (reached, waits) = tokio::sync::oneshot::channel();
+    let (go_on, gate) = tokio::sync::oneshot::channel::<()>();
+    world.engine.before_next_commit(async move {
+        reached.send(()).unwrap();
+        gate.await.unwrap();
+    });
+    let auth = Arc::clone(&world.auth);
+    let request = tokio::spawn(async move { auth.logout(&requester).await });
+    waits.await.unwrap();
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    go_on.send(()).unwrap();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
     }
-    assert!(world.works(&desk).await);
+    assert!(!world.works(&issued).await, "neither in the store nor in the cache");
 }

@@ -1,6 +1,7 @@
 //! Accounts: making, changing and ending them.
 
 pub(crate) mod deactivate;
+pub(crate) mod lock;
 pub(crate) mod password;
 pub(crate) mod register;
 pub(crate) mod register_available;

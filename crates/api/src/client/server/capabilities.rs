@@ -4,16 +4,18 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
+use crate::access::Asks;
+
 /// The version of rooms that are made without saying which.
 const DEFAULT_VERSION: &str = "12";
 /// The versions that rooms can be made in.
 const VERSIONS: &[&str] = &["11", "12"];
 
 /// What this server lets its users do. What is not named is unknown to clients, so each is named.
-pub(crate) async fn get() -> Json<Value> {
+pub(crate) async fn get(Asks(requester): Asks) -> Json<Value> {
     let available: Map<String, Value> =
         VERSIONS.iter().map(|version| ((*version).to_owned(), Value::from("stable"))).collect();
-    Json(json!({
+    let mut answer = json!({
         "capabilities": {
             "m.room_versions": { "default": DEFAULT_VERSION, "available": available },
             "m.change_password": { "enabled": true },
@@ -23,5 +25,9 @@ pub(crate) async fn get() -> Json<Value> {
             "m.3pid_changes": { "enabled": false },
             "m.get_login_token": { "enabled": false },
         },
-    }))
+    });
+    if requester.is_admin {
+        answer["capabilities"]["m.account_moderation"] = json!({ "lock": true, "suspend": false });
+    }
+    Json(answer)
 }

@@ -38,7 +38,11 @@ pub(crate) fn tokens(issued: &Issued) -> Map<String, Value> {
 
 impl From<DeviceProblem> for Error {
     fn from(problem: DeviceProblem) -> Self {
-        Self::invalid_param(format!("The device can't be made: {problem}."))
+        let message = format!("The device can't be made: {problem}.");
+        match problem {
+            DeviceProblem::Id | DeviceProblem::DisplayName => Self::invalid_param(message),
+            DeviceProblem::CrossSigningKey => Self::forbidden(message),
+        }
     }
 }
 

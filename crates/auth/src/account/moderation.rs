@@ -1,0 +1,91 @@
+//! What administrators do to other users over the client-server API
+//! (<https://spec.matrix.org/v1.19/client-server-api/#server-administration>).
+
+use myelin_model::Requester;
+use ruma::OwnedUserId;
+
+use crate::audit::Actor;
+use crate::{AccountError, AccountInfo, Auth, StoreError};
+
+/// Why a user can't be moderated.
+#[derive(Debug, thiserror::Error)]
+pub enum ModerationError {
+    /// Whoever asks is no administrator, or the user is one.
+    #[error("only administrators may, and not to each other")]
+    Forbidden,
+    /// The user is another server's.
+    #[error("the user belongs to another server")]
+    Remote,
+    /// There is no such account, or it was deactivated.
+    #[error("there is no such account")]
+    Unknown,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether an account is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Its sessions can do nothing but log out.
+    Locked,
+    /// It can be used.
+    Unlocked,
+}
+
+impl Auth {
+    /// Whether a user is locked.
+    ///
+    /// # Errors
+    /// Why the requester may not know.
+    pub async fn lock_of(
+        &self,
+        requester: &Requester,
+        user_id: &OwnedUserId,
+    ) -> Result<Lock, ModerationError> {
+        let locked = self.moderated(requester, user_id).await?.locked_at.is_some();
+        Ok(if locked { Lock::Locked } else { Lock::Unlocked })
+    }
+
+    /// Locks or unlocks a user.
+    ///
+    /// # Errors
+    /// Why the requester may not.
+    pub async fn set_lock(
+        &self,
+        requester: &Requester,
+        user_id: &OwnedUserId,
+        lock: Lock,
+    ) -> Result<(), ModerationError> {
+        self.moderated(requester, user_id).await?;
+        let actor = Actor::User(requester.user_id.clone());
+        let changed = match lock {
+            Lock::Locked => self.lock(&actor, user_id).await,
+            Lock::Unlocked => self.unlock(&actor, user_id).await,
+        };
+        changed.map_err(|error| match error {
+            AccountError::Store(error) => ModerationError::Store(error),
+            AccountError::Unknown | AccountError::Password(_) | AccountError::Busy => {
+                ModerationError::Unknown
+            }
+        })
+    }
+
+    /// The account of a user that the requester may moderate. Whether they may is settled before it is looked up, so
+    /// that nobody else learns who has an account.
+    async fn moderated(
+        &self,
+        requester: &Requester,
+        user_id: &OwnedUserId,
+    ) -> Result<AccountInfo, ModerationError> {
+        if !requester.is_admin {
+            return Err(ModerationError::Forbidden);
+        }
+        if user_id.server_name() != self.config.server_name {
+            return Err(ModerationError::Remote);
+        }
+        let account = self.account(user_id).await?.filter(|account| account.deactivated_at.is_none());
+        let account = account.ok_or(ModerationError::Unknown)?;
+        if account.is_admin { Err(ModerationError::Forbidden) } else { Ok(account) }
+    }
+}
