@@ -11,9 +11,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
-use crate::client::{account, device, directory, keys, media, room_keys, rooms, server, session, to_device};
+use crate::client::{account, account_data, device, directory, filters, keys, media, profile, push_rules, receipts, room_keys, rooms, server, session, sync, to_device};
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
+/// The prefix of what a client asks that knows only the server's name.
+const WELL_KNOWN: &[&str] = &["/.well-known/matrix"];
 /// The prefix of endpoints without a version.
 const ROOT: &[&str] = &["/_matrix/client"];
 /// The prefixes of endpoints that were there before versions were: `r0` is what old clients still call.
@@ -22,6 +24,8 @@ const V3: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0"];
 const V3_OR_UNSTABLE: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0", "/_matrix/client/unstable"];
 /// The prefix of endpoints that came after `v3`.
 const V1: &[&str] = &["/_matrix/client/v1"];
+/// The prefix of sliding sync, as clients called it before MSC4186 was merged.
+const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
 /// The prefix of what tools for Synapse call.
 const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 
@@ -41,14 +45,22 @@ pub fn table() -> Vec<Route> {
     table.extend(key_routes());
     table.extend(room_key_routes());
     table.extend(synapse_routes());
+    table.extend(sync_routes());
     table.extend(room_routes());
     table.extend(directory_routes());
+    table.extend(user_routes());
+    table.extend(push_rule_routes());
     table.extend(media_routes());
     table
 }
 
+fn sync_routes() -> Vec<Route> {
+    vec![get(V3, "/sync", sync::all_rooms::get), post(SLIDING, "/sync", sync::sliding::post)]
+}
+
 fn server_routes() -> Vec<Route> {
     vec![
+        get(WELL_KNOWN, "/client", server::well_known::get).public(),
         get(ROOT, "/versions", server::versions::get).optional(),
         get(V3, "/capabilities", server::capabilities::get),
     ]
@@ -170,6 +182,44 @@ fn directory_routes() -> Vec<Route> {
         delete(V3, "/directory/room/{room_alias}", directory::alias::delete),
         get(V3, "/directory/list/room/{room_id}", directory::visibility::get).public(),
         put(V3, "/directory/list/room/{room_id}", directory::visibility::put),
+    ]
+}
+
+fn user_routes() -> Vec<Route> {
+    const FIELD: &str = "/profile/{user_id}/{key_name}";
+    const DATA: &str = "/user/{user_id}/account_data/{event_type}";
+    const ROOM_DATA: &str = "/user/{user_id}/rooms/{room_id}/account_data/{event_type}";
+    const TAGS: &str = "/user/{user_id}/rooms/{room_id}/tags";
+    const TAG: &str = "/user/{user_id}/rooms/{room_id}/tags/{tag}";
+    const RECEIPT: &str = "/rooms/{room_id}/receipt/{receipt_type}/{event_id}";
+    vec![
+        get(V3, "/profile/{user_id}", profile::whole::get).optional(),
+        get(V3, FIELD, profile::field::get).optional(),
+        put(V3, FIELD, profile::field::put),
+        delete(V3, FIELD, profile::field::delete),
+        get(V3, DATA, account_data::global::get),
+        put(V3, DATA, account_data::global::put),
+        get(V3, ROOM_DATA, account_data::room::get),
+        put(V3, ROOM_DATA, account_data::room::put),
+        get(V3, TAGS, account_data::tags::get),
+        put(V3, TAG, account_data::tag::put),
+        delete(V3, TAG, account_data::tag::delete),
+        post(V3, RECEIPT, receipts::receipt::post),
+        post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post),
+        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put),
+        post(V3, "/user/{user_id}/filter", filters::save::post),
+        get(V3, "/user/{user_id}/filter/{filter_id}", filters::filter::get),
+    ]
+}
+
+fn push_rule_routes() -> Vec<Route> {
+    const RULE: &str = "/pushrules/global/{kind}/{rule_id}";
+    vec![
+        get(V3, "/pushrules/", push_rules::all::get),
+        get(V3, "/pushrules/global/", push_rules::global::get),
+        get(V3, RULE, push_rules::rule::get),
+        get(V3, &format!("{RULE}/enabled"), push_rules::enabled::get),
+        get(V3, &format!("{RULE}/actions"), push_rules::actions::get),
     ]
 }
 

@@ -9,6 +9,7 @@ use myelin_auth::Auth;
 use myelin_e2ee::E2ee;
 use myelin_media::Media;
 use myelin_model::Requester;
+use myelin_notify::Notify;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Quota, RateLimiter};
 use ruma::OwnedServerName;
@@ -48,6 +49,12 @@ pub struct ApiState {
     pub limits: Arc<Limits>,
     /// Rooms: making, changing and reading them.
     pub rooms: Arc<Rooms>,
+    /// Profiles, account data, receipts, filters, typing.
+    pub users: Arc<myelin_users::Users>,
+    /// Push rules and what they say of events.
+    pub notify: Arc<Notify>,
+    /// What is new.
+    pub sync: Arc<myelin_sync::Sync>,
     /// This server's name.
     pub server_name: ServerName,
     /// Uploads and thumbnails.

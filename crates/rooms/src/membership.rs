@@ -44,6 +44,18 @@ impl Rooms {
         self.change(room, user, user, "join", Shown::Profile, reason).await
     }
 
+    /// Shows the user's profile as it is now in a room they are in; nothing happens where they are not.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn show_profile(&self, user: &UserId, room_id: &RoomId) -> Done {
+        let (room, member) = self.membership_of(room_id, user).await?;
+        if !is(&member, &[Membership::Join]) {
+            return Ok(());
+        }
+        self.change(room, user, user, "join", Shown::Profile, None).await
+    }
+
     /// The user asks another one in.
     ///
     /// # Errors
@@ -73,6 +85,27 @@ impl Rooms {
             None => Err(MembershipError::NotInRoom(user.to_owned())),
             Some(_) => self.change(room, user, user, "leave", Shown::Nothing, reason).await,
         }
+    }
+
+    /// The user leaves every room they are in, turns down every invite and takes back every knock.
+    ///
+    /// # Errors
+    /// Where a room could not be read or written; rooms that refuse are passed over.
+    pub async fn leave_all(&self, user: &UserId) -> Done {
+        for membership in [Membership::Join, Membership::Invite, Membership::Knock] {
+            let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
+            let rooms = members::rooms_of(&*snapshot, user, membership).await.map_err(SendError::from)?;
+            drop(snapshot);
+            for room_id in rooms {
+                match self.leave(user, &room_id, None).await {
+                    Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) => {
+                        return Err(error.into());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The user takes another one out of the room, or an invite back.

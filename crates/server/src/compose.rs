@@ -12,10 +12,13 @@ use myelin_pdu::{RoomVersionId, SigningKey};
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
 use myelin_store::Engine;
+use myelin_sync::Sync;
+use myelin_users::{ProfileSpread, Users};
 use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration};
-use crate::ports::{Judged, KeysEnd};
+use crate::departures;
+use crate::ports::{Counted, Judged, KeysEnd, Received, Shown, Typers};
 
 /// What the services stand on.
 pub struct Base {
@@ -73,16 +76,27 @@ impl Server {
             signing_key,
             default_room_version: RoomVersionId::DEFAULT,
         };
-        let notify = Arc::new(Notify::new(server_name.clone()));
-        let observer = Arc::new(Judged(notify));
+        let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
+        let observer = Arc::new(Judged(Arc::clone(&notify)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
+        let counted = Arc::new(Counted(Arc::clone(&notify)));
+        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), server_name.clone(), counted));
+        let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
+        users.start(&shown);
+        departures::start(&auth, &rooms, &env);
+        let received = Arc::new(Received(Arc::clone(&e2ee)));
+        let typers = Arc::new(Typers(Arc::clone(&users)));
+        let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers);
         let state = ApiState {
             env,
             tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,
             auth: Arc::clone(&auth),
             e2ee,
             limits: Arc::new(Limits::new(config.limits.enabled)),
+            notify,
             rooms,
+            sync,
+            users,
             server_name: ServerName(server_name),
             media: Arc::new(media),
         };

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod cli;
 pub mod compose;
 pub mod config;
+mod departures;
 mod front;
 mod greeting;
 pub mod listen;

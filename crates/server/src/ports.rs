@@ -5,10 +5,14 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use myelin_auth::SessionEnd;
 use myelin_e2ee::E2ee;
-use myelin_notify::{NewEvent, Notify};
-use myelin_rooms::{Arrival, Notifies, Observer};
+use myelin_model::{Pos, RoomNid};
+use myelin_notify::{NewEvent, Notify, ReadTo};
+use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms, SendError};
 use myelin_store::{Batch, ReadError, Snapshot};
-use ruma::{DeviceId, UserId};
+use myelin_sync::ports::{Inboxes, Typing};
+use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
+use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
+use tokio::sync::broadcast;
 
 /// A device that goes takes its keys and its inbox along.
 pub(crate) struct KeysEnd(pub(crate) Arc<E2ee>);
@@ -47,5 +51,78 @@ impl Observer for Judged {
                 myelin_notify::Notifies::No => Notifies::No,
             })
         })
+    }
+}
+
+/// A receipt moves where unread counts begin, in its own commit.
+pub(crate) struct Counted(pub(crate) Arc<Notify>);
+
+impl ReadUpTo for Counted {
+    fn extend<'a>(
+        &'a self,
+        snapshot: &'a dyn Snapshot,
+        batch: &'a mut Batch,
+        reading: Reading<'a>,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let Reading { user_id, room, order, counter, thread } = reading;
+        Box::pin(async move {
+            self.0.read_up_to(snapshot, batch, &ReadTo { user_id, room, order, counter, thread }).await
+        })
+    }
+}
+
+/// A changed profile becomes new member events.
+pub(crate) struct Shown(pub(crate) Arc<Rooms>);
+
+impl ProfileSpread for Shown {
+    fn spread<'a>(
+        &'a self,
+        user_id: &'a UserId,
+        room_id: &'a RoomId,
+    ) -> BoxFuture<'a, Result<(), SpreadError>> {
+        Box::pin(async move {
+            match self.0.show_profile(user_id, room_id).await {
+                Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) => {
+                    Err(error.into())
+                }
+                // The room refuses, or the user left it meanwhile: it stays as it is.
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// What a device has shown to have received leaves its inbox.
+pub(crate) struct Received(pub(crate) Arc<E2ee>);
+
+impl Inboxes for Received {
+    fn acknowledge<'a>(
+        &'a self,
+        user_id: &'a UserId,
+        device_id: &'a DeviceId,
+        up_to: Pos,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.0.acknowledge(user_id, device_id, up_to).await {
+                tracing::warn!(%error, "received to-device messages stay for now; the next sync deletes them");
+            }
+        })
+    }
+}
+
+/// Who types where, for syncs.
+pub(crate) struct Typers(pub(crate) Arc<Users>);
+
+impl Typing for Typers {
+    fn counter(&self) -> u64 {
+        self.0.typing().version()
+    }
+
+    fn changed_after(&self, counter: u64) -> Vec<(RoomNid, Vec<OwnedUserId>)> {
+        self.0.typing().changed_after(counter)
+    }
+
+    fn changes(&self) -> broadcast::Receiver<RoomNid> {
+        self.0.typing().subscribe()
     }
 }

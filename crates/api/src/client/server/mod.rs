@@ -2,3 +2,4 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod versions;
+pub(crate) mod well_known;

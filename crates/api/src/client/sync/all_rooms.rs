@@ -1,0 +1,59 @@
+//! `GET /_matrix/client/v3/sync`
+//! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use myelin_sync::Sync;
+use myelin_sync::v3::{V3Error, V3Request};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::access::Asks;
+use crate::answer::RawAnswer;
+
+/// What stands in the query. `set_presence` is accepted and means nothing here.
+#[derive(Deserialize)]
+pub(crate) struct SyncQuery {
+    filter: Option<String>,
+    since: Option<String>,
+    #[serde(default)]
+    full_state: bool,
+    /// Milliseconds.
+    timeout: Option<u64>,
+    #[serde(default)]
+    use_state_after: bool,
+    #[serde(default, rename = "org.matrix.msc4222.use_state_after")]
+    unstable_use_state_after: bool,
+}
+
+pub(crate) async fn get(
+    State(sync): State<Arc<Sync>>,
+    Asks(requester): Asks,
+    query: Result<Query<SyncQuery>, QueryRejection>,
+) -> Result<RawAnswer, Error> {
+    let Query(query) =
+        query.map_err(|rejection| Error::invalid_param(format!("{}.", rejection.body_text())))?;
+    let request = V3Request {
+        // Some clients send an empty token for none.
+        since: query.since.filter(|since| !since.is_empty()),
+        timeout: query.timeout.map(Duration::from_millis),
+        full_state: query.full_state,
+        filter: query.filter.filter(|filter| !filter.is_empty()),
+        use_state_after: query.use_state_after,
+        unstable_use_state_after: query.unstable_use_state_after,
+    };
+    Ok(RawAnswer(sync.v3(&requester, &request).await?))
+}
+
+impl From<V3Error> for Error {
+    fn from(error: V3Error) -> Self {
+        match error {
+            V3Error::Read(error) => error.into(),
+            V3Error::BadFilter(_) => Self::bad_json(format!("{error}.")),
+            V3Error::Since(_) | V3Error::UnknownFilter => Self::invalid_param(format!("{error}.")),
+        }
+    }
+}

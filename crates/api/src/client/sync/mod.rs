@@ -1,0 +1,4 @@
+//! Sync: what is new.
+
+pub(crate) mod all_rooms;
+pub(crate) mod sliding;

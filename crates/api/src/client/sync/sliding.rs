@@ -1,0 +1,92 @@
+//! `POST /_matrix/client/unstable/org.matrix.simplified_msc3575/sync`
+//! <https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md>, in the
+//! form that clients spoke before it was merged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::StatusCode;
+use myelin_sync::Sync;
+use myelin_sync::sliding::SlidingError;
+use myelin_sync::sliding::request::SlidingRequest;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Error;
+use crate::access::Asks;
+use crate::answer::RawAnswer;
+use crate::args::body_error;
+
+/// What stands in the query. `set_presence` is accepted and means nothing here.
+#[derive(Deserialize)]
+pub(crate) struct SlidingQuery {
+    pos: Option<String>,
+    /// Milliseconds.
+    timeout: Option<u64>,
+}
+
+pub(crate) async fn post(
+    State(sync): State<Arc<Sync>>,
+    Asks(requester): Asks,
+    query: Result<Query<SlidingQuery>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<RawAnswer, Error> {
+    let Query(query) =
+        query.map_err(|_| Error::invalid_param("timeout must be a number of milliseconds."))?;
+    let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
+    let request = parse(&body)?;
+    let timeout = query.timeout.map(Duration::from_millis);
+    Ok(RawAnswer(sync.sliding(&requester, request, query.pos.as_deref(), timeout).await?))
+}
+
+/// An empty body asks for nothing, which is allowed.
+fn parse(body: &[u8]) -> Result<SlidingRequest, Error> {
+    if body.is_empty() {
+        return Ok(SlidingRequest::default());
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        if serde_json::from_slice::<IgnoredAny>(body).is_err() {
+            return Error::new(
+                StatusCode::BAD_REQUEST,
+                "M_NOT_JSON",
+                "The request's body is not valid JSON.",
+            );
+        }
+        Error::bad_json(format!("The request does not have the form this endpoint takes: {error}."))
+    })
+}
+
+impl From<SlidingError> for Error {
+    fn from(error: SlidingError) -> Self {
+        match error {
+            SlidingError::UnknownPos(_) => {
+                let message = "The pos is unknown or has expired; start again without one.";
+                Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN_POS", message)
+            }
+            SlidingError::Read(error) => error.into(),
+            SlidingError::Invalid(_)
+            | SlidingError::Token(_)
+            | SlidingError::Limit
+            | SlidingError::ConnId => Self::invalid_param(format!("{error}.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn what_is_not_json_is_told_from_json_of_another_form() {
+        let errcode = |body: &[u8]| parse(body).map(drop).map_err(|error| error.errcode());
+        assert_eq!(errcode(b"{\"lists\":"), Err("M_NOT_JSON"));
+        assert_eq!(errcode(b"{\"lists\":7}"), Err("M_BAD_JSON"));
+        assert_eq!(errcode(b"{\"lists\":{\"a\":{\"ranges\":[[-1,2]]}}}"), Err("M_BAD_JSON"));
+        assert_eq!(errcode(b"{}"), Ok(()));
+        assert_eq!(errcode(b""), Ok(()));
+    }
+}
