@@ -8,6 +8,7 @@
 //! **Invariant.** What is remembered never runs ahead of what the client has seen. An older state than the client's
 //! may be restored (after a restart): it costs a repetition, never a gap.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -258,7 +259,9 @@ impl Connection {
         let Some(known) = self.rooms.get(&room) else { return Some(due) };
         let came = !matches!(entry.standing, Standing::Left | Standing::Removed);
         // What happened between two stays is not in what the client has, and not marked as a gap.
-        if known.joined_at != entry.joined_at || (came && known.standing != entry.standing) {
+        let another_stay = known.joined_at != entry.joined_at || (came && known.standing != entry.standing);
+        // Of a room known by stripped state only, the client has no timeline that could go on.
+        if another_stay || (known.standing.is_stripped() && !entry.standing.is_stripped()) {
             return Some(due);
         }
         // Of a room that is left, only the leaving is told.
@@ -312,10 +315,10 @@ impl Connection {
 
     /// What will be remembered of a room, to be changed by extensions; `None` if the client does not have the room.
     pub fn progress_of<'p>(&self, progress: &'p mut Progress, room: RoomKey) -> Option<&'p mut RoomSent> {
-        if !progress.rooms.contains_key(&room) {
-            progress.rooms.insert(room, self.rooms.get(&room)?.clone());
+        match progress.rooms.entry(room) {
+            Entry::Occupied(noted) => Some(noted.into_mut()),
+            Entry::Vacant(empty) => Some(empty.insert(self.rooms.get(&room)?.clone())),
         }
-        progress.rooms.get_mut(&room)
     }
 
     /// Ends an answer: remembers it as sent, and answers the `pos` that names it.

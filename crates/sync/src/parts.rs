@@ -181,10 +181,10 @@ pub(crate) fn filtered(events: Vec<Box<RawValue>>, filter: &EventFilter) -> Vec<
     if filter.is_open() {
         return events;
     }
-    let passes = |event: &Box<RawValue>| {
+    let passes = |event: &RawValue| {
         serde_json::from_str::<Typed<'_>>(event.get()).is_ok_and(|typed| filter.allows_type(&typed.kind))
     };
-    events.into_iter().filter(passes).collect()
+    events.into_iter().filter(|event| passes(event)).collect()
 }
 
 /// Which receipts of a room are wanted.

@@ -102,9 +102,8 @@ fn cut(wanted: &TimelineWanted<'_>, rows: Vec<(Event, bool)>) -> TimelineRead {
         events.push(event);
     }
     events.reverse();
-    // Behind a filter, or among hidden events, older ones may not have been looked at.
-    let unread = !exhausted && wanted.filter.is_some_and(|filter| !filter.is_open());
     let cut = wanted.newest || more || !reaches_since;
-    let limited = more || (!wanted.newest && !reaches_since) || (wanted.newest && unread);
+    // Where events were hidden or filtered out, older ones that could be shown may not have been looked at.
+    let limited = more || if wanted.newest { !exhausted } else { !reaches_since };
     TimelineRead { events, limited, new, cut, start }
 }

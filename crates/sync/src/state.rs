@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use myelin_model::{EventNid, Pos, RoomNid};
-use myelin_store::schema::rooms::{Event, State};
+use myelin_store::schema::rooms::{Event, Member, State};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::config::{RequiredState, StateQuery};
+use serde::Deserialize;
 
 pub(crate) const MEMBER: &str = "m.room.member";
 
@@ -80,6 +81,49 @@ fn everything(room: RoomNid, wanted: &RequiredState, scans: &mut Vec<Scan>) {
     } else {
         scans.push(whole());
     }
+}
+
+/// Of users who are no longer in a room: where they stood before their last change of membership.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departure {
+    /// They were in the room. If not, nothing of its state was theirs to see, whatever they saw in an earlier stay.
+    pub(crate) from_inside: bool,
+    /// When the membership they had before was set.
+    pub(crate) stood_since: Pos,
+}
+
+impl Departure {
+    /// They were never in the room, or nothing is known of it.
+    pub(crate) const FROM_OUTSIDE: Self = Self { from_inside: false, stood_since: Pos::ZERO };
+}
+
+/// How these users, who are gone, went; in the order of the rows.
+pub(crate) async fn departures(
+    snapshot: &dyn Snapshot,
+    members: &[&Member],
+) -> Result<Vec<Departure>, ReadError> {
+    #[derive(Deserialize)]
+    struct Stored {
+        content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = state_events(snapshot, members.iter().map(|member| member.event)).await?;
+    let before = |member: &Member| last.get(&member.event).and_then(|event| event.replaces);
+    let replaced = state_events(snapshot, members.iter().filter_map(|member| before(member))).await?;
+    let nids: Vec<EventNid> = replaced.keys().copied().collect();
+    let contents = myelin_timeline::contents(snapshot, &nids).await?;
+    let departure = |member: &&Member| {
+        let event = replaced.get(&before(member)?)?;
+        let stored: Stored = serde_json::from_slice(contents.get(&event.event)?).ok()?;
+        Some(Departure { from_inside: stored.content.membership == "join", stood_since: event.pos })
+    };
+    Ok(members.iter().map(|member| departure(member).unwrap_or(Departure::FROM_OUTSIDE)).collect())
 }
 
 /// The events of these state rows, by their ids.

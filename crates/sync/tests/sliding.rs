@@ -307,3 +307,25 @@ async fn a_connection_outlives_the_process_without_a_gap() {
     let bad: Value = json!({ "lists": { "a": { "ranges": [[3, 1]], "timeline_limit": 1 } } });
     assert!(matches!(client.try_slide(&server, bad, 0).await, Err(SlidingError::Invalid(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_who_refuses_an_invite_learns_nothing_of_the_room() {
+    let server = Server::new();
+    let room = server.world.room(bob(), "shared").await;
+    let room_id = server.world.room_id(room).to_string();
+    server.world.send(Draft::state(room, bob(), "m.room.topic", "", json!({ "topic": "secret" }))).await;
+    server.world.member(room, bob(), alice(), Membership::Invite).await;
+    let (mut client, mut classic) = (server.client(alice()), server.client(alice()));
+    client.slide(&server, list(9, 5, json!([["*", "*"]]))).await;
+    classic.v3(&server).await;
+    server.world.member(room, alice(), alice(), Membership::Leave).await;
+    let answer = client.slide(&server, list(9, 5, json!([["*", "*"]]))).await;
+    let own = ["m.room.member/@alice:test"];
+    assert_eq!(kinds(&answer["rooms"][&room_id]["required_state"]), own);
+    assert_eq!(kinds(&answer["rooms"][&room_id]["timeline"]), ["m.room.member/@alice:test"; 2]);
+    let answer = classic.v3(&server).await;
+    let left = &answer["rooms"]["leave"][&room_id];
+    assert_eq!(kinds(&left["timeline"]["events"]), own);
+    let state = left["state"]["events"].as_array().unwrap();
+    assert!(state.iter().all(|event| event["state_key"] == alice().as_str()));
+}

@@ -171,13 +171,11 @@ impl History {
         if self.is_plain(event) {
             return View { visible: in_room, membership: Membership::Join };
         }
-        let (before, after) = around(&self.memberships, order, Membership::Leave);
+        let (_, after) = around(&self.memberships, order, Membership::Leave);
         let (old, new) = around(&self.visibilities, order, Visibility::Shared);
-        // One's own member event counts by either membership, a change of visibility by either visibility.
-        let memberships = if own { [before, after] } else { [after, after] };
-        let visible = memberships.iter().any(|membership| {
-            [old, new].iter().any(|visibility| self.allows(*membership, *visibility, order))
-        });
+        // One's own member events are one's to know; a change of visibility counts by either visibility.
+        let allowed = [old, new].iter().any(|visibility| self.allows(after, *visibility, order));
+        let visible = own || allowed;
         let known = order <= self.known_until;
         View { visible: visible && in_room && known, membership: after }
     }

@@ -327,6 +327,8 @@ impl MakingExtensions<'_> {
         let counter = typing.counter();
         let seen = self.connection.seen().typing;
         let mut changed = if counter == seen { Vec::new() } else { typing.changed_after(seen) };
+        // To a client that knows nothing, that nobody types is no news.
+        changed.retain(|(_, users)| seen != 0 || !users.is_empty());
         let new: HashSet<RoomNid> = written.iter().map(|room| room.room).collect();
         if seen != 0 && !new.is_empty() {
             let current = typing.changed_after(0).into_iter();

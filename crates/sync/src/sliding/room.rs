@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::heroes::{Hero, heroes};
 use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
-use crate::state::{MEMBER, StateWish, read_state, state_events};
+use crate::state::{Departure, MEMBER, StateWish, departures, read_state, state_events};
 
 /// A room in an answer.
 #[derive(Debug, Default, Serialize)]
@@ -193,10 +193,19 @@ async fn read_states(
     let mut wishes = Vec::new();
     let mut shares = Vec::with_capacity(due.len());
     let mut lazies = Vec::with_capacity(due.len());
+    let gone: Vec<&Member> = due.iter().filter(|due| due.is_gone()).map(|due| &due.facts.member).collect();
+    let mut departures = departures(snapshot, &gone).await?.into_iter();
     for (due, timeline) in due.iter().zip(timelines) {
         let before = wishes.len();
         let mut lazy = due.due.known.as_ref().map(|known| known.lazy.clone()).unwrap_or_default();
-        state_wishes(due, viewer, timeline, &mut lazy, &mut wishes);
+        let departure = due.is_gone().then(|| departures.next().unwrap_or(Departure::FROM_OUTSIDE));
+        if departure.is_none_or(|departure| departure.from_inside) {
+            state_wishes(due, timeline, &mut lazy, &mut wishes);
+        }
+        if due.is_gone() {
+            // That they left is what the client must learn, whether it asked for its own membership or not.
+            wishes.push(StateWish::Members(due.room(), vec![viewer.user_id.to_string()]));
+        }
         shares.push(wishes.len() - before);
         lazies.push(lazy);
     }
@@ -228,7 +237,6 @@ async fn read_states(
 
 fn state_wishes<'d>(
     due: &'d Due,
-    viewer: &Viewer,
     timeline: &TimelineRead,
     lazy: &mut LazyMembers,
     wishes: &mut Vec<StateWish<'d>>,
@@ -242,19 +250,12 @@ fn state_wishes<'d>(
             wishes.extend(due.due.new_state.as_ref().map(|new| StateWish::All(room, new)));
         }
     }
-    let mut members = Vec::new();
     if wanted.is_lazy() {
         let senders = timeline.events.iter().map(|event| event.sender.as_str());
         let targets = timeline.events.iter().filter(|event| event.kind == MEMBER);
         let targets = targets.filter_map(|event| event.state_key.as_deref());
-        members.extend(lazy.need(senders.chain(targets)).into_iter().map(str::to_owned));
-    }
-    if due.is_gone() {
-        // That they left is what the client must learn, whether it asked for its own membership or not.
-        members.push(viewer.user_id.to_string());
-    }
-    if !members.is_empty() {
-        wishes.push(StateWish::Members(room, members));
+        let members = lazy.need(senders.chain(targets)).into_iter().map(str::to_owned);
+        wishes.push(StateWish::Members(room, members.collect()));
     }
 }
 

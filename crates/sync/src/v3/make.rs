@@ -17,6 +17,7 @@ use crate::Sync;
 use crate::devices::{MemberChanges, key_counts};
 use crate::parts::{DeviceListsAnswer, all_global, changed_account_data, filtered, to_device_event};
 use crate::rooms::{Facts, UserRooms};
+use crate::state::departures;
 use crate::users::Reading;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, InvitedRoom, KnockedRoom, Rooms, V3Answer};
@@ -157,10 +158,16 @@ impl Making<'_> {
             full: full(facts),
             since: if full(facts) { 0 } else { since },
             receipts: picked.receipts.contains(&facts.member.room),
+            departure: None,
         };
         let besides = Besides { account_data, typing };
         let joined: Vec<ShownRoom> = picked.joined.iter().map(|facts| shown(facts, true)).collect();
-        let left: Vec<ShownRoom> = picked.left.iter().map(|facts| shown(facts, false)).collect();
+        let gone: Vec<&Member> = picked.left.iter().map(|facts| &facts.member).collect();
+        let departures = departures(snapshot, &gone).await?;
+        let left = picked.left.iter().zip(departures);
+        let left =
+            left.map(|(facts, departure)| ShownRoom { departure: Some(departure), ..shown(facts, false) });
+        let left: Vec<ShownRoom> = left.collect();
         let nothing = || Besides { account_data: HashMap::new(), typing: HashMap::new() };
         Ok(Rooms {
             join: write_rooms(snapshot, self.asked, viewer, &joined, besides).await?,

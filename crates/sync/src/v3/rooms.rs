@@ -13,6 +13,7 @@ use crate::heroes::{Hero, heroes};
 use crate::parts::{ReceiptsWanted, all_of_rooms, bare, filtered, receipts, typing_event};
 use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
+use crate::state::Departure;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, JoinedRoom, Summary, Timeline, UnreadCounts};
 use crate::v3::state::{RoomState, RoomStateWanted, StateAt, StateRules};
@@ -30,11 +31,20 @@ pub(crate) struct ShownRoom {
     pub(crate) since: i64,
     /// Something may have happened besides the timeline.
     pub(crate) receipts: bool,
+    /// How the user went, where they are gone.
+    pub(crate) departure: Option<Departure>,
 }
 
 impl ShownRoom {
     fn room(&self) -> RoomNid {
         self.facts.member.room
+    }
+
+    /// Whether there may be more than the client has before what is new to it, because it had nothing of this stay.
+    fn has_gap(&self) -> bool {
+        let continued =
+            |departure: Departure| departure.from_inside && departure.stood_since.get() <= self.since;
+        !self.full && self.departure.is_some_and(|departure| !continued(departure))
     }
 
     fn until(&self) -> Option<i64> {
@@ -107,7 +117,10 @@ impl Part {
                 filter: Some(&filter.timeline),
             })
             .collect();
-        let timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
+        let mut timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
+        for (room, timeline) in rooms.iter().zip(&mut timelines) {
+            timeline.limited |= room.has_gap();
+        }
         let states = read_states(snapshot, asked, viewer, rooms, &timelines).await?;
         let counters: Vec<_> = rooms.iter().map(|room| (room.room(), room.facts.head.counter)).collect();
         let unread = unread(snapshot, &viewer.user_id, &counters).await?;
@@ -232,6 +245,7 @@ async fn read_states(
             full: room.full || asked.request.full_state,
             since: room.since,
             until: room.until(),
+            bare: room.departure.is_some_and(|departure| !departure.from_inside),
             timeline,
         })
         .collect();

@@ -26,6 +26,8 @@ pub(crate) struct RoomStateWanted<'t> {
     pub(crate) since: i64,
     /// Nothing above this order.
     pub(crate) until: Option<i64>,
+    /// Nothing but the user's own membership: they were not in the room.
+    pub(crate) bare: bool,
     pub(crate) timeline: &'t TimelineRead,
 }
 
@@ -104,9 +106,11 @@ impl StateRules<'_> {
     }
 
     fn choose(&self, wanted: &RoomStateWanted<'_>, main: Vec<State>, members: Vec<State>) -> Vec<State> {
-        let visible = |row: &State| wanted.until.is_none_or(|until| row.order <= until);
+        let own = |row: &State| row.kind == MEMBER && row.state_key == self.own_user_id;
+        let visible =
+            |row: &State| wanted.until.is_none_or(|until| row.order <= until) && (!wanted.bare || own(row));
         // Where members load lazily, others than those of the timeline, and the user's own, don't follow.
-        let follows = |row: &State| !self.lazy || row.kind != MEMBER || row.state_key == self.own_user_id;
+        let follows = |row: &State| !self.lazy || row.kind != MEMBER || own(row);
         let main = main.into_iter().filter(follows);
         let mut rows: HashMap<(String, String), State> = HashMap::new();
         for row in main.chain(members).filter(visible) {
