@@ -12,6 +12,7 @@ mod authenticate;
 mod body;
 mod client;
 mod error;
+mod object;
 mod route;
 pub mod routes;
 mod state;

@@ -27,18 +27,22 @@ pub use read_up_to::{MAX_THREAD_EVENTS, ReadTo};
 pub use rules::PushRules;
 pub use verdict::Notifies;
 
+use std::sync::Arc;
+
+use myelin_store::Engine;
 use ruma::{OwnedServerName, UserId};
 
 /// The service. One for each process.
 pub struct Notify {
+    engine: Arc<dyn Engine>,
     server_name: OwnedServerName,
 }
 
 impl Notify {
     /// The service of the server with this name.
     #[must_use]
-    pub fn new(server_name: OwnedServerName) -> Self {
-        Self { server_name }
+    pub fn new(engine: Arc<dyn Engine>, server_name: OwnedServerName) -> Self {
+        Self { engine, server_name }
     }
 
     fn is_local(&self, user_id: &UserId) -> bool {

@@ -1,9 +1,9 @@
 //! A user's push rules, for the endpoints that read them.
 
 use bytes::Bytes;
+use myelin_model::Requester;
+use myelin_store::ReadError;
 use myelin_store::schema::notify::push_rules_content;
-use myelin_store::{ReadError, Snapshot};
-use ruma::UserId;
 use serde_json::{Value, from_slice};
 
 use crate::Notify;
@@ -15,24 +15,21 @@ pub struct PushRules {
 }
 
 impl Notify {
-    /// The push rules of a user.
+    /// The push rules of the one who asks.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn push_rules(
-        &self,
-        snapshot: &dyn Snapshot,
-        user_id: &UserId,
-    ) -> Result<PushRules, ReadError> {
-        Ok(PushRules { content: push_rules_content(snapshot, user_id).await? })
+    pub async fn push_rules(&self, requester: &Requester) -> Result<PushRules, ReadError> {
+        let snapshot = self.engine.snapshot().await?;
+        Ok(PushRules { content: push_rules_content(&*snapshot, &requester.user_id).await? })
     }
 }
 
 impl PushRules {
     /// All rulesets: an object with the member `global`, as JSON.
     #[must_use]
-    pub fn all(&self) -> &Bytes {
-        &self.content
+    pub fn into_all(self) -> Bytes {
+        self.content
     }
 
     /// The rules of the global ruleset by kind.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use myelin_model::{EventNid, Fence, RoomNid, Shard};
+use myelin_model::{EventNid, Fence, Requester, RoomNid, Shard};
 use myelin_pdu::{Pdu, RoomVersionId};
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::notify::{Notification, Unread, UnreadBase, unread};
@@ -79,7 +79,8 @@ fn user(number: usize) -> OwnedUserId {
 impl World {
     fn new() -> Self {
         let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
-        let notify = Notify::new("here.test".try_into().unwrap());
+        let shared = Arc::clone(&engine) as Arc<dyn Engine>;
+        let notify = Notify::new(shared, "here.test".try_into().unwrap());
         let (members, lists) = (BTreeMap::new(), BTreeMap::new());
         Self { engine, notify, events: Vec::new(), members, lists }
     }
@@ -417,8 +418,8 @@ async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
 #[tokio::test]
 async fn the_rules_of_a_user_are_read_by_kind_and_id() {
     let world = World::new();
-    let snapshot = world.snapshot().await;
-    let rules = world.notify.push_rules(&*snapshot, &user(1)).await.unwrap();
+    let asks = Requester { user_id: user(1), device_id: None, is_admin: false, session: 1 };
+    let rules = world.notify.push_rules(&asks).await.unwrap();
     assert_eq!(rules.global()["override"].as_array().unwrap().len(), 10);
     let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap();
     assert_eq!(rule["conditions"][0]["value"], user(1).as_str());

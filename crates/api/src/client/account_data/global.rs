@@ -1,0 +1,34 @@
+//! `GET` and `PUT /_matrix/client/v3/user/{userId}/account_data/{type}`
+//! <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridaccount_datatype>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use myelin_users::Users;
+use serde_json::{Value, json};
+
+use super::nothing_set;
+use crate::Error;
+use crate::access::Asks;
+use crate::answer::RawAnswer;
+use crate::object::{Object, UserPath};
+
+pub(crate) async fn get(
+    State(users): State<Arc<Users>>,
+    Asks(requester): Asks,
+    UserPath(user_id, [kind]): UserPath<1>,
+) -> Result<RawAnswer, Error> {
+    let content = users.account_data(&requester, &user_id, None, &kind).await?;
+    content.map(RawAnswer).ok_or_else(|| nothing_set(&kind))
+}
+
+pub(crate) async fn put(
+    State(users): State<Arc<Users>>,
+    Asks(requester): Asks,
+    UserPath(user_id, [kind]): UserPath<1>,
+    Object(content): Object,
+) -> Result<Json<Value>, Error> {
+    users.set_account_data(&requester, &user_id, None, &kind, content).await?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,5 @@
+//! Saved filters.
+
+mod error;
+pub(crate) mod filter;
+pub(crate) mod save;

@@ -1,0 +1,28 @@
+//! `POST /_matrix/client/v3/user/{userId}/filter`
+//! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use myelin_users::Users;
+use ruma::api::client::filter::FilterDefinition;
+use serde_json::{Value, from_slice, json};
+
+use crate::Error;
+use crate::access::Asks;
+use crate::object::{Object, UserPath};
+
+pub(crate) async fn post(
+    State(users): State<Arc<Users>>,
+    Asks(requester): Asks,
+    UserPath(user_id, []): UserPath<0>,
+    Object(filter): Object,
+) -> Result<Json<Value>, Error> {
+    // What a sync could not use is refused now rather than then.
+    if from_slice::<FilterDefinition>(&filter).is_err() {
+        return Err(Error::bad_json("This is no filter: a field has the wrong type."));
+    }
+    let filter_id = users.save_filter(&requester, &user_id, filter).await?;
+    Ok(Json(json!({ "filter_id": filter_id })))
+}

@@ -1,0 +1,5 @@
+//! Profiles.
+
+mod error;
+pub(crate) mod field;
+pub(crate) mod whole;
