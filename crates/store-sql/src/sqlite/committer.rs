@@ -44,7 +44,7 @@ const GROUP_BATCHES: usize = 512;
 const IDLE: Duration = Duration::from_secs(1);
 /// Unused pages that the file may keep, and how many are given back at a time.
 const FREE_PAGES: i64 = 1024;
-const FREED_AT_ONCE: u32 = 256;
+const FREED_AT_ONCE: u32 = 512;
 
 /// The state of the writing thread, without its connection.
 pub(super) struct Committer {
@@ -297,7 +297,7 @@ fn give_space_back(connection: &Connection) -> bool {
     let give = || {
         let free: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         if free > FREE_PAGES {
-            connection.execute_batch(&format!("PRAGMA incremental_vacuum({FREED_AT_ONCE})"))?;
+            connection.pragma(None, "incremental_vacuum", FREED_AT_ONCE, |_| Ok(()))?;
         }
         Ok(free > FREE_PAGES)
     };
@@ -320,5 +320,37 @@ fn close(connection: Connection) {
     }
     if let Err((_, error)) = connection.close() {
         tracing::warn!(error = &error as &dyn std::error::Error, "store.close.failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unused_pages_are_given_back_part_by_part() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let connection = open::connect(&folder.path().join("store.db"), true).unwrap();
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+        open::prepare_to_write(&connection, &SqliteOptions::default()).unwrap();
+        let count =
+            |name: &str| -> i64 { connection.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+        connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)").unwrap();
+        for _ in 0..200 {
+            connection.execute("INSERT INTO t (body) VALUES (zeroblob(100000))", []).unwrap();
+        }
+        connection.execute_batch("DELETE FROM t WHERE id > 10").unwrap();
+        let full = count("page_count");
+        assert!(count("freelist_count") > 4000);
+
+        assert!(give_space_back(&connection), "there is more");
+        assert_eq!(count("page_count"), full - i64::from(FREED_AT_ONCE), "not all at once");
+        let mut parts = 1;
+        while give_space_back(&connection) {
+            parts += 1;
+            assert!(parts < 100);
+        }
+        assert!(count("freelist_count") <= FREE_PAGES, "a little is kept for what comes next");
+        assert!(count("page_count") < FREE_PAGES + 500);
     }
 }
