@@ -1,10 +1,11 @@
 //! Connections of sliding sync: in memory, bounded, and written behind.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::stream::{self, TryStreamExt};
 use myelin_model::{Fence, RoomNid, Shard};
 use myelin_store::schema::sync::{Connection as StoredRow, ConnectionRoom};
 use myelin_store::{
@@ -26,6 +27,9 @@ const MOST: usize = 20_000;
 const MOST_ROOMS: usize = 1_000_000;
 /// A commit of rooms is made when it has so many bytes; one room more still fits.
 const BYTES_PER_COMMIT: usize = MAX_BATCH_BYTES / 2;
+
+/// Connections written at the same time: they share the disk's syncs.
+const WRITTEN_AT_ONCE: usize = 64;
 
 /// Names a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,17 +139,22 @@ impl Connections {
 
     /// Writes what clients have seen, so that a restart goes on from there. Answers how many connections it wrote.
     pub(crate) async fn flush(&self, engine: &dyn Engine) -> Result<usize, CommitError> {
-        let mut written = 0;
-        let mut rooms = 0;
-        for (id, live) in self.all() {
+        let rooms = AtomicUsize::new(0);
+        let written = AtomicUsize::new(0);
+        let (counted, done) = (&rooms, &written);
+        let all = stream::iter(self.all().into_iter().map(Ok));
+        let writing = all.try_for_each_concurrent(WRITTEN_AT_ONCE, async |(id, live)| {
             // One that is busy is written next time.
-            let Ok(mut state) = live.state.try_lock() else { continue };
-            rooms += state.connection.as_ref().map_or(0, Connection::rooms_len);
+            let Ok(mut state) = live.state.try_lock() else { return Ok(()) };
+            counted.fetch_add(state.connection.as_ref().map_or(0, Connection::rooms_len), Ordering::Relaxed);
             if state.changed {
                 write(engine, &id, &mut state).await?;
-                written += 1;
+                done.fetch_add(1, Ordering::Relaxed);
             }
-        }
+            Ok::<(), CommitError>(())
+        });
+        writing.await?;
+        let (rooms, written) = (rooms.into_inner(), written.into_inner());
         if rooms > MOST_ROOMS {
             drop_idle(&mut self.lock());
         }

@@ -1,6 +1,7 @@
 //! Device lists and key counts, for both faces of sync.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::e2ee::read::{
@@ -44,13 +45,13 @@ pub(crate) struct MemberChanges {
     joined: Vec<RoomNid>,
     /// The user's own membership changed: all members of the room count.
     moved: Vec<RoomNid>,
-    own_rooms: BTreeSet<RoomNid>,
+    own_rooms: Arc<HashSet<RoomNid>>,
 }
 
 impl MemberChanges {
     /// What must be looked at, taken from the user's rooms without reading.
     pub(crate) fn collect(rooms: &UserRooms, since: i64) -> Self {
-        let mut changes = Self { since, joined: Vec::new(), moved: Vec::new(), own_rooms: BTreeSet::new() };
+        let mut changes = Self { since, joined: Vec::new(), moved: Vec::new(), own_rooms: rooms.joined() };
         for (room, entry) in rooms.list.changed_after(since) {
             let room = RoomNid(room.0);
             let own = rooms.facts(room).is_some_and(|facts| facts.member.changed.get() > since);
@@ -61,8 +62,6 @@ impl MemberChanges {
                 changes.joined.push(room);
             }
         }
-        let joined = rooms.list.all().filter(|(_, entry)| entry.standing == Standing::Joined);
-        changes.own_rooms = joined.map(|(room, _)| RoomNid(room.0)).collect();
         changes
     }
 

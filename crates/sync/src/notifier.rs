@@ -4,7 +4,7 @@
 //! missed. Which users are in which room is known from the room lists of those users that are in memory; users who
 //! wait always are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use myelin_model::{RoomNid, Topic};
@@ -38,6 +38,7 @@ struct State {
 #[derive(Default)]
 struct Activity {
     last: HashMap<RoomNid, i64>,
+    by_position: BTreeSet<(i64, RoomNid)>,
     /// Nothing is known of what happened up to this position.
     floor: i64,
     /// Everything that happened up to this position is known.
@@ -158,6 +159,18 @@ impl Notifier {
         self.lock().users.retain(|user, signal| signal.receiver_count() > 0 || known(user));
     }
 
+    /// All rooms where something happened in `(since, until]`; `None` where that is not known. At most as many as the
+    /// caller is ready to look at.
+    pub(crate) fn recent(&self, since: i64, until: i64, most: usize) -> Option<Vec<RoomNid>> {
+        let state = self.lock();
+        let activity = &state.activity;
+        let known = activity.until >= until && since >= activity.floor;
+        let after = (since.saturating_add(1), RoomNid(i64::MIN))..;
+        let rooms: Vec<RoomNid> =
+            activity.by_position.range(after).map(|(_, room)| *room).take(most + 1).collect();
+        (known && rooms.len() <= most).then_some(rooms)
+    }
+
     /// Of these rooms, those where something may have happened in `(since, until]`.
     pub(crate) fn active<R: Copy>(
         &self,
@@ -193,6 +206,7 @@ impl State {
 impl Activity {
     fn restart(&mut self, position: i64) {
         self.last.clear();
+        self.by_position.clear();
         self.floor = position;
         self.until = self.until.max(position);
     }
@@ -205,6 +219,9 @@ impl Activity {
         if self.last.len() >= MOST_ROOMS && !self.last.contains_key(&room) {
             self.restart(position);
         }
-        self.last.insert(room, position);
+        if let Some(before) = self.last.insert(room, position) {
+            self.by_position.remove(&(before, room));
+        }
+        self.by_position.insert((position, room));
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct UserRooms {
     pub(crate) list: RoomList,
     facts: HashMap<RoomNid, Facts>,
     by_id: HashMap<OwnedRoomId, RoomNid>,
+    /// The rooms the user is in; shared with answers in the making.
+    joined: Arc<HashSet<RoomNid>>,
     /// Everything up to this position is folded in; 0 before the first fold.
     folded: i64,
     dms: HashSet<OwnedRoomId>,
@@ -53,6 +55,7 @@ impl UserRooms {
             list: RoomList::default(),
             facts: HashMap::new(),
             by_id: HashMap::new(),
+            joined: Arc::default(),
             folded: 0,
             dms: HashSet::new(),
             tags: HashMap::new(),
@@ -66,6 +69,11 @@ impl UserRooms {
 
     pub(crate) fn by_id(&self, room_id: &RoomId) -> Option<RoomNid> {
         self.by_id.get(room_id).copied()
+    }
+
+    /// The rooms the user is in.
+    pub(crate) fn joined(&self) -> Arc<HashSet<RoomNid>> {
+        Arc::clone(&self.joined)
     }
 
     pub(crate) fn entry(&self, room: RoomNid) -> Option<&RoomEntry> {
@@ -169,6 +177,15 @@ impl UserRooms {
                 (false, true) => moved.came.push(room),
                 (true, false) => moved.went.push(room),
                 _ => {}
+            }
+            let is_joined = entry.standing == Standing::Joined;
+            if is_joined != self.joined.contains(&room) {
+                let joined = Arc::make_mut(&mut self.joined);
+                if is_joined {
+                    joined.insert(room);
+                } else {
+                    joined.remove(&room);
+                }
             }
             self.list.put(RoomKey(room.0), entry);
             self.by_id.insert(row.room_id.clone(), room);

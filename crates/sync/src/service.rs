@@ -17,7 +17,7 @@ pub(crate) const MOST_WAIT: Duration = Duration::from_secs(300);
 /// The most requests that wait at once. Those beyond are answered at once.
 pub(crate) const MOST_WAITERS: usize = 65_536;
 /// How often connections are written behind.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH: Duration = Duration::from_secs(20);
 /// How long an unused connection is kept in the store.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 

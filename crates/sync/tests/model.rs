@@ -151,7 +151,9 @@ impl Model {
                     // A room that was joined comes whole.
                     *picture = Picture::default();
                 }
-                picture.take_timeline(&timeline["events"], timeline["limited"] == true, false)?;
+                let limited = timeline["limited"] == true;
+                // What is limited begins a new timeline.
+                picture.take_timeline(&timeline["events"], limited, limited)?;
                 if self.state_after {
                     picture.take_state(&room["state_after"]["events"]);
                 } else {
@@ -318,8 +320,13 @@ async fn check(server: &Server, room: RoomNid, model: &Model, kinds: &[&str]) ->
     Ok(())
 }
 
+/// More of them are asked for with `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_client_ends_up_with_what_there_is(ops in prop::collection::vec(any_op(), 1..40)) {

@@ -1,7 +1,5 @@
 //! `/v3/sync` as classic clients use it.
 
-#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
-
 mod support;
 
 use std::sync::atomic::Ordering;

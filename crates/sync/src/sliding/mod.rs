@@ -19,6 +19,9 @@ use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::request::SlidingRequest;
 
+/// After so many milliseconds of use a connection is written though nothing of its rooms changed.
+const REWRITTEN_AFTER: i64 = 600_000;
+
 /// The longest name of a connection.
 const MAX_CONN_ID: usize = 64;
 
@@ -103,9 +106,11 @@ impl Sync {
         pos: Option<ConnectionPos>,
     ) -> Result<(), SlidingError> {
         let mut state = live.state.lock().await;
-        state.used_at = i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX);
-        state.changed = true;
+        let now = i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX);
+        state.changed |= now.saturating_sub(state.used_at) > REWRITTEN_AFTER;
         let Some(pos) = pos else {
+            state.used_at = now;
+            state.changed = true;
             state.connection = Some(Connection::new(u64::from_le_bytes(self.env.random.bytes())));
             state.extensions = request.extensions.clone();
             state.counts = None;
@@ -127,8 +132,15 @@ impl Sync {
         }
         let Some(connection) = &mut state.connection else { return Err(UnknownPos.into()) };
         let confirmed = connection.resume(pos)?;
+        // An answer without rooms is not worth a write: going on from the one before costs little.
+        state.changed |= !confirmed.is_empty();
         state.dirty.extend(confirmed);
+        let before = state.extensions.clone();
         state.extensions.absorb(request.extensions.clone());
+        state.changed |= before.differs(&state.extensions);
+        if state.changed {
+            state.used_at = now;
+        }
         Ok(())
     }
 

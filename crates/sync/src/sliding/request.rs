@@ -133,6 +133,18 @@ impl Extensions {
     }
 }
 
+impl Extensions {
+    /// Whether more than where the client stands is another.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        let without = |said: &Self| {
+            let mut said = said.clone();
+            said.to_device.since = None;
+            said
+        };
+        without(self) != without(other)
+    }
+}
+
 impl RoomBody {
     fn config(&self, user_id: &UserId) -> Result<RoomConfig, InvalidRequest> {
         if self.required_state.len() > MAX_STATE_RULES {

@@ -101,10 +101,11 @@ impl Making<'_> {
         let mut wanted: HashSet<RoomNid> =
             rooms.list.changed_after(since).map(|(room, _)| RoomNid(room.0)).collect();
         if self.asked.since.is_some() {
-            let joined = rooms.list.listed().filter(|(_, entry)| entry.standing == Standing::Joined);
-            let active =
-                self.sync.notifier.active(joined.map(|(room, _)| (RoomNid(room.0), since, ())), position);
-            picked.receipts = active.into_iter().map(|(room, ..)| room).collect();
+            let joined = rooms.joined();
+            picked.receipts = match self.sync.notifier.recent(since, position, joined.len()) {
+                Some(recent) => recent.into_iter().filter(|room| joined.contains(room)).collect(),
+                None => (*joined).clone(),
+            };
             wanted.extend(picked.receipts.iter().copied());
             wanted.extend(account_data.keys().chain(typing.keys()).copied());
             picked.members = Some(MemberChanges::collect(rooms, since));

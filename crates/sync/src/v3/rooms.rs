@@ -119,7 +119,9 @@ impl Part {
             .collect();
         let mut timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
         for (room, timeline) in rooms.iter().zip(&mut timelines) {
-            timeline.limited |= room.has_gap();
+            // Of a room that was joined again the client may hold some of this: `limited` tells it to start over.
+            let joined_since = room.full && asked.since.is_some();
+            timeline.limited |= joined_since || room.has_gap();
         }
         let states = read_states(snapshot, asked, viewer, rooms, &timelines).await?;
         let counters: Vec<_> = rooms.iter().map(|room| (room.room(), room.facts.head.counter)).collect();

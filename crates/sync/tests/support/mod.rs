@@ -96,8 +96,10 @@ impl Server {
         let (env, _) = Env::seeded(seed);
         let inboxes = Arc::new(FakeInboxes::default());
         let typing = Arc::new(FakeTyping { state: Mutex::default(), changes: broadcast::channel(64).0 });
-        let engine: Arc<dyn Engine> = world.engine.clone();
-        let sync = Sync::new(engine, env.clone(), inboxes.clone(), typing.clone());
+        let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
+        let (read, typed) =
+            (Arc::clone(&inboxes) as Arc<dyn Inboxes>, Arc::clone(&typing) as Arc<dyn Typing>);
+        let sync = Sync::new(engine, env.clone(), read, typed);
         Self { world, sync, inboxes, typing, env }
     }
 
@@ -130,6 +132,7 @@ pub(crate) struct Client {
 }
 
 /// One list of the newest rooms.
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
 pub(crate) fn list(last: u64, timeline_limit: u64, required_state: Value) -> Value {
     json!({ "lists": { "all": {
         "ranges": [[0, last]], "timeline_limit": timeline_limit, "required_state": required_state,
