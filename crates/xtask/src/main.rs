@@ -6,6 +6,7 @@
     reason = "this program talks to the person who started it"
 )]
 
+mod bench;
 mod ci;
 mod full;
 mod fuzz;
@@ -43,6 +44,10 @@ enum Command {
     },
     /// Run `test`, then what takes longer: fuzz each target for a minute
     Full,
+    /// Measure the release binary, or any homeserver, over HTTP; beside a second one with --against
+    ///
+    /// Prints medians, ratios, server CPU, bytes and waits for the disk per request. See docs/benchmarks.md.
+    Bench(bench::Options),
     /// Run what a change must pass: format, tidy, clippy without warnings, test
     ///
     /// Stops at the first step that fails and prints the time of each. `.ci/run` calls this.
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Full => full::run(),
+        Command::Bench(options) => bench::run(&options),
         Command::Ci => ci::run(),
     };
     match done {
