@@ -322,14 +322,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Kind::{Edit, Encrypted, Notice, Reaction, Text, Tombstone, Topic};
     let kinds = vec![Text, Text, Text, Encrypted, Notice, Reaction, Edit, Topic, Tombstone];
     let mentions = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(0..5_usize, 1..3)];
-    let sending = (0..4_usize, prop::sample::select(kinds), prop::option::of(0..30_usize), mentions, 0..8_u8);
+    let sending = (0..4_usize, prop::sample::select(kinds), prop::option::of(0..3_usize), mentions, 0..8_u8);
     let sending = sending.prop_map(|(sender, kind, thread, mentions, room)| {
         Step::Send(Sending { sender, kind, thread, mentions, mentions_room: room == 0 })
     });
     let memberships = vec![Membership::Join, Membership::Join, Membership::Leave, Membership::Invite];
     let member = (0..4_usize, prop::sample::select(memberships))
         .prop_map(|(user, membership)| Step::Member { user, membership });
-    let read = (0..4_usize, 0..60_usize, prop::option::of(0..30_usize))
+    let read = (0..4_usize, 0..60_usize, prop::option::of(0..3_usize))
         .prop_map(|(user, event, thread)| Step::Read { user, event, thread });
     prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read], 1..60)
 }
@@ -398,6 +398,26 @@ async fn an_invite_notifies_the_invited_until_they_decide() {
     world.member(1, Membership::Join).await;
     assert_eq!(world.unread(1).await, Unread::default());
     assert!(world.rows::<Notification>(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_receipt_for_a_thread_reads_that_thread_only() {
+    let mut world = room(2).await;
+    for thread in [None, Some(0), Some(1), Some(0)] {
+        world.send(&Sending { thread, mentions: vec![1], ..text(0) }).await;
+    }
+    world.read(1, world.events.len() - 2, Some(0)).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 3 });
+    world.read(1, world.events.len() - 1, Some(0)).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 2, highlights: 2 });
+    // A mention in what notifies nobody else is a row of its own, not a step of the counter.
+    let reaction = Sending { kind: Kind::Reaction, thread: Some(0), mentions: vec![1], ..text(0) };
+    world.send(&reaction).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 3 });
+    world.read(1, world.events.len() - 1, Some(0)).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 2, highlights: 2 });
+    world.read(1, world.events.len() - 1, None).await;
+    assert_eq!(world.unread(1).await, Unread::default());
 }
 
 #[tokio::test]

@@ -71,10 +71,10 @@ pub(crate) fn judge(
     if (content.mentions["room"] == Value::Bool(true) && may_notify_room) || is_tombstone {
         return Verdict::HighlightsAll;
     }
-    let is_acl = is("m.room.server_acl") && pdu.state_key() == Some("");
-    let suppressed = is("m.reaction") || is_acl || content.relates_to["rel_type"] == "m.replace";
+    // The rules for reactions and server ACLs say no of what no later rule would notify of.
+    let is_edit = content.relates_to["rel_type"] == "m.replace";
     let counts = is("m.room.message") || is("m.room.encrypted") || is("m.call.invite");
-    let others = if counts && !suppressed { Notifies::Yes } else { Notifies::No };
+    let others = if counts && !is_edit { Notifies::Yes } else { Notifies::No };
     let named = content.mentions["user_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
     let named = named.iter().filter_map(|user_id| UserId::parse(user_id.as_str()?).ok());
     Verdict::Mentions(named.filter(|user_id| may_count(user_id)).take(most).collect(), others)
