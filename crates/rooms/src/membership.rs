@@ -97,11 +97,11 @@ impl Rooms {
             let rooms = members::rooms_of(&*snapshot, user, membership).await.map_err(SendError::from)?;
             drop(snapshot);
             for room_id in rooms {
-                match self.leave(user, &room_id, None).await {
-                    Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) => {
-                        return Err(error.into());
-                    }
-                    _ => {}
+                let left = self.leave(user, &room_id, None).await;
+                if let Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) =
+                    left
+                {
+                    return Err(error.into());
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Rooms {
     /// [`MembershipError::StillInRoom`] where they have not left it.
     pub async fn forget(&self, user: &UserId, room_id: &RoomId) -> Done {
         let (room, member) = self.membership_of(room_id, user).await?;
-        let Some(member) = member else { return Ok(()) };
+        let member = member.ok_or_else(|| MembershipError::NotInRoom(user.to_owned()))?;
         if !matches!(member.membership, Membership::Leave | Membership::Ban) {
             return Err(MembershipError::StillInRoom);
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use clap::Subcommand;
-use myelin_runtime::{Env, Random};
+use myelin_runtime::Env;
 use serde_json::Value;
 
 use super::text;
@@ -125,7 +125,7 @@ fn password(from_stdin: bool) -> Result<(String, Option<String>), String> {
         io::stdin().take(4_096).read_to_string(&mut line).map_err(text)?;
         return Ok((line.trim_end_matches(['\n', '\r']).to_owned(), None));
     }
-    let made_up = Random::from_entropy().alphanumeric(20);
+    let made_up = Env::system().random.alphanumeric(20);
     Ok((made_up.clone(), Some(made_up)))
 }
 
