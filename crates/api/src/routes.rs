@@ -11,7 +11,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
-use crate::client::{account, account_data, device, directory, filters, keys, media, profile, push_rules, receipts, room_keys, rooms, server, session, sync, to_device};
+use crate::client::{
+    account, account_data, device, directory, filters, keys, media, profile, push_rules, receipts, room_keys,
+    rooms, server, session, sync, to_device,
+};
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of what a client asks that knows only the server's name.
