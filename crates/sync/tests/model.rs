@@ -296,7 +296,10 @@ async fn check(server: &Server, room: RoomNid, model: &Model, kinds: &[&str]) ->
         .collect();
     // Of a room that was left while no timeline was wanted of it, only that is told, and that there is more.
     let told_bare = member.membership != Membership::Join && picture.open;
-    prop_assert!(told_bare || picture.timeline.last() == seen.last());
+    // An invite that came and went unseen, after the room was left, is not told of.
+    let told_before = member.membership != Membership::Join
+        && picture.timeline.last().is_some_and(|last| seen.contains(last));
+    prop_assert!(told_bare || told_before || picture.timeline.last() == seen.last());
     for pair in seen.windows(2) {
         let [before, after] = pair else { continue };
         if picture.timeline.contains(after) && !picture.timeline.contains(before) {
