@@ -104,7 +104,6 @@ impl Server {
     }
 
     /// The routes over the services.
-    #[must_use]
     pub fn router(&self) -> Router {
         myelin_api::router(self.state.clone())
     }

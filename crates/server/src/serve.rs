@@ -80,7 +80,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         proxies: config.proxies()?.into(),
     };
-    listeners.spawn(&serving, metrics::routes(recorder));
+    listeners.spawn(&serving, &metrics::routes(recorder));
     if config.store == "embedded" {
         admin::listen(&config.data_dir, Arc::new(server), &env).map_err(|error| folder(config, &error))?;
     }
@@ -102,7 +102,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn spawn(self, serving: &Serving, metrics: Router) {
+    fn spawn(self, serving: &Serving, metrics: &Router) {
         for listener in self.plain {
             serving.tasks.spawn("http", listen::serve(listener, None, serving.clone()));
         }

@@ -1,6 +1,7 @@
 //! Commands of operators: on a running server through its socket, on a stopped one on its store.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use myelin_runtime::Env;
@@ -155,7 +156,7 @@ fn is_stopped(error: &io::Error) -> bool {
 async fn on_stopped(config: &Config, command: Command) -> Result<Reply, String> {
     let env = Env::system();
     let (engine, blobs, signing_key) = serve::open(config, &env).await.map_err(text)?;
-    let base = Base { engine: engine.clone(), blobs, env: env.clone(), signing_key };
+    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key };
     let server = Server::compose(config, base).await.map_err(text)?;
     let reply = admin::run(&server, command).await;
     env.tasks.stop(std::time::Duration::from_secs(5)).await;
