@@ -1,5 +1,7 @@
 //! Measures one engine: `engines <sqlite|redb|fjall> <measure> <empty folder>`.
 
+#[cfg(any(feature = "redb", feature = "fjall"))]
+mod keys;
 mod measure;
 #[cfg(feature = "fjall")]
 mod on_fjall;
