@@ -27,7 +27,17 @@ const BEFORE_TESTS: &[Step] = &[
         name: "clippy",
         folder: ".",
         needs: &[CLIPPY, C_COMPILER],
-        run: Run::Command(&["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        run: Run::Command(&[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "myelin-reliability/binary",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     },
 ];
 

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod binary;
 mod ci;
 mod full;
 mod fuzz;

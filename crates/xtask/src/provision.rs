@@ -32,6 +32,13 @@ pub(crate) const C_COMPILER: Need =
 pub(crate) const STRACE: Need =
     Need { name: "strace", probe: &["strace", "--version"], from: Origin::Debian(&["strace"]) };
 
+/// The tests of a full disk and of a read-only folder mount what they need in namespaces of their own.
+pub(crate) const NAMESPACES: Need = Need {
+    name: "unshare and mount",
+    probe: &["sh", "-c", "unshare --version && mount --version"],
+    from: Origin::Debian(&["util-linux", "mount"]),
+};
+
 /// The formatter of the pinned toolchain.
 pub(crate) const RUSTFMT: Need = Need {
     name: "rustfmt",

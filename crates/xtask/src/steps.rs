@@ -1,13 +1,14 @@
 //! Runs tables of steps: says each, times it, and tells at the end what failed.
 
 use std::{
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{provision::Need, repo};
+use crate::{binary, provision::Need, repo};
 
 /// One thing that must hold.
 pub(crate) struct Step {
@@ -27,6 +28,8 @@ pub(crate) enum Run {
     Command(&'static [&'static str]),
     /// `cargo` and its arguments for a run of tests, to which a test's name can be added.
     Tests(&'static [&'static str]),
+    /// The same for tests of the server's binary, which is built first; `TEST_MYELIN_BINARY` tells them where it is.
+    BinaryTests(&'static [&'static str]),
     /// A function of this program.
     Own(fn() -> Result<()>),
 }
@@ -66,7 +69,7 @@ pub(crate) fn run_all(steps: &[&Step], after_failure: AfterFailure) -> Result<()
 pub(crate) fn run_matching(steps: &[&Step], filter: &str) -> Result<()> {
     let mut outcomes = Vec::new();
     for step in steps {
-        let Run::Tests(command) = step.run else {
+        let (Run::Tests(command) | Run::BinaryTests(command)) = step.run else {
             println!("── {}: left out, it takes no filter", step.name);
             continue;
         };
@@ -93,8 +96,12 @@ impl Step {
         self.provide()?;
         match self.run {
             Run::Own(function) => function(),
-            Run::Command(command) => execute(self.folder, &[command, more].concat()),
-            Run::Tests(command) => execute(self.folder, &[&["cargo"], command, more].concat()),
+            Run::Command(command) => execute(self.folder, &[command, more].concat(), None),
+            Run::Tests(command) => execute(self.folder, &[&["cargo"], command, more].concat(), None),
+            Run::BinaryTests(command) => {
+                let binary = binary::build()?;
+                execute(self.folder, &[&["cargo"], command, more].concat(), Some(&binary))
+            }
         }
     }
 }
@@ -110,12 +117,13 @@ fn timed(step: &Step, work: impl FnOnce() -> Result<()>) -> Outcome {
     Outcome { name: step.name, took, result }
 }
 
-fn execute(folder: &str, command: &[&str]) -> Result<()> {
+fn execute(folder: &str, command: &[&str], binary: Option<&Path>) -> Result<()> {
     println!("   {}", command.join(" "));
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let status = Command::new(program)
         .args(arguments)
         .current_dir(repo::root().join(folder))
+        .envs(binary.map(|binary| ("TEST_MYELIN_BINARY", binary)))
         .status()
         .with_context(|| format!("cannot run {program}"))?;
     if !status.success() {

@@ -39,6 +39,7 @@ pub(crate) const LAYERS: &[(&str, Layer)] = &[
     ("api", Layer::L3),
     ("server", Layer::L3),
     ("web", Layer::L3),
+    ("reliability", Layer::Dev),
     ("testkit", Layer::Dev),
     ("xtask", Layer::Dev),
 ];
@@ -66,6 +67,7 @@ pub(crate) struct Ban {
 const DETERMINISM_EXCEPTIONS: &[Exception] = &[
     ("crates/runtime/", "is where the clock and the source of randomness live"),
     ("crates/xtask/", "times steps and measures running servers from outside"),
+    ("crates/reliability/", "kills and times a real server from outside"),
     ("bench/", "measures how long things take"),
     ("clients/", "drives a real server in real time, as users' clients do"),
 ];
