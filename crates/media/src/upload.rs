@@ -140,22 +140,26 @@ fn check(file: &NewFile) -> Result<(), UploadError> {
     Ok(())
 }
 
-/// Stages the body as it comes.
+/// Stages the body as it comes. What can't be stored is read to its end all the same: a client that is cut off while it
+/// sends never hears why.
 async fn receive<S, E>(staged: &mut dyn Staged, mut body: S, limit: u64) -> Result<(), UploadError>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     E: Error + Send + Sync + 'static,
 {
     let mut size: u64 = 0;
+    let mut stored = Ok(());
     while let Some(chunk) = timeout(PATIENCE, body.next()).await.map_err(|_| UploadError::StoodStill)? {
         let chunk = chunk.map_err(|error| UploadError::BrokenOff(error.into()))?;
         size = size.saturating_add(chunk.len() as u64);
         if size > limit {
             return Err(UploadError::TooLarge { limit });
         }
-        staged.write(chunk).await.map_err(StorageError::from)?;
+        if stored.is_ok() {
+            stored = staged.write(chunk).await;
+        }
     }
-    Ok(())
+    Ok(stored.map_err(StorageError::from)?)
 }
 
 /// Who has how many uploads under way.
