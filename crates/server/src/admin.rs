@@ -219,7 +219,9 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             Ok(tokens.iter().map(token_line).collect())
         }
         Command::TokenDelete { token } => {
-            auth.delete_registration_token(&actor, &token).await.map_err(text)?;
+            if !auth.delete_registration_token(&actor, &token).await.map_err(text)? {
+                return Err("there is no such registration token".to_owned());
+            }
             Ok(Value::Null)
         }
     }

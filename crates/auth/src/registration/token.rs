@@ -109,16 +109,20 @@ impl Auth {
         Ok(rows.into_iter().map(|row| self.token_info(row)).collect())
     }
 
-    /// Deletes a registration token, if there is one. Who has shown it and is not done can't use it any more.
+    /// Deletes a registration token; whether there was one. Who has shown it and is not done can't use it any more.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_registration_token(&self, actor: &Actor, token: &str) -> Result<(), StoreError> {
+    pub async fn delete_registration_token(&self, actor: &Actor, token: &str) -> Result<bool, StoreError> {
+        let key = (token.to_owned(),);
+        if self.engine.snapshot().await?.get::<RegistrationToken>(&key).await?.is_none() {
+            return Ok(false);
+        }
         let mut batch = self.batch("registration_token");
-        batch.delete::<RegistrationToken>(&(token.to_owned(),));
+        batch.delete::<RegistrationToken>(&key);
         self.record(&mut batch, actor, "registration_token.delete", None, None);
         self.engine.commit(batch).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Whether somebody who begins to register now could do so with this token.

@@ -107,7 +107,8 @@ async fn a_registration_token_expires_and_can_be_deleted() {
     world.clock.advance(Duration::from_secs(1));
     assert!(!world.auth.registration_token_valid("brief").await.unwrap());
     assert!(world.auth.registration_token_valid("forever").await.unwrap());
-    world.auth.delete_registration_token(&Actor::Operator, "forever").await.unwrap();
+    assert!(world.auth.delete_registration_token(&Actor::Operator, "forever").await.unwrap());
+    assert!(!world.auth.delete_registration_token(&Actor::Operator, "forever").await.unwrap(), "it is gone");
     assert!(!world.auth.registration_token_valid("forever").await.unwrap());
     let listed = world.auth.registration_tokens(None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|info| info.token.as_str()).collect::<Vec<_>>(), ["brief"]);
