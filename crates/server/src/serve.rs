@@ -146,6 +146,8 @@ pub(crate) async fn open(
         let key = SigningKey::from_seed(id, &seed).map_err(|error| StartError::Key(error.to_string()))?;
         return Ok((Arc::new(MemoryEngine::new(&identity)), Arc::new(MemoryBlobs::new()), key));
     }
+    // Before the store, which is written to when it is opened: with a damaged key nothing is touched.
+    signing_key::load(&config.data_dir)?;
     let engine = open_store(config, &identity)?;
     let key = signing_key::load_or_make(&config.data_dir, &env.random)?;
     let media = config.data_dir.join("media");
@@ -164,13 +166,21 @@ pub(crate) fn open_store(config: &Config, identity: &Identity) -> Result<Arc<dyn
     Ok(Arc::new(SqliteEngine::open(&config.data_dir.join("myelin.db"), identity, options)?))
 }
 
-/// Makes the folder, readable by its owner only: it holds keys and messages.
+/// Makes the folder, readable by its owner only: it holds keys and messages. Its name, and those of the folders on the
+/// way that were missing too, are on disk when this returns.
 fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    if path.is_dir() {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn folder(config: &Config, problem: &dyn std::fmt::Display) -> StartError {

@@ -23,23 +23,34 @@ pub(crate) enum KeyError {
     Damaged(String),
 }
 
+/// The name of the key's file in the data folder.
+const FILE: &str = "signing.key";
+
+/// Reads the key, if there is one. Changes nothing.
+pub(crate) fn load(folder: &Path) -> Result<Option<SigningKey>, KeyError> {
+    let path = folder.join(FILE);
+    let damaged = || KeyError::Damaged(path.display().to_string());
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
+            parse(text.trim()).ok_or_else(damaged).map(Some)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeyError::Io { path: path.display().to_string(), source }),
+    }
+}
+
 /// Reads the key, or makes one where there is none yet. A new key is on disk before it is used.
 pub(crate) fn load_or_make(folder: &Path, random: &Random) -> Result<SigningKey, KeyError> {
-    let path = folder.join("signing.key");
-    let failed = |source| KeyError::Io { path: path.display().to_string(), source };
-    match fs::read_to_string(&path) {
-        Ok(text) => parse(text.trim()).ok_or_else(|| KeyError::Damaged(path.display().to_string())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let line = format!(
-                "ed25519 a_{} {}\n",
-                random.alphanumeric(4),
-                STANDARD_NO_PAD.encode(random.bytes::<32>())
-            );
-            write_durably(folder, &path, &line).map_err(failed)?;
-            parse(line.trim()).ok_or_else(|| KeyError::Damaged(path.display().to_string()))
-        }
-        Err(error) => Err(failed(error)),
+    if let Some(key) = load(folder)? {
+        return Ok(key);
     }
+    let path = folder.join(FILE);
+    let seed = STANDARD_NO_PAD.encode(random.bytes::<32>());
+    let line = format!("ed25519 a_{} {seed}\n", random.alphanumeric(4));
+    write_durably(folder, &path, &line)
+        .map_err(|source| KeyError::Io { path: path.display().to_string(), source })?;
+    parse(line.trim()).ok_or_else(|| KeyError::Damaged(path.display().to_string()))
 }
 
 fn parse(line: &str) -> Option<SigningKey> {
