@@ -28,6 +28,10 @@ where
         let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
             .await
             .map_err(|rejection| body_error(rejection.status()))?;
+        // Serde reads an array as the fields in their order, which no client means.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(Error::bad_json("The request's body is not a JSON object."));
+        }
         let path_args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
         let request = http::Request::from_parts(parts, body.as_ref());
         R::try_from_http_request(request, &path_args).map(Self).map_err(|error| refusal(&error, &body))

@@ -28,7 +28,8 @@ where
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+/// A JSON object in the form of `T`.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     // Serde reads an array as the fields in their order, which no client means.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Error::bad_json("The request's body is not a JSON object."));

@@ -14,7 +14,6 @@ use myelin_sync::Sync;
 use myelin_sync::sliding::SlidingError;
 use myelin_sync::sliding::request::SlidingRequest;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::Error;
 use crate::access::Asks;
@@ -48,16 +47,7 @@ fn parse(body: &[u8]) -> Result<SlidingRequest, Error> {
     if body.is_empty() {
         return Ok(SlidingRequest::default());
     }
-    serde_json::from_slice(body).map_err(|error| {
-        if serde_json::from_slice::<IgnoredAny>(body).is_err() {
-            return Error::new(
-                StatusCode::BAD_REQUEST,
-                "M_NOT_JSON",
-                "The request's body is not valid JSON.",
-            );
-        }
-        Error::bad_json(format!("The request does not have the form this endpoint takes: {error}."))
-    })
+    crate::body::parse(body)
 }
 
 impl From<SlidingError> for Error {
