@@ -8,6 +8,7 @@ use std::time::Duration;
 use myelin_model::{Epoch, Pos, Shard};
 use myelin_store::schema::{self, node};
 use myelin_store::{Identity, KeyspaceDef, OpenError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::lock::StoreLock;
@@ -68,6 +69,9 @@ pub(super) fn connect(path: &Path, create: bool) -> rusqlite::Result<Connection>
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Every scan names its index. Without this, a statement that was prepared is parsed and planned again whenever its
+    // limit is bound, in case another plan suits the new value better.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
@@ -191,4 +195,24 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: &str) -> rusq
 /// The store can't be opened, for this reason.
 pub(super) fn unusable(path: &Path, problem: &dyn std::error::Error) -> OpenError {
     OpenError::Unusable { path: path.display().to_string(), problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::connect;
+
+    #[test]
+    fn a_statement_is_planned_once_however_often_its_parameters_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect(&folder.path().join("store"), true).unwrap();
+        connection.execute_batch("CREATE TABLE t (a INTEGER, b INTEGER); CREATE INDEX i ON t (a, b)").unwrap();
+        let text = "SELECT a FROM t INDEXED BY i WHERE a = ?1 AND b > ?2 ORDER BY b LIMIT ?3";
+        let mut statement = connection.prepare(text).unwrap();
+        for value in 1..9 {
+            assert!(!statement.exists((value, value, value)).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }
