@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// The longer steps, which run after those of `cargo xtask test`. To add one, add an entry.
-const LONGER: &[Step] = &[Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) }];
+const LONGER: &[Step] =
+    &[test::RELIABILITY, Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) }];
 
 /// Runs all steps.
 pub(crate) fn run() -> Result<()> {
