@@ -207,7 +207,9 @@ mod tests {
     fn a_statement_is_planned_once_however_often_its_parameters_change() {
         let folder = tempfile::tempdir().unwrap();
         let connection = connect(&folder.path().join("store"), true).unwrap();
-        connection.execute_batch("CREATE TABLE t (a INTEGER, b INTEGER); CREATE INDEX i ON t (a, b)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER, b INTEGER); CREATE INDEX i ON t (a, b)")
+            .unwrap();
         let text = "SELECT a FROM t INDEXED BY i WHERE a = ?1 AND b > ?2 ORDER BY b LIMIT ?3";
         let mut statement = connection.prepare(text).unwrap();
         for value in 1..9 {
