@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::{StreamExt, stream};
 use matrix_sdk::authentication::matrix::MatrixSession;
 use matrix_sdk::config::RequestConfig;
 use matrix_sdk::cross_process_lock::CrossProcessLockConfig;
@@ -13,6 +14,7 @@ use matrix_sdk::ruma::api::client::account::register::v3::Request as Register;
 use matrix_sdk::ruma::api::client::uiaa::{AuthData, Dummy};
 use matrix_sdk::ruma::events::key::verification::request::ToDeviceKeyVerificationRequestEvent;
 use matrix_sdk::ruma::events::room::message::OriginalSyncRoomMessageEvent;
+use matrix_sdk::ruma::events::secret::send::ToDeviceSecretSendEvent;
 use matrix_sdk::ruma::{RoomId, UserId};
 use matrix_sdk::sliding_sync::{Version, VersionBuilder};
 use matrix_sdk::{Client, Room, RoomState};
@@ -23,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::chat::Chat;
 use crate::server::Server;
-use crate::wait::{broadcasts, until};
+use crate::wait::{broadcasts, changes, until};
 
 /// A logged-in client that syncs in the background.
 pub struct Device {
@@ -34,7 +36,7 @@ pub struct Device {
     /// Its sync: the room list's connection and the one of encryption.
     pub sync: Arc<SyncService>,
     folder: PathBuf,
-    verifications: watch::Sender<u64>,
+    arrivals: watch::Sender<u64>,
     tasks: JoinSet<()>,
 }
 
@@ -108,14 +110,14 @@ impl Device {
             "{label}: the server does not offer sliding sync"
         );
         let sync = Arc::new(SyncService::builder(client.clone()).with_offline_mode().build().await?);
-        let verifications = watch::Sender::new(0);
+        let arrivals = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_syncing(label.clone(), client.clone(), sync.clone()));
         tasks.spawn(keep_sending(label.clone(), client.clone(), sync.clone()));
-        announce_verifications(&client, &verifications);
+        count_arrivals(&client, &arrivals);
         sync.start().await;
         client.encryption().wait_for_e2ee_initialization_tasks().await;
-        Ok(Self { label, client, sync, folder, verifications, tasks })
+        Ok(Self { label, client, sync, folder, arrivals, tasks })
     }
 
     /// Who uses it.
@@ -127,10 +129,10 @@ impl Device {
         self.client.user_id().expect("logged in")
     }
 
-    /// Changes whenever a verification request arrives.
+    /// Changes whenever a verification request, a secret or a message may have arrived.
     #[must_use]
-    pub fn verifications(&self) -> watch::Receiver<u64> {
-        self.verifications.subscribe()
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
     }
 
     /// Waits until the room list has loaded and tells how many rooms the server counts.
@@ -195,8 +197,8 @@ impl Device {
     /// When they do not arrive in time.
     pub async fn holds_secrets(&self) -> anyhow::Result<()> {
         let encryption = self.client.encryption();
-        let states = encryption.recovery().state_stream();
-        until(&format!("{}: the cross-signing secrets", self.label), states, async || {
+        let ticks = stream::select(changes(self.arrivals()), encryption.recovery().state_stream().map(drop));
+        until(&format!("{}: the cross-signing secrets", self.label), ticks, async || {
             match encryption.cross_signing_status().await {
                 Some(status) if status.is_complete() => Ok(()),
                 other => Err(format!("it has {other:?}")),
@@ -295,10 +297,15 @@ async fn keep_sending(label: String, client: Client, sync: Arc<SyncService>) {
     }
 }
 
-/// Counts the verification requests that arrive, to the device or in a room.
-fn announce_verifications(client: &Client, arrivals: &watch::Sender<u64>) {
+/// Counts what arrives to the device or in a room and may carry a verification request or a secret.
+fn count_arrivals(client: &Client, arrivals: &watch::Sender<u64>) {
     let count = arrivals.clone();
     client.add_event_handler(move |_: ToDeviceKeyVerificationRequestEvent| {
+        count.send_modify(|arrived| *arrived += 1);
+        std::future::ready(())
+    });
+    let count = arrivals.clone();
+    client.add_event_handler(move |_: ToDeviceSecretSendEvent| {
         count.send_modify(|arrived| *arrived += 1);
         std::future::ready(())
     });

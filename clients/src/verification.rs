@@ -93,7 +93,7 @@ pub async fn confirm(compared: Compared) -> anyhow::Result<()> {
 
 /// Waits for another side's request.
 async fn incoming(device: &Device, from: &UserId, flow_id: &str) -> anyhow::Result<VerificationRequest> {
-    let arrivals = changes(device.verifications());
+    let arrivals = changes(device.arrivals());
     until(&format!("{}: a verification request of {from}", device.label), arrivals, async || {
         let request = device.client.encryption().get_verification_request(from, flow_id).await;
         let request = request.ok_or_else(|| "none".to_owned())?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use myelin_store::CommitError;
 use serde_json::{Map, Value, json};
 
 /// An error answer in the spec's standard form (client-server API, "Standard error response").
@@ -156,7 +157,12 @@ fn log_chain(error: &dyn std::error::Error) {
         chain.push_str(&cause.to_string());
         source = cause.source();
     }
-    tracing::error!(error = chain, "a request failed");
+    if chain.ends_with(&CommitError::Full.to_string()) {
+        // The store has said so, once: a line for every request that fails meanwhile would not help.
+        tracing::debug!(error = chain, "a request failed");
+    } else {
+        tracing::error!(error = chain, "a request failed");
+    }
 }
 
 impl IntoResponse for Error {
@@ -184,8 +190,8 @@ impl From<myelin_store::ReadError> for Error {
     }
 }
 
-impl From<myelin_store::CommitError> for Error {
-    fn from(error: myelin_store::CommitError) -> Self {
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
         Self::unavailable(&error)
     }
 }

@@ -56,7 +56,11 @@ impl Contents {
         if let Err(error) = &kept {
             // A commit of unknown outcome may have made the record: then the next start decides.
             let known = !matches!(error, StorageError::Commit(CommitError::Unavailable(_)));
-            if known && let Err(error) = self.free_locked(id).await {
+            let freed = if known { self.free_locked(id).await } else { Ok(()) };
+            // Of a full disk the operator was told.
+            if let Err(error) = freed
+                && !matches!(error, StorageError::Full)
+            {
                 tracing::warn!(%error, blob = %id, "a blob without a record is left; the next start will free it");
             }
         }

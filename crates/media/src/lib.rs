@@ -14,6 +14,7 @@ mod thumbnail;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use myelin_model::{Fence, Shard};
 use myelin_runtime::Env;
@@ -53,6 +54,8 @@ pub struct Media {
     contents: Arc<Contents>,
     thumbnails: Arc<Thumbnails>,
     slots: Arc<Slots>,
+    /// Whether the last upload found no room: the operator is told once, not with every upload.
+    full: AtomicBool,
     /// How many notes of an access may be on their way to the store.
     touches: Arc<Semaphore>,
 }
@@ -79,6 +82,7 @@ impl Media {
             contents,
             thumbnails,
             slots: Arc::default(),
+            full: AtomicBool::new(false),
             touches: Arc::new(Semaphore::new(64)),
         })
     }

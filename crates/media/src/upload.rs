@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -88,6 +89,29 @@ impl Media {
         }
         check(&file)?;
         let slot = self.slots.take(&requester.user_id).ok_or(UploadError::TooMany)?;
+        let stored = self.store(requester, file, body, slot).await;
+        match &stored {
+            Ok(_) => self.full.store(false, Ordering::Relaxed),
+            Err(UploadError::Storage(StorageError::Full)) if !self.full.swap(true, Ordering::Relaxed) => {
+                tracing::error!("media.disk.full: uploads fail until there is room again");
+            }
+            Err(_) => {}
+        }
+        stored
+    }
+
+    async fn store<S, E>(
+        &self,
+        requester: &Requester,
+        file: NewFile,
+        body: S,
+        slot: Slot,
+    ) -> Result<OwnedMxcUri, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + Sync + 'static,
+    {
+        let limit = self.config.max_upload_size;
         let mut staged = self.contents.stage();
         receive(&mut *staged, body, limit).await?;
         let sealed = staged.seal().await.map_err(StorageError::from)?;

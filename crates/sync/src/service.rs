@@ -71,8 +71,12 @@ impl Sync {
                 () = tokio::time::sleep(FLUSH) => false,
                 () = &mut stopping => true,
             };
-            if let Err(error) = self.flush().await {
-                tracing::warn!(%error, "sync connections could not be written; they are tried again");
+            match self.flush().await {
+                // The store tells the operator of a full disk; every five seconds would be too often.
+                Ok(()) | Err(CommitError::Full) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "sync connections could not be written; they are tried again");
+                }
             }
             if stop {
                 return;

@@ -13,7 +13,7 @@ use rusqlite::wal::CheckpointMode;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::apply::{Rejection, apply};
-use super::failure::Failure;
+use super::failure::{Failure, FullDisk};
 use super::lock::StoreLock;
 use super::open::{self, Opened};
 use super::upkeep::Upkeep;
@@ -58,6 +58,7 @@ pub(super) struct Committer {
     waits: bool,
     /// The length of the log from which the committer acts.
     log_limit: i64,
+    full_disk: FullDisk,
 }
 
 /// What a transaction did.
@@ -83,6 +84,7 @@ impl Committer {
             position: opened.position.get(),
             waits: true,
             log_limit: i64::from(options.log_pages) * 4,
+            full_disk: FullDisk::default(),
         }
     }
 
@@ -134,14 +136,21 @@ impl Committer {
         };
         match result {
             Ok(group) => {
+                if self.full_disk.is_over() {
+                    tracing::info!("store.disk.has_room");
+                }
                 self.answer(jobs, group);
                 if let Some(open) = connection {
                     self.tend_log(open, upkeep);
                 }
             }
             Err(failure) => {
-                tracing::error!(error = &failure as &dyn std::error::Error, "store.commit.failed");
-                if !failure.is_full() {
+                if failure.is_full() {
+                    if self.full_disk.is_news() {
+                        tracing::error!("store.disk.full: writes fail until there is room again");
+                    }
+                } else {
+                    tracing::error!(error = &failure as &dyn std::error::Error, "store.commit.failed");
                     // Nothing is certain about a connection after an error of the disk: start over with a new one.
                     *connection = None;
                 }

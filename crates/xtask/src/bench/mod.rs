@@ -64,7 +64,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_trace: bool,
     /// Write the tables into this file, between its lines `<!-- bench -->` and `<!-- /bench -->` where it has them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     markdown: Option<PathBuf>,
     /// The loads to run, all by default (an unknown name lists them)
     loads: Vec<String>,

@@ -60,7 +60,7 @@ pub(super) fn thumbnail_error(error: ThumbnailError) -> Error {
 pub(super) fn storage_error(error: &StorageError) -> Error {
     match error {
         StorageError::Full => {
-            tracing::error!(%error, "an upload failed");
+            // The media service has told the operator.
             let message = "The server has no room for more files; its administrator has to make some.";
             Error::new(StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN", message)
         }
