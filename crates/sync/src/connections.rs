@@ -175,7 +175,12 @@ fn drop_idle(all: &mut HashMap<ConnectionId, Arc<Live>>) {
     }
 }
 
-async fn write(engine: &dyn Engine, id: &ConnectionId, state: &mut LiveState) -> Result<(), CommitError> {
+/// Writes what the client has seen on a connection.
+pub(crate) async fn write(
+    engine: &dyn Engine,
+    id: &ConnectionId,
+    state: &mut LiveState,
+) -> Result<(), CommitError> {
     let Some(connection) = &state.connection else { return Ok(()) };
     let shard = Shard::of(id.user_id.as_str());
     let new_batch = || {

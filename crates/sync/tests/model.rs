@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::{Member, Membership, State};
 use myelin_store::{Reader, Scan};
+use myelin_sync::sliding::SlidingError;
 use myelin_sync::v3::V3Request;
 use myelin_timeline::testing::Draft;
 use proptest::prelude::*;
@@ -120,6 +121,10 @@ struct Model {
     client: Client,
     rooms: HashMap<String, Picture>,
     restarted: bool,
+    /// It came back with a `pos` once.
+    came_back: bool,
+    /// The server was killed before that: it does not know the connection.
+    never_written: bool,
     state_after: bool,
 }
 
@@ -192,7 +197,14 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
         server.world.member(room, alice(), alice(), Membership::Join).await;
         rooms.push(room);
     }
-    let model = |state_after, client| Model { client, rooms: HashMap::new(), restarted: false, state_after };
+    let model = |state_after, client| Model {
+        client,
+        rooms: HashMap::new(),
+        restarted: false,
+        came_back: false,
+        never_written: false,
+        state_after,
+    };
     let mut sliding = model(false, server.client(alice()));
     let mut classics = [model(false, server.client(alice())), model(true, server.client(alice()))];
     let last = [
@@ -228,7 +240,17 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
             Op::Bob(room, to) => drop(server.world.member(rooms[room], bob(), bob(), to).await),
             Op::Slide { last, limit, topics, lost } => {
                 let mut client = sliding.client.clone();
-                let answer = client.try_slide(&server, slide_body(last, limit, topics), 0).await;
+                let mut answer = client.try_slide(&server, slide_body(last, limit, topics), 0).await;
+                if sliding.never_written {
+                    prop_assert!(matches!(answer, Err(SlidingError::UnknownPos(_))));
+                    sliding.never_written = false;
+                    sliding.rooms.clear();
+                    sliding.client.pos = None;
+                    client.pos = None;
+                    answer = client.try_slide(&server, slide_body(last, limit, topics), 0).await;
+                } else {
+                    sliding.came_back |= sliding.client.pos.is_some();
+                }
                 prop_assert!(answer.is_ok(), "an honest client is never turned away");
                 if !lost {
                     sliding.client = client;
@@ -244,12 +266,15 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
                     classic.take_v3(&answer)?;
                 }
             }
-            Op::Flush => server.sync.flush().await.unwrap(),
-            Op::Restart => {
-                // A connection that was never written is turned away; here each is, once it was used.
+            Op::Flush => {
                 server.sync.flush().await.unwrap();
+                sliding.came_back |= sliding.client.pos.is_some() && !sliding.never_written;
+            }
+            Op::Restart => {
                 server = server.restart().await;
                 sliding.restarted = true;
+                // A connection is written once its client has come back to it, or by a flush.
+                sliding.never_written = sliding.client.pos.is_some() && !sliding.came_back;
             }
         }
     }

@@ -309,6 +309,21 @@ async fn a_connection_outlives_the_process_without_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_came_back_once_is_known_after_a_kill() {
+    let server = Server::new();
+    let room = server.world.room(alice(), "shared").await;
+    let room_id = server.world.room_id(room).to_string();
+    let mut client = server.client(alice());
+    client.slide(&server, list(9, 1, json!([]))).await;
+    client.slide(&server, list(9, 1, json!([]))).await;
+    let server = server.restart().await;
+    server.world.say(room, alice(), "after").await;
+    let answer = client.slide(&server, list(9, 1, json!([]))).await;
+    assert_eq!(bodies(&answer["rooms"][&room_id]["timeline"]), ["after"]);
+    assert_eq!(answer["rooms"][&room_id].get("initial"), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_who_refuses_an_invite_learns_nothing_of_the_room() {
     let server = Server::new();
     let room = server.world.room(bob(), "shared").await;

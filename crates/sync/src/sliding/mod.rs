@@ -14,7 +14,7 @@ use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
 use myelin_sync_core::window::{InvalidRequest, WindowRequest};
 
 use crate::Sync;
-use crate::connections::{ConnectionId, Live, LiveState, restore};
+use crate::connections::{ConnectionId, Live, LiveState, restore, write};
 use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::request::SlidingRequest;
@@ -140,6 +140,13 @@ impl Sync {
         state.changed |= before.differs(&state.extensions);
         if state.changed {
             state.used_at = now;
+        }
+        // A new connection is written as soon as its client has seen an answer, and behind from then on: whenever the
+        // server is killed after this, the client goes on from here at worst. Where it fails, the next flush tries again.
+        if state.fresh
+            && let Err(error) = write(&*self.engine, id, &mut state).await
+        {
+            tracing::debug!(%error, "a new connection could not be written yet");
         }
         Ok(())
     }
