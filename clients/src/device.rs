@@ -1,5 +1,6 @@
 //! A person's device: a client with its stores, run the way Element X runs it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,14 @@ use matrix_sdk::config::RequestConfig;
 use matrix_sdk::cross_process_lock::CrossProcessLockConfig;
 use matrix_sdk::encryption::{BackupDownloadStrategy, EncryptionSettings, VerificationState};
 use matrix_sdk::ruma::api::client::account::register::v3::Request as Register;
+use matrix_sdk::ruma::api::client::to_device::send_event_to_device::v3::Request as SendToDevice;
 use matrix_sdk::ruma::api::client::uiaa::{AuthData, Dummy};
 use matrix_sdk::ruma::events::key::verification::request::ToDeviceKeyVerificationRequestEvent;
 use matrix_sdk::ruma::events::room::message::OriginalSyncRoomMessageEvent;
 use matrix_sdk::ruma::events::secret::send::ToDeviceSecretSendEvent;
-use matrix_sdk::ruma::{RoomId, UserId};
+use matrix_sdk::ruma::serde::Raw;
+use matrix_sdk::ruma::to_device::DeviceIdOrAllDevices;
+use matrix_sdk::ruma::{RoomId, TransactionId, UserId};
 use matrix_sdk::sliding_sync::{Version, VersionBuilder};
 use matrix_sdk::{Client, Room, RoomState};
 use matrix_sdk_ui::room_list_service::RoomListLoadingState;
@@ -25,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::chat::Chat;
 use crate::server::Server;
-use crate::wait::{broadcasts, changes, until};
+use crate::wait::{broadcasts, changes, in_time, until};
 
 /// A logged-in client that syncs in the background.
 pub struct Device {
@@ -127,6 +131,20 @@ impl Device {
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         self.client.user_id().expect("logged in")
+    }
+
+    /// Ends the long poll of its encryption sync. The SDK answers a verification that runs in a room only between two
+    /// syncs of that connection, which would else be every thirty seconds.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn nudge(&self) -> anyhow::Result<()> {
+        let nothing = Raw::new(&serde_json::json!({}))?.cast_unchecked();
+        let to = BTreeMap::from([(DeviceIdOrAllDevices::AllDevices, nothing)]);
+        let to = BTreeMap::from([(self.user_id().to_owned(), to)]);
+        let request = SendToDevice::new_raw("org.myelin.nudge".into(), TransactionId::new(), to);
+        in_time("a nudge", self.client.send(request)).await?;
+        Ok(())
     }
 
     /// Changes whenever a verification request, a secret or a message may have arrived.

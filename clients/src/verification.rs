@@ -11,7 +11,8 @@ use crate::device::Device;
 use crate::wait::{changes, until};
 
 /// Two sides that have compared nothing yet, but have the same emoji before them.
-pub struct Compared {
+pub struct Compared<'d> {
+    devices: [&'d Device; 2],
     asker: SasVerification,
     answerer: SasVerification,
     names: String,
@@ -40,11 +41,11 @@ pub async fn ask(device: &Device, user: &UserId) -> anyhow::Result<VerificationR
 ///
 /// # Errors
 /// When either side gives up or is not told something in time, or when the emoji differ.
-pub async fn show_emoji(
-    asker: &Device,
+pub async fn show_emoji<'d>(
+    asker: &'d Device,
     request: &VerificationRequest,
-    answerer: &Device,
-) -> anyhow::Result<Compared> {
+    answerer: &'d Device,
+) -> anyhow::Result<Compared<'d>> {
     let names = format!("{} and {}", asker.label, answerer.label);
     let incoming = incoming(answerer, asker.user_id(), request.flow_id()).await?;
     incoming.accept_with_methods(vec![VerificationMethod::SasV1]).await?;
@@ -60,35 +61,46 @@ pub async fn show_emoji(
     })
     .await?;
     theirs.accept().await?;
+    let devices = [asker, answerer];
     for (sas, label) in [(&ours, &asker.label), (&theirs, &answerer.label)] {
         until(&format!("{names}: emoji at {label}"), sas.changes(), async || match sas.state() {
             SasState::KeysExchanged { .. } => Ok(()),
-            other => Err(format!("it sees {other:?}")),
+            other => Err(nudge(devices, &other).await),
         })
         .await?;
     }
     let indices = |sas: &SasVerification| sas.emoji().map(|emoji| emoji.map(|one| one.symbol));
     ensure!(indices(&ours).is_some(), "{names}: no emoji");
     ensure!(indices(&ours) == indices(&theirs), "{names}: the emoji differ");
-    Ok(Compared { asker: ours, answerer: theirs, names })
+    Ok(Compared { devices, asker: ours, answerer: theirs, names })
 }
 
 /// Both confirm that the emoji match, and wait until both are done.
 ///
 /// # Errors
 /// When either side does not get there.
-pub async fn confirm(compared: Compared) -> anyhow::Result<()> {
-    let Compared { asker, answerer, names } = compared;
+pub async fn confirm(compared: Compared<'_>) -> anyhow::Result<()> {
+    let Compared { devices, asker, answerer, names } = compared;
     asker.confirm().await?;
     answerer.confirm().await?;
     for (sas, side) in [(&asker, "asking"), (&answerer, "answering")] {
         until(&format!("{names}: the {side} side done"), sas.changes(), async || match sas.state() {
             SasState::Done { .. } => Ok(()),
-            other => Err(format!("it sees {other:?}")),
+            other => Err(nudge(devices, &other).await),
         })
         .await?;
     }
     Ok(())
+}
+
+/// Has both sides send what they have to say; answers what there is instead of what was wanted.
+async fn nudge(devices: [&Device; 2], state: &SasState) -> String {
+    for device in devices {
+        if let Err(error) = device.nudge().await {
+            return format!("it sees {state:?}, and {error:#}");
+        }
+    }
+    format!("it sees {state:?}")
 }
 
 /// Waits for another side's request.

@@ -54,6 +54,9 @@ async fn two_people_chat_encrypted_on_two_devices_each_while_the_server_is_kille
         has_members(&chat.room, 2).await?;
     }
 
+    step("they write, edit, react, reply and redact");
+    converse(&mut server, &alice, &bob, alice_phone.user_id(), bob_phone.user_id()).await?;
+
     step("they verify each other");
     let request = verification::ask(&alice_phone, bob_phone.user_id()).await?;
     let compared = verification::show_emoji(&alice_phone, &request, &bob_phone).await?;
@@ -67,9 +70,6 @@ async fn two_people_chat_encrypted_on_two_devices_each_while_the_server_is_kille
     ] {
         device.trusts(other.user_id()).await?;
     }
-
-    step("they write, edit, react, reply and redact");
-    converse(&mut server, &alice, &bob, alice_phone.user_id(), bob_phone.user_id()).await?;
 
     step("they send images");
     let (picture, thumbnail) = (noise(300_000, 1), noise(9_000, 2));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use myelin_model::{EventNid, RoomNid};
+use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
 use myelin_store::schema::notify::{Notification, RoomHighlight, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership};
@@ -26,6 +26,8 @@ pub struct NewEvent<'a> {
     pub pdu: &'a Pdu,
     /// Its place in the timeline.
     pub order: i64,
+    /// When it is learnt.
+    pub pos: Pos,
     /// The room's notification counter before it.
     pub counter: i64,
     /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
@@ -62,7 +64,7 @@ impl Notify {
         } else if self.is_local(sender) && (notifies == Notifies::Yes || !new.pdu.is_state()) {
             // Who writes has read what is above ("Marking notifications as read"). State is often sent by clients on
             // their own and says nothing of what its sender saw.
-            restart(batch, sender, new.room, new.order, counter);
+            restart(batch, sender, new, new.order, counter);
         }
         Ok(notifies)
     }
@@ -82,12 +84,12 @@ impl Notify {
                 let member = snapshot.get::<Member>(&(new.room, user_id.clone())).await?;
                 // A new name or picture of someone who is in the room changes nothing of what they have read.
                 if member.is_none_or(|member| member.membership != Membership::Join) {
-                    restart(batch, &user_id, new.room, new.order, counter);
+                    restart(batch, &user_id, new, new.order, counter);
                 }
             }
             Some("invite") => {
                 // The invite itself is above the base: it is what notifies.
-                restart(batch, &user_id, new.room, new.order - 1, counter);
+                restart(batch, &user_id, new, new.order - 1, counter);
                 let (room, order, event) = (new.room, new.order, new.event);
                 batch.put(&Notification { user_id, room, order, event, unread: 1, highlight: false });
             }
@@ -122,10 +124,10 @@ async fn mention(
 }
 
 /// Puts a user's base at an order which no earlier event can lie above, so that it needs no look at the one before.
-fn restart(batch: &mut Batch, user_id: &UserId, room: RoomNid, order: i64, counter: i64) {
-    let user_id = user_id.to_owned();
+fn restart(batch: &mut Batch, user_id: &UserId, new: &NewEvent<'_>, order: i64, counter: i64) {
+    let (user_id, room) = (user_id.to_owned(), new.room);
     forget(batch, &user_id, room, order);
-    batch.put(&UnreadBase { user_id, room, order, counter });
+    batch.put(&UnreadBase { user_id, room, order, counter, changed: new.pos });
 }
 
 /// Deletes the user's rows up to an order.

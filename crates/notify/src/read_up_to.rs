@@ -52,13 +52,18 @@ impl Notify {
             None => batch.expect_absent::<UnreadBase>(&key),
         }
         match (read.thread, base) {
-            (Some(root), Some(base)) => read_thread(snapshot, batch, read, root, base.order).await,
+            (Some(root), Some(base)) => {
+                let (order, changed) = (base.order, batch.next_pos());
+                batch.put(&UnreadBase { changed, ..base });
+                read_thread(snapshot, batch, read, root, order).await
+            }
             // Nothing is counted without a base, so there is nothing to take away.
             (Some(_), None) => Ok(()),
             (None, _) => {
                 forget(batch, &key.0, read.room, read.order);
                 let (user_id, room) = key;
-                batch.put(&UnreadBase { user_id, room, order: read.order, counter: read.counter });
+                let (order, counter, changed) = (read.order, read.counter, batch.next_pos());
+                batch.put(&UnreadBase { user_id, room, order, counter, changed });
                 Ok(())
             }
         }

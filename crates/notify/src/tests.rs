@@ -208,9 +208,9 @@ impl World {
         }
         let pdu = Pdu::parse(Bytes::from(json.to_string()), RoomVersionId::V11.rules()).unwrap();
         let counter = self.counter();
-        let new = NewEvent { room: ROOM, event, pdu: &pdu, order, counter, may_notify_room: true };
         let mut batch = self.batch();
         let pos = batch.next_pos();
+        let new = NewEvent { room: ROOM, event, pdu: &pdu, order, pos, counter, may_notify_room: true };
         let snapshot = self.snapshot().await;
         let notifies = self.notify.observe(&*snapshot, &new, &mut batch).await.unwrap();
         let counter = counter + i64::from(notifies == Notifies::Yes);

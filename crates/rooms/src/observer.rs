@@ -1,7 +1,7 @@
 //! How other services take part in the commit of an event.
 
 use futures_util::future::BoxFuture;
-use myelin_model::{EventNid, RoomNid};
+use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
 use myelin_store::{Batch, ReadError, Snapshot};
 
@@ -16,6 +16,8 @@ pub struct Arrival<'a> {
     pub pdu: &'a Pdu,
     /// Its place in the timeline.
     pub order: i64,
+    /// When it is learnt.
+    pub pos: Pos,
     /// The room's notification counter before it.
     pub counter: i64,
     /// How many members the room has, after it.

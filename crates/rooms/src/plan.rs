@@ -359,6 +359,7 @@ impl Planner {
             event: placed.event,
             pdu: placed.pdu,
             order: placed.order,
+            pos: placed.pos,
             counter: placed.counter,
             joined: self.head.row.joined,
             may_notify_room: self.may_notify_room(placed.pdu.sender()),

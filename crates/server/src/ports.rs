@@ -43,6 +43,7 @@ impl Observer for Judged {
                 event: arrival.event,
                 pdu: arrival.pdu,
                 order: arrival.order,
+                pos: arrival.pos,
                 counter: arrival.counter,
                 may_notify_room: arrival.may_notify_room,
             };

@@ -273,7 +273,8 @@ impl Connection {
             None
         };
         let widen = grows && config.timeline_limit > known.covered;
-        let changed = entry.changed > known.up_to || known.standing != entry.standing;
+        let read = entry.standing == Standing::Joined && entry.read_at > known.up_to;
+        let changed = entry.changed > known.up_to || read || known.standing != entry.standing;
         let is_due = changed || widen || new_state.is_some() || known.is_dm != entry.is_dm;
         is_due.then(|| RoomDue { known: Some(known.clone()), widen, new_state, ..due })
     }

@@ -44,6 +44,9 @@ pub struct RoomEntry {
     pub standing: Standing,
     /// The position of the newest thing in it that the user may see: what lists are sorted by.
     pub changed: i64,
+    /// The position at which the user's unread count last changed other than by something new: they have read it,
+    /// perhaps on another device. It does not sort lists.
+    pub read_at: i64,
     /// What tells one stay in the room from the next: the order of the event by which the user last joined.
     pub joined_at: Option<i64>,
     /// `type` of its create event.
@@ -193,6 +196,7 @@ mod tests {
         RoomEntry {
             standing: Standing::Joined,
             changed,
+            read_at: 0,
             joined_at: Some(1),
             room_type: None,
             is_encrypted: false,

@@ -206,6 +206,7 @@ mod tests {
             let entry = RoomEntry {
                 standing: if n == 9 { Standing::Invited } else { Standing::Joined },
                 changed: n,
+                read_at: 0,
                 joined_at: Some(1),
                 room_type: None,
                 is_encrypted: n % 2 == 0,

@@ -24,6 +24,10 @@ enum Op {
     Join {
         room: i64,
     },
+    /// The user reads a room on another device.
+    Read {
+        room: i64,
+    },
     /// A request for the newest rooms, with this timeline limit and these types of state.
     Sync {
         last: u64,
@@ -42,6 +46,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         6 => (room.clone(), prop::option::weighted(0.3, 0..3u8)).prop_map(|(room, state)| Op::Event { room, state }),
         1 => room.clone().prop_map(|room| Op::Leave { room }),
         2 => room.clone().prop_map(|room| Op::Join { room }),
+        2 => room.clone().prop_map(|room| Op::Read { room }),
         6 => (0..ROOMS as u64, 0..5u32, prop::collection::btree_set(0..3u8, 0..=3), prop::option::of(room), any::<bool>())
             .prop_map(|(last, limit, kinds, subscribe, lost)| Op::Sync { last, limit, kinds, subscribe, lost }),
         1 => Just(Op::Restart),
@@ -56,6 +61,7 @@ struct ServerRoom {
     standing: Option<Standing>,
     /// Nothing after this position is the user's to see.
     until: i64,
+    read_at: i64,
 }
 
 impl ServerRoom {
@@ -78,6 +84,7 @@ struct ClientRoom {
     state: BTreeMap<u8, i64>,
     asked: BTreeSet<u8>,
     left: bool,
+    read_at: i64,
     /// The last answer was limited to nothing: there is a gap before whatever comes next.
     open: bool,
 }
@@ -94,6 +101,7 @@ struct RoomAnswer {
     timeline: Vec<i64>,
     state: BTreeMap<u8, i64>,
     left: bool,
+    read_at: i64,
 }
 
 #[derive(Default)]
@@ -113,6 +121,7 @@ impl World {
         let entry = RoomEntry {
             standing,
             changed,
+            read_at: entry.read_at,
             joined_at: Some(entry.stay),
             room_type: None,
             is_encrypted: false,
@@ -145,6 +154,7 @@ impl World {
             timeline: all[all.len() - shown..].to_vec(),
             state: state.collect(),
             left: due.standing == Standing::Left,
+            read_at: room.read_at,
         };
         (answer, sent)
     }
@@ -179,6 +189,7 @@ impl Client {
             mine.state.extend(answer.state);
             mine.asked.extend(kinds);
             mine.left = answer.left;
+            mine.read_at = answer.read_at;
         }
         Ok(())
     }
@@ -237,6 +248,7 @@ proptest! {
         for op in ops.into_iter().chain([last]) {
             match op {
                 Op::Event { room, state } => world.happen(room, |room, pos| room.events.push((pos, state))),
+                Op::Read { room } => world.happen(room, |room, pos| room.read_at = pos),
                 Op::Leave { room } => world.happen(room, |room, pos| {
                     room.events.push((pos, None));
                     if room.standing == Some(Standing::Joined) {
@@ -291,6 +303,7 @@ proptest! {
             }
             if !mine.left {
                 prop_assert_eq!(&mine.state, &server.state(), "room {}", room);
+                prop_assert_eq!(mine.read_at, server.read_at, "room {}", room);
             }
         }
     }

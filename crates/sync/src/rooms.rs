@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use myelin_model::RoomNid;
+use myelin_store::schema::notify::UnreadBase;
 use myelin_store::schema::rooms::{Member, Membership, Room, RoomHead, RoomSummary};
 use myelin_store::schema::users::{AccountData, GLOBAL};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
@@ -38,6 +39,8 @@ pub(crate) struct UserRooms {
     folded: i64,
     dms: HashSet<OwnedRoomId>,
     tags: HashMap<RoomNid, Arc<[Box<str>]>>,
+    /// When the user's unread count last changed by reading.
+    read: HashMap<RoomNid, i64>,
     ignored: HashSet<OwnedUserId>,
 }
 
@@ -59,6 +62,7 @@ impl UserRooms {
             folded: 0,
             dms: HashSet::new(),
             tags: HashMap::new(),
+            read: HashMap::new(),
             ignored: HashSet::new(),
         }
     }
@@ -102,6 +106,9 @@ impl UserRooms {
         for row in snapshot.scan::<AccountData>(data).await? {
             self.note_account_data(&row);
         }
+        let read = Scan::prefix::<UnreadBase>((self.user_id.clone(),), MOST_ROOMS);
+        let read = snapshot.scan::<UnreadBase>(read).await?;
+        self.read = read.into_iter().map(|base| (base.room, base.changed.get())).collect();
         let members = Scan::index::<Member>(Member::BY_USER, (self.user_id.clone(),), MOST_ROOMS);
         let members = snapshot.scan::<Member>(members).await?;
         self.read_rooms(snapshot, members).await
@@ -119,6 +126,12 @@ impl UserRooms {
             moved.went = self.interests();
             *self = fresh;
             return Ok(moved);
+        }
+        let read = Scan::index::<UnreadBase>(UnreadBase::BY_CHANGE, (self.user_id.clone(),), MOST_ROOMS);
+        for base in snapshot.scan::<UnreadBase>(read.after((since,))).await? {
+            let read_at = base.changed.get();
+            self.read.insert(base.room, read_at);
+            self.list.update(RoomKey(base.room.0), |entry| entry.read_at = read_at);
         }
         let members = Scan::index::<Member>(Member::BY_CHANGE, (self.user_id.clone(),), MOST_ROOMS);
         let mut members = snapshot.scan::<Member>(members.after((since,))).await?;
@@ -211,6 +224,7 @@ impl UserRooms {
         RoomEntry {
             standing,
             changed: if is_joined { changed.max(head.last_pos.get()) } else { changed },
+            read_at: self.read.get(&member.room).copied().unwrap_or_default(),
             joined_at: member.joined_at,
             room_type: room_type.map(Arc::from),
             is_encrypted: summary.encryption.is_some(),

@@ -148,6 +148,25 @@ async fn unread_counts_follow_messages_mentions_receipts_and_own_messages() {
 }
 
 #[tokio::test]
+async fn what_is_read_on_one_device_stops_counting_in_the_window_of_another() {
+    let server = TestServer::new(14).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = room_of(&alice, &bob).await;
+    let sync = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    let list =
+        json!({ "lists": { "all": { "ranges": [[0, 9]], "required_state": [], "timeline_limit": 3 } } });
+    alice.say(&room, "1", "one").await;
+    let last = alice.say(&room, "2", "two").await;
+    let answer = bob.post(sync, list.clone()).await.ok();
+    assert_eq!(answer["rooms"][&room]["notification_count"], 2);
+    let pos = answer["pos"].as_str().unwrap();
+    done(receipt(&bob, &room, "m.read", &last, json!({})).await);
+    let answer = bob.post(&format!("{sync}?pos={pos}&timeout=0"), list).await.ok();
+    assert_eq!(answer["rooms"][&room]["notification_count"], 0, "{answer}");
+    assert_eq!(answer["rooms"][&room].get("timeline"), None, "nothing new was said");
+}
+
+#[tokio::test]
 async fn a_private_receipt_is_shown_to_nobody_else() {
     let server = TestServer::new(5).await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);

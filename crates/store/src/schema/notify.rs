@@ -8,7 +8,7 @@ mod read;
 
 pub use read::{MAX_COUNTED, PUSH_RULES, Unread, push_rules_content, unread};
 
-use myelin_model::{EventNid, RoomNid};
+use myelin_model::{EventNid, Pos, RoomNid};
 use ruma::OwnedUserId;
 
 use crate::{KeyspaceDef, keyspace};
@@ -18,8 +18,13 @@ keyspace! {
     /// latest. It only moves forward.
     pub struct UnreadBase in "unread_base" {
         key { user_id: OwnedUserId, room: RoomNid }
-        value { order: i64, counter: i64 }
-        index {}
+        value {
+            order: i64,
+            counter: i64,
+            /// When the count last changed other than by an event that adds to it.
+            changed: Pos,
+        }
+        index { BY_CHANGE = "by_change" (user_id, changed) }
     }
 }
 
