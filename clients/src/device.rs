@@ -143,7 +143,7 @@ impl Device {
         let to = BTreeMap::from([(DeviceIdOrAllDevices::AllDevices, nothing)]);
         let to = BTreeMap::from([(self.user_id().to_owned(), to)]);
         let request = SendToDevice::new_raw("org.myelin.nudge".into(), TransactionId::new(), to);
-        in_time("a nudge", self.client.send(request)).await?;
+        in_time("a nudge", self.client.send(request).into_future()).await?;
         Ok(())
     }
 

@@ -5,8 +5,12 @@
 //! from the first, so nothing depends on whether an answer arrived; a client that moves on makes the second the first.
 //! Only the difference is kept, so that an answer costs what it contains.
 //!
-//! **Invariant.** What is remembered never runs ahead of what the client has seen. An older state than the client's
-//! may be restored (after a restart): it costs a repetition, never a gap.
+//! **Invariant.** What is remembered never runs ahead of what the client has seen. What is stored of it may be older:
+//! each `pos` carries what of it is not stored yet, so that a client goes on after a restart where it stood (`stored`).
+
+mod stored;
+
+pub use stored::StoredConnection;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -77,6 +81,7 @@ pub struct Connection {
     configs: Configs,
     sent: Option<(Globals, HashMap<RoomKey, RoomSent>)>,
     answers: u64,
+    unwritten: stored::Unwritten,
     /// The state was restored, and no answer was seen since: the client may be ahead of it.
     behind: bool,
     /// It was restored once: the client may have rooms that it does not know of.
@@ -156,6 +161,7 @@ impl Connection {
             configs: Configs::default(),
             sent: None,
             answers: 0,
+            unwritten: stored::Unwritten::default(),
             behind: false,
             forgetful: false,
         }
@@ -185,28 +191,25 @@ impl Connection {
         self.rooms.len()
     }
 
-    /// Goes on from what the client says it has seen. Answers the rooms of which more is known to be seen now.
+    /// Goes on from what the client says it has seen.
     ///
     /// # Errors
     /// When the connection has no such answer, or one followed whose `pos` was used already.
-    pub fn resume(&mut self, pos: ConnectionPos) -> Result<Vec<RoomKey>, UnknownPos> {
+    pub fn resume(&mut self, pos: &ConnectionPos) -> Result<(), UnknownPos> {
         if pos.nonce != self.nonce {
             return Err(UnknownPos);
         }
         let sent = self.sent.take();
         match sent {
             Some((globals, rooms)) if globals.answer == pos.answer => {
-                self.seen = globals;
+                self.confirm(globals, rooms);
                 self.behind = false;
-                let confirmed = rooms.keys().copied().collect();
-                self.rooms.extend(rooms);
-                Ok(confirmed)
+                Ok(())
             }
-            _ if pos.answer == self.seen.answer => Ok(Vec::new()),
+            _ if pos.answer == self.seen.answer => Ok(()),
             _ if self.behind && pos.answer > self.seen.answer && sent.is_none() => {
-                self.seen.answer = pos.answer;
-                self.answers = self.answers.max(pos.answer);
-                Ok(Vec::new())
+                self.catch_up(pos);
+                Ok(())
             }
             sent => {
                 self.sent = sent;
@@ -326,11 +329,12 @@ impl Connection {
     pub fn finish(&mut self, progress: Progress) -> ConnectionPos {
         self.answers += 1;
         let globals = Globals { answer: self.answers, ..progress.globals };
+        let carried = self.carried(globals.position, &progress.rooms);
         self.sent = Some((globals, progress.rooms));
         if self.configs.known.len() > CONFIGS_BEFORE_PRUNING {
             self.prune_configs();
         }
-        ConnectionPos { position: globals.position, nonce: self.nonce, answer: self.answers }
+        ConnectionPos { position: globals.position, nonce: self.nonce, answer: self.answers, carried }
     }
 
     fn prune_configs(&mut self) {
@@ -356,40 +360,5 @@ impl Configs {
         self.next = self.next.wrapping_add(1);
         self.known.insert(self.next, Arc::clone(config));
         self.next
-    }
-}
-
-/// The seen state of a connection without its rooms, to be stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredConnection {
-    nonce: u64,
-    seen: Globals,
-    configs: BTreeMap<u32, RoomConfig>,
-}
-
-impl Connection {
-    /// What is to be stored of the connection itself. Rooms are stored one by one.
-    #[must_use]
-    pub fn to_stored(&self) -> StoredConnection {
-        let configs = self.configs.known.iter().map(|(number, config)| (*number, (**config).clone()));
-        StoredConnection { nonce: self.nonce, seen: self.seen, configs: configs.collect() }
-    }
-
-    /// The connection as it was stored, which may be older than what the client has seen since.
-    #[must_use]
-    pub fn restore(stored: StoredConnection, rooms: HashMap<RoomKey, RoomSent>) -> Self {
-        let known: BTreeMap<u32, _> =
-            stored.configs.into_iter().map(|(number, config)| (number, Arc::new(config))).collect();
-        let next = known.keys().next_back().copied().unwrap_or_default();
-        Self {
-            nonce: stored.nonce,
-            seen: stored.seen,
-            rooms,
-            configs: Configs { next, known },
-            sent: None,
-            answers: stored.seen.answer,
-            behind: true,
-            forgetful: true,
-        }
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! Numbers are decimal without sign or leading zeros, so that each token has exactly one spelling.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::rooms::RoomKey;
 
 /// A text that is no token of the kind wanted: made by somebody else, or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +28,7 @@ pub struct SyncToken {
 }
 
 /// `pos` of sliding sync: the answer of a connection that the client has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionPos {
     /// The position of the log that the answer was about.
     pub position: i64,
@@ -33,6 +36,33 @@ pub struct ConnectionPos {
     pub nonce: u64,
     /// The number of the answer on its connection, from 1.
     pub answer: u64,
+    /// What the client has seen with that answer, as far as it was not stored.
+    pub carried: Carried,
+}
+
+/// The most rooms that a `pos` carries; at about ten bytes each it stays short enough for any URL.
+pub const MAX_CARRIED: usize = 48;
+
+/// Rooms, each with the position up to which the client has seen it, by number. At most [`MAX_CARRIED`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Carried(Vec<(RoomKey, i64)>);
+
+impl Carried {
+    /// As many of the rooms as fit, those seen furthest first. None is seen beyond `position`.
+    pub(crate) fn new(position: i64, rooms: impl Iterator<Item = (RoomKey, i64)>) -> Self {
+        let mut rooms: Vec<(RoomKey, i64)> =
+            rooms.filter(|(_, up_to)| (0..=position).contains(up_to)).collect();
+        rooms.sort_unstable_by_key(|(room, up_to)| (Reverse(*up_to), *room));
+        rooms.truncate(MAX_CARRIED);
+        rooms.sort_unstable_by_key(|(room, _)| *room);
+        rooms.dedup_by_key(|(room, _)| *room);
+        Self(rooms)
+    }
+
+    /// The rooms.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomKey, i64)> {
+        self.0.iter().copied()
+    }
 }
 
 /// A place in one room's timeline, for `prev_batch` and the `from` and `to` of paginated requests.
@@ -89,7 +119,12 @@ impl FromStr for SyncToken {
 
 impl fmt::Display for ConnectionPos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c1_{}_{:016x}_{}", self.position, self.nonce, self.answer)
+        write!(f, "c1_{}_{:016x}_{}", self.position, self.nonce, self.answer)?;
+        for (number, (room, up_to)) in self.carried.iter().enumerate() {
+            let before = if number == 0 { '_' } else { '~' };
+            write!(f, "{before}{}.{}", room.0, self.position - up_to)?;
+        }
+        Ok(())
     }
 }
 
@@ -97,10 +132,32 @@ impl FromStr for ConnectionPos {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let [position, nonce, answer] = parts(text, "c1_")?;
+        let (position, nonce, answer, carried) = match parts(text, "c1_") {
+            Ok([position, nonce, answer]) => (position, nonce, answer, None),
+            Err(InvalidToken) => {
+                let [position, nonce, answer, carried] = parts(text, "c1_")?;
+                (position, nonce, answer, Some(carried))
+            }
+        };
+        let position = number(position)?;
         let answer = u64::try_from(number(answer)?).map_err(|_| InvalidToken)?;
-        Ok(Self { position: number(position)?, nonce: hex(nonce)?, answer })
+        let carried = carried.map(|carried| read_carried(carried, position)).transpose()?.unwrap_or_default();
+        Ok(Self { position, nonce: hex(nonce)?, answer, carried })
     }
+}
+
+fn read_carried(text: &str, position: i64) -> Result<Carried, InvalidToken> {
+    let mut rooms: Vec<(RoomKey, i64)> = Vec::new();
+    for part in text.split('~') {
+        let (room, behind) = part.split_once('.').ok_or(InvalidToken)?;
+        let (room, up_to) = (RoomKey(number(room)?), position - number(behind)?);
+        let follows = rooms.last().is_none_or(|(before, _)| *before < room);
+        if up_to < 0 || !follows || rooms.len() >= MAX_CARRIED {
+            return Err(InvalidToken);
+        }
+        rooms.push((room, up_to));
+    }
+    Ok(Carried(rooms))
 }
 
 impl fmt::Display for PageToken {
@@ -153,15 +210,20 @@ impl FromStr for InboxToken {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{ConnectionPos, InboxToken, PageToken, SyncToken};
+    use super::{Carried, ConnectionPos, InboxToken, MAX_CARRIED, PageToken, RoomKey, SyncToken};
+
+    fn pos(position: i64, nonce: u64, answer: u64, rooms: &[(i64, i64)]) -> ConnectionPos {
+        let rooms = rooms.iter().map(|(room, up_to)| (RoomKey(*room), *up_to));
+        ConnectionPos { position, nonce, answer, carried: Carried::new(position, rooms) }
+    }
 
     proptest! {
         #[test]
-        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX) {
+        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX, rooms in prop::collection::vec((0..100_i64, 0..i64::MAX), 0..60)) {
             let token = SyncToken { position, inbox, typing, run };
             prop_assert_eq!(token.to_string().parse(), Ok(token));
-            let pos = ConnectionPos { position, nonce: run, answer: typing };
-            prop_assert_eq!(pos.to_string().parse(), Ok(pos));
+            let pos = pos(position, run, typing, &rooms);
+            prop_assert_eq!(pos.to_string().parse(), Ok(pos.clone()));
             prop_assert_eq!(PageToken::Before(order).to_string().parse(), Ok(PageToken::Before(order)));
             prop_assert_eq!(PageToken::At(position).to_string().parse(), Ok(PageToken::At(position)));
             prop_assert_eq!(token.to_string().parse(), Ok(PageToken::At(position)));
@@ -170,7 +232,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtm]1_[0-9a-f_m+ -]{0,40}") {
+        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtm]1_([0-9a-f_m+ .~-]{0,40}|[0-9]{1,3}_[0-9a-f]{16}_[0-9]_[0-9]{1,2}\\.[0-9]{1,2}(~[0-9]{1,2}\\.[0-9]{1,2}){0,2})") {
             if let Ok(token) = text.parse::<SyncToken>() {
                 prop_assert_eq!(token.to_string(), text.as_str());
             }
@@ -201,7 +263,20 @@ mod tests {
             assert!(text.parse::<SyncToken>().is_err(), "{text}");
             assert!(text.parse::<PageToken>().is_err(), "{text}");
         }
-        let pos = ConnectionPos { position: 1, nonce: 2, answer: 3 }.to_string();
+        let pos = pos(1, 2, 3, &[]).to_string();
         assert!(pos.parse::<SyncToken>().is_err());
+    }
+
+    #[test]
+    fn a_pos_carries_the_rooms_seen_furthest_and_no_more_than_fit() {
+        let rooms: Vec<(i64, i64)> = (0..100).map(|room| (room, 1000 + room)).collect();
+        let carried = pos(2000, 2, 3, &rooms).carried;
+        assert_eq!(carried.iter().count(), MAX_CARRIED);
+        assert!(carried.iter().all(|(room, up_to)| room.0 >= 52 && up_to == 1000 + room.0));
+        assert_eq!(pos(20, 2, 3, &[(7, 20), (5, 11)]).to_string(), "c1_20_0000000000000002_3_5.9~7.0");
+        for bad in ["5.21", "7.0~5.9", "5.9~5.9", "5.9~", "", "5", "5.09", "5.-1"] {
+            let text = format!("c1_20_0000000000000002_3_{bad}");
+            assert!(text.parse::<ConnectionPos>().is_err(), "{text}");
+        }
     }
 }

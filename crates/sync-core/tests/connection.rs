@@ -36,6 +36,8 @@ enum Op {
         subscribe: Option<i64>,
         lost: bool,
     },
+    /// What clients have seen is written behind.
+    Write,
     /// The server restarts, and what was stored is some answers old.
     Restart,
 }
@@ -49,7 +51,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         2 => room.clone().prop_map(|room| Op::Read { room }),
         6 => (0..ROOMS as u64, 0..5u32, prop::collection::btree_set(0..3u8, 0..=3), prop::option::of(room), any::<bool>())
             .prop_map(|(last, limit, kinds, subscribe, lost)| Op::Sync { last, limit, kinds, subscribe, lost }),
-        1 => Just(Op::Restart),
+        1 => Just(Op::Write),
+        2 => Just(Op::Restart),
     ]
 }
 
@@ -85,6 +88,8 @@ struct ClientRoom {
     asked: BTreeSet<u8>,
     left: bool,
     read_at: i64,
+    /// The server was killed after an answer with this room, before the client came back with its `pos`.
+    may_repeat: bool,
     /// The last answer was limited to nothing: there is a gap before whatever comes next.
     open: bool,
 }
@@ -163,11 +168,14 @@ impl World {
 struct Client {
     pos: Option<ConnectionPos>,
     rooms: BTreeMap<i64, ClientRoom>,
+    /// The rooms of the last answer.
+    last: Vec<i64>,
 }
 
 impl Client {
     fn take(&mut self, answer: Answer, kinds: &BTreeSet<u8>) -> Result<(), TestCaseError> {
         self.pos = Some(answer.pos);
+        self.last = answer.rooms.iter().map(|(room, _)| *room).collect();
         for (room, answer) in answer.rooms {
             let mine = self.rooms.entry(room).or_default();
             if answer.initial {
@@ -179,7 +187,7 @@ impl Client {
                 mine.gaps.insert(first);
             }
             mine.open = first.is_none() && (answer.limited || mine.open);
-            if answer.widened {
+            if answer.widened || std::mem::take(&mut mine.may_repeat) {
                 mine.timeline.retain(|pos| !answer.timeline.contains(pos));
             } else {
                 prop_assert!(first.is_none_or(|first| first > last), "an event was shown twice");
@@ -209,12 +217,19 @@ fn request(last: u64, limit: u32, kinds: &BTreeSet<u8>, subscribe: Option<i64>) 
 fn answer(
     world: &World,
     connection: &mut Connection,
+    stored: &mut Connection,
     client: &Client,
     asked: &WindowRequest,
 ) -> Result<Answer, UnknownPos> {
-    match client.pos {
-        Some(pos) => drop(connection.resume(pos)?),
-        None => *connection = Connection::new(7),
+    match &client.pos {
+        Some(pos) => connection.resume(pos)?,
+        None => {
+            *connection = Connection::new(7);
+            *stored = connection.clone();
+        }
+    }
+    if connection.must_be_written() {
+        write(connection, stored);
     }
     let window = select(&world.list, asked);
     let mut progress = connection.begin(world.position);
@@ -225,6 +240,11 @@ fn answer(
         rooms.push((due.room.0, answer));
     }
     Ok(Answer { pos: connection.finish(progress), rooms })
+}
+
+fn write(connection: &mut Connection, stored: &mut Connection) {
+    connection.was_written();
+    *stored = connection.clone();
 }
 
 proptest! {
@@ -242,7 +262,7 @@ proptest! {
         }
         let mut connection = Connection::new(7);
         let mut stored = connection.clone();
-        let mut client = Client { pos: None, rooms: BTreeMap::new() };
+        let mut client = Client { pos: None, rooms: BTreeMap::new(), last: Vec::new() };
         let all: BTreeSet<u8> = (0..3).collect();
         let last = Op::Sync { last: ROOMS as u64, limit: 3, kinds: all, subscribe: None, lost: false };
         for op in ops.into_iter().chain([last]) {
@@ -263,23 +283,24 @@ proptest! {
                         room.stay = pos;
                     }
                 }),
+                Op::Write => write(&mut connection, &mut stored),
                 Op::Restart => {
                     let rooms = (0..ROOMS).map(RoomKey);
                     let rooms = rooms.filter_map(|room| Some((room, stored.room(room)?.clone()))).collect();
-                    connection = Connection::restore(stored.to_stored(), rooms);
-                    // What is repeated after a restart may have been shown before. Known gaps stay known.
-                    for (number, room) in &mut client.rooms {
-                        let from = stored.room(RoomKey(*number)).map_or(0, |known| known.up_to);
-                        room.timeline.retain(|pos| *pos <= from);
+                    // Only what the client saw in an answer that it has not come back with, and that a `pos` can't
+                    // carry, is repeated.
+                    let repeated = client.pos.as_ref().is_some_and(|pos| {
+                        connection.resume(pos).is_ok() && connection.must_be_written()
+                    });
+                    for room in client.last.iter().filter(|_| repeated) {
+                        client.rooms.entry(*room).or_default().may_repeat = true;
                     }
+                    connection = Connection::restore(stored.to_stored(), rooms);
                 }
                 Op::Sync { last, limit, kinds, subscribe, lost } => {
                     let asked = request(last, limit, &kinds, subscribe);
-                    match answer(&world, &mut connection, &client, &asked) {
+                    match answer(&world, &mut connection, &mut stored, &client, &asked) {
                         Ok(answer) => {
-                            if answer.pos.answer % 3 == 0 {
-                                stored = connection.clone();
-                            }
                             if !lost {
                                 client.take(answer, &kinds)?;
                             }
@@ -312,17 +333,17 @@ proptest! {
 #[test]
 fn a_pos_of_another_connection_or_one_that_was_passed_is_unknown() {
     let world = World::default();
-    let mut connection = Connection::new(7);
-    let mut client = Client { pos: None, rooms: BTreeMap::new() };
+    let (mut connection, mut stored) = (Connection::new(7), Connection::new(7));
+    let mut client = Client { pos: None, rooms: BTreeMap::new(), last: Vec::new() };
     let asked = request(9, 1, &BTreeSet::new(), None);
-    let first = answer(&world, &mut connection, &client, &asked).expect("a new connection").pos;
-    assert_eq!(connection.resume(ConnectionPos { nonce: 8, ..first }), Err(UnknownPos));
-    client.pos = Some(first);
-    let second = answer(&world, &mut connection, &client, &asked).expect("it goes on").pos;
-    assert!(connection.resume(first).is_ok(), "the answer was lost and is asked for again");
-    assert_eq!(connection.resume(second), Err(UnknownPos), "asking again withdrew the second answer");
-    client.pos = Some(first);
-    let third = answer(&world, &mut connection, &client, &asked).expect("it goes on").pos;
-    assert!(connection.resume(third).is_ok());
-    assert_eq!(connection.resume(first), Err(UnknownPos), "it was passed");
+    let first = answer(&world, &mut connection, &mut stored, &client, &asked).expect("a new connection").pos;
+    assert_eq!(connection.resume(&ConnectionPos { nonce: 8, ..first.clone() }), Err(UnknownPos));
+    client.pos = Some(first.clone());
+    let second = answer(&world, &mut connection, &mut stored, &client, &asked).expect("it goes on").pos;
+    assert!(connection.resume(&first).is_ok(), "the answer was lost and is asked for again");
+    assert_eq!(connection.resume(&second), Err(UnknownPos), "asking again withdrew the second answer");
+    client.pos = Some(first.clone());
+    let third = answer(&world, &mut connection, &mut stored, &client, &asked).expect("it goes on").pos;
+    assert!(connection.resume(&third).is_ok());
+    assert_eq!(connection.resume(&first), Err(UnknownPos), "it was passed");
 }

@@ -1,6 +1,6 @@
 //! Connections of sliding sync: in memory, bounded, and written behind.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,8 +55,6 @@ pub(crate) struct LiveState {
     pub(crate) extensions: Extensions,
     /// The key counts that the client was last told.
     pub(crate) counts: Option<KeyCounts>,
-    /// Rooms of which more was seen than is stored.
-    pub(crate) dirty: HashSet<RoomKey>,
     /// Everything is to be written anew: the connection began again.
     pub(crate) fresh: bool,
     pub(crate) changed: bool,
@@ -69,7 +67,6 @@ impl LiveState {
             connection: None,
             extensions: Extensions::default(),
             counts: None,
-            dirty: HashSet::new(),
             fresh: false,
             changed: false,
             used_at: 0,
@@ -181,7 +178,7 @@ pub(crate) async fn write(
     id: &ConnectionId,
     state: &mut LiveState,
 ) -> Result<(), CommitError> {
-    let Some(connection) = &state.connection else { return Ok(()) };
+    let Some(connection) = &mut state.connection else { return Ok(()) };
     let shard = Shard::of(id.user_id.as_str());
     let new_batch = || {
         let mut batch = Batch::new(Fence { shard, epoch: engine.epoch(shard) });
@@ -203,10 +200,8 @@ pub(crate) async fn write(
         extensions: json(serde_json::to_vec(&state.extensions)),
         used_at: state.used_at,
     });
-    for room in &state.dirty {
-        let Some(sent) = connection.room(*room).and_then(|sent| serde_json::to_vec(sent).ok()) else {
-            continue;
-        };
+    for (room, sent) in connection.unwritten() {
+        let Ok(sent) = serde_json::to_vec(sent) else { continue };
         if batch.size() > BYTES_PER_COMMIT {
             engine.commit(std::mem::replace(&mut batch, new_batch())).await?;
         }
@@ -219,11 +214,11 @@ pub(crate) async fn write(
         });
     }
     engine.commit(batch).await?;
+    connection.was_written();
+    state.changed = false;
     if std::mem::take(&mut state.fresh) {
         bound_device(engine, id).await?;
     }
-    state.dirty.clear();
-    state.changed = false;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::{Member, Membership, State};
@@ -120,7 +120,10 @@ fn ids(events: &Value) -> Vec<String> {
 struct Model {
     client: Client,
     rooms: HashMap<String, Picture>,
-    restarted: bool,
+    /// The rooms of the last answer.
+    last: HashSet<String>,
+    /// The server was killed before the client came back with the `pos` of that answer: they may be repeated.
+    may_repeat: HashSet<String>,
     /// It came back with a `pos` once.
     came_back: bool,
     /// The server was killed before that: it does not know the connection.
@@ -130,6 +133,7 @@ struct Model {
 
 impl Model {
     fn take_sliding(&mut self, answer: &Value) -> Result<(), TestCaseError> {
+        self.last = answer["rooms"].as_object().unwrap().keys().cloned().collect();
         for (room_id, room) in answer["rooms"].as_object().unwrap() {
             let picture = self.rooms.entry(room_id.clone()).or_default();
             if room["initial"] == true {
@@ -141,8 +145,13 @@ impl Model {
             }
             let widened = room["unstable_expanded_timeline"] == true;
             let limited = room["limited"] == true;
-            picture.take_timeline(&room["timeline"], limited, widened || self.restarted)?;
+            picture.take_timeline(
+                &room["timeline"],
+                limited,
+                widened || self.may_repeat.contains(room_id),
+            )?;
             picture.take_state(&room["required_state"]);
+            self.may_repeat.remove(room_id);
         }
         Ok(())
     }
@@ -200,7 +209,8 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
     let model = |state_after, client| Model {
         client,
         rooms: HashMap::new(),
-        restarted: false,
+        last: HashSet::new(),
+        may_repeat: HashSet::new(),
         came_back: false,
         never_written: false,
         state_after,
@@ -272,7 +282,7 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
             }
             Op::Restart => {
                 server = server.restart().await;
-                sliding.restarted = true;
+                sliding.may_repeat.extend(std::mem::take(&mut sliding.last));
                 // A connection is written once its client has come back to it, or by a flush.
                 sliding.never_written = sliding.client.pos.is_some() && !sliding.came_back;
             }

@@ -73,7 +73,7 @@ impl Sync {
         let (live, turn) = self.connections.enter(&id);
         // The signal comes before any reading, so that no commit falls between.
         let signal = self.notifier.subscribe(&requester.user_id);
-        self.begin(&id, &live, &request, pos).await?;
+        self.begin(&id, &live, &request, pos.as_ref()).await?;
         let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
         let asked = Asked { requester, request: &request, window, pos, inbox, wait: wait.min(MOST_WAIT) };
         self.answer(&asked, &live, turn, signal).await
@@ -103,7 +103,7 @@ impl Sync {
         id: &ConnectionId,
         live: &Live,
         request: &SlidingRequest,
-        pos: Option<ConnectionPos>,
+        pos: Option<&ConnectionPos>,
     ) -> Result<(), SlidingError> {
         let mut state = live.state.lock().await;
         let now = i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX);
@@ -114,7 +114,6 @@ impl Sync {
             state.connection = Some(Connection::new(u64::from_le_bytes(self.env.random.bytes())));
             state.extensions = request.extensions.clone();
             state.counts = None;
-            state.dirty.clear();
             state.fresh = true;
             return Ok(());
         };
@@ -131,22 +130,21 @@ impl Sync {
             state.extensions = extensions;
         }
         let Some(connection) = &mut state.connection else { return Err(UnknownPos.into()) };
-        let confirmed = connection.resume(pos)?;
-        // An answer without rooms is not worth a write: going on from the one before costs little.
-        state.changed |= !confirmed.is_empty();
-        state.dirty.extend(confirmed);
+        connection.resume(pos)?;
+        // An answer without rooms is not worth a write: the next `pos` says all there is to it.
+        let (unwritten, urgent) = (connection.unwritten().next().is_some(), connection.must_be_written());
+        state.changed |= unwritten;
         let before = state.extensions.clone();
         state.extensions.absorb(request.extensions.clone());
         state.changed |= before.differs(&state.extensions);
         if state.changed {
             state.used_at = now;
         }
-        // A new connection is written as soon as its client has seen an answer, and behind from then on: whenever the
-        // server is killed after this, the client goes on from here at worst. Where it fails, the next flush tries again.
-        if state.fresh
+        // What no `pos` can carry is written before the next answer. Where that fails it is tried again behind.
+        if (state.fresh || urgent)
             && let Err(error) = write(&*self.engine, id, &mut state).await
         {
-            tracing::debug!(%error, "a new connection could not be written yet");
+            tracing::debug!(%error, "a connection could not be written yet");
         }
         Ok(())
     }
@@ -170,7 +168,7 @@ impl Sync {
                 let mut state = live.state.lock().await;
                 if *turn.borrow() != mine {
                     // The client has asked again and will not look at this answer.
-                    return Ok(superseded(asked.pos));
+                    return Ok(superseded(asked.pos.as_ref()));
                 }
                 let reading = self.users.read(&*self.engine, &asked.requester.user_id, &slot).await?;
                 let settled =
@@ -187,7 +185,7 @@ impl Sync {
             }
             tokio::select! {
                 _ = signal.changed() => {}
-                _ = turn.changed() => return Ok(superseded(asked.pos)),
+                _ = turn.changed() => return Ok(superseded(asked.pos.as_ref())),
                 () = &mut limit => {}
                 // The server goes; the client is answered and comes back to the next one.
                 () = self.env.tasks.stopping() => {}
@@ -211,14 +209,14 @@ pub(crate) struct Asked<'r> {
 /// The answer that the connection remembers, as JSON.
 fn finish(asked: &Asked<'_>, state: &mut LiveState, made: Made) -> Bytes {
     state.counts = made.counts;
-    let Some(connection) = &mut state.connection else { return superseded(asked.pos) };
+    let Some(connection) = &mut state.connection else { return superseded(asked.pos.as_ref()) };
     let pos = connection.finish(made.progress);
     let answer = serde_json::to_vec(&made.answer.with_pos(pos.to_string()));
     Bytes::from(answer.unwrap_or_default())
 }
 
 /// To a request that another one of the same connection has overtaken: nothing, and where the client stood.
-fn superseded(pos: Option<ConnectionPos>) -> Bytes {
+fn superseded(pos: Option<&ConnectionPos>) -> Bytes {
     let pos = pos.map(|pos| pos.to_string()).unwrap_or_default();
     let answer = serde_json::json!({ "pos": pos, "lists": {}, "rooms": {}, "extensions": {} });
     Bytes::from(answer.to_string())
