@@ -1,6 +1,7 @@
 //! An open room: its timeline, what is said in it and what can be seen of it.
 
 use anyhow::Context;
+use futures_util::{StreamExt, stream};
 use matrix_sdk::Room;
 use matrix_sdk::attachment::{AttachmentInfo, BaseImageInfo, Thumbnail};
 use matrix_sdk::media::{MediaFormat, MediaRequestParameters};
@@ -12,11 +13,11 @@ use matrix_sdk::ruma::events::room::message::{
 use matrix_sdk::ruma::{OwnedEventId, UInt, UserId};
 use matrix_sdk_ui::Timeline;
 use matrix_sdk_ui::timeline::{
-    AttachmentConfig, AttachmentSource, EventTimelineItem, ReactionStatus, RoomExt,
+    AttachmentConfig, AttachmentSource, EncryptedMessage, EventTimelineItem, ReactionStatus, RoomExt,
     TimelineReadReceiptTracking,
 };
 
-use crate::wait::{in_time, until};
+use crate::wait::{in_time, now_and_then, until};
 
 /// A room's timeline on one device.
 pub struct Chat {
@@ -33,6 +34,15 @@ impl Chat {
         let builder =
             room.timeline_builder().track_read_marker_and_receipts(TimelineReadReceiptTracking::AllEvents);
         Ok(Self { label, room: room.clone(), timeline: builder.build().await? })
+    }
+
+    /// The same room, left and opened again: what it shows is what the SDK has kept of the room. A timeline that stays
+    /// open loses updates of the SDK's own store when many events come while it is scrolled.
+    ///
+    /// # Errors
+    /// When the SDK can't build the timeline.
+    pub async fn reopened(&self) -> anyhow::Result<Self> {
+        Self::open(self.label.clone(), &self.room).await
     }
 
     /// Puts a text in the send queue.
@@ -170,6 +180,27 @@ impl Chat {
         .await
     }
 
+    /// Waits for a message as [`Self::sees`] does, scrolling back for it: what a device missed while the server was away
+    /// may lie behind a gap.
+    ///
+    /// # Errors
+    /// When it does not show in time.
+    pub async fn finds(&self, text: &str) -> anyhow::Result<()> {
+        let (_, updates) = self.timeline.subscribe().await;
+        let is_there = |items: &[EventTimelineItem]| {
+            items.iter().any(|item| body(item) == Some(text) && item.event_id().is_some())
+        };
+        until(&format!("{}: {text:?}, scrolling back", self.label), updates, async || {
+            if is_there(&self.items().await) {
+                return Ok(());
+            }
+            let scrolled = self.timeline.paginate_backwards(30).await;
+            let items = self.items().await;
+            if is_there(&items) { Ok(()) } else { Err(format!("{scrolled:?}, {}", listing(&items))) }
+        })
+        .await
+    }
+
     /// Waits for a message and gives its event id.
     ///
     /// # Errors
@@ -272,13 +303,23 @@ impl Chat {
     /// When some are not in time; the error lists them.
     pub async fn shows_all_decrypted(&self) -> anyhow::Result<Vec<EventTimelineItem>> {
         let (_, updates) = self.timeline.subscribe().await;
+        let updates = stream::select(updates.map(drop), now_and_then());
         until(&format!("{}: everything decrypted and sent", self.label), updates, async || {
             let items = self.items().await;
             let bad = |item: &&EventTimelineItem| {
                 item.content().is_unable_to_decrypt() || item.event_id().is_none()
             };
             let missing: Vec<_> = items.iter().filter(bad).cloned().collect();
-            if missing.is_empty() { Ok(items) } else { Err(listing(&missing)) }
+            if missing.is_empty() {
+                return Ok(items);
+            }
+            // The SDK does not look again at an event that came while the key for it was being downloaded.
+            let sessions = missing.iter().filter_map(|item| match item.content().as_unable_to_decrypt() {
+                Some(EncryptedMessage::MegolmV1AesSha2 { session_id, .. }) => Some(session_id.clone()),
+                _ => None,
+            });
+            self.timeline.retry_decryption(sessions).await;
+            Err(listing(&missing))
         })
         .await
     }

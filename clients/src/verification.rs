@@ -1,6 +1,7 @@
 //! Verification by comparing emoji, both sides of it.
 
 use anyhow::{Context, ensure};
+use futures_util::{StreamExt, stream};
 use matrix_sdk::encryption::verification::{
     SasState, SasVerification, Verification, VerificationRequest, VerificationRequestState,
 };
@@ -8,7 +9,7 @@ use matrix_sdk::ruma::UserId;
 use matrix_sdk::ruma::events::key::verification::VerificationMethod;
 
 use crate::device::Device;
-use crate::wait::{changes, until};
+use crate::wait::{changes, now_and_then, until};
 
 /// Two sides that have compared nothing yet, but have the same emoji before them.
 pub struct Compared<'d> {
@@ -63,7 +64,8 @@ pub async fn show_emoji<'d>(
     theirs.accept().await?;
     let devices = [asker, answerer];
     for (sas, label) in [(&ours, &asker.label), (&theirs, &answerer.label)] {
-        until(&format!("{names}: emoji at {label}"), sas.changes(), async || match sas.state() {
+        let ticks = stream::select(sas.changes().map(drop), now_and_then());
+        until(&format!("{names}: emoji at {label}"), ticks, async || match sas.state() {
             SasState::KeysExchanged { .. } => Ok(()),
             other => Err(nudge(devices, &other).await),
         })
@@ -84,7 +86,8 @@ pub async fn confirm(compared: Compared<'_>) -> anyhow::Result<()> {
     asker.confirm().await?;
     answerer.confirm().await?;
     for (sas, side) in [(&asker, "asking"), (&answerer, "answering")] {
-        until(&format!("{names}: the {side} side done"), sas.changes(), async || match sas.state() {
+        let ticks = stream::select(sas.changes().map(drop), now_and_then());
+        until(&format!("{names}: the {side} side done"), ticks, async || match sas.state() {
             SasState::Done { .. } => Ok(()),
             other => Err(nudge(devices, &other).await),
         })

@@ -68,3 +68,11 @@ pub fn changes<T>(receiver: watch::Receiver<T>) -> impl Stream<Item = ()> {
         changed.is_ok().then_some(((), receiver))
     })
 }
+
+/// A tick now and then, for what nothing else announces.
+pub fn now_and_then() -> impl Stream<Item = ()> {
+    stream::unfold(tokio::time::interval(Duration::from_millis(500)), |mut interval| async move {
+        interval.tick().await;
+        Some(((), interval))
+    })
+}

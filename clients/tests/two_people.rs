@@ -1,6 +1,8 @@
 //! Two people with two devices each, then three, chat end-to-end encrypted while their server is killed under them again
 //! and again. They use the SDK of Element X the way Element X does.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use matrix_sdk::ruma::api::client::receipt::create_receipt::v3::ReceiptType;
@@ -283,7 +285,7 @@ async fn burst(server: &mut Server, everywhere: &[&Chat]) -> anyhow::Result<()> 
     let killing = async {
         for kill in 0..KILLS {
             let due = kill * BURST / KILLS;
-            first.sees(&text(first, due)).await?;
+            first.finds(&text(first, due)).await?;
             server.crash().await?;
         }
         anyhow::Ok(())
@@ -292,36 +294,40 @@ async fn burst(server: &mut Server, everywhere: &[&Chat]) -> anyhow::Result<()> 
     sent?;
     killed?;
     for chat in everywhere {
+        let chat = chat.reopened().await?;
         for other in everywhere {
             for number in 0..BURST {
-                chat.sees(&text(other, number)).await?;
+                chat.finds(&text(other, number)).await?;
             }
         }
     }
     Ok(())
 }
 
-/// No device misses an event, has one twice, lacks a key, or orders them otherwise than the others.
+/// No device misses an event, has one twice, lacks a key, or orders those of the others otherwise than they do. What it
+/// sent itself the SDK puts where the answer came, and an answer that a kill took away comes later than the event.
 async fn all_show_the_same(chats: &[&Chat]) -> anyhow::Result<()> {
-    let mut expected: Option<Vec<String>> = None;
+    let mut all = Vec::new();
     for chat in chats {
+        let chat = chat.reopened().await?;
         chat.load_history().await?;
         let items = chat.shows_all_decrypted().await?;
         let texts: Vec<_> = items.iter().filter_map(body).map(ToOwned::to_owned).collect();
-        let mut distinct = texts.clone();
-        distinct.sort();
-        distinct.dedup();
+        let distinct: BTreeSet<_> = texts.iter().cloned().collect();
         ensure!(distinct.len() == texts.len(), "{}: a message twice in {texts:#?}", chat.label);
-        match &expected {
-            None => expected = Some(texts),
-            Some(expected) => {
-                ensure!(
-                    *expected == texts,
-                    "{}: {texts:#?}\nbut {}: {expected:#?}",
-                    chat.label,
-                    chats[0].label
-                );
-            }
+        all.push((chat.label, texts, distinct));
+    }
+    for (one, texts, distinct) in &all {
+        for (other, others_texts, others_distinct) in &all {
+            let missing: Vec<_> = others_distinct.difference(distinct).collect();
+            ensure!(missing.is_empty(), "{one} misses what {other} has: {missing:#?}");
+            let of_others = |texts: &[String]| {
+                let own =
+                    |text: &&String| [one, other].iter().any(|label| text.contains(&format!("{label} says")));
+                texts.iter().filter(|text| !own(text)).cloned().collect::<Vec<_>>()
+            };
+            let (texts, others_texts) = (of_others(texts), of_others(others_texts));
+            ensure!(texts == others_texts, "{one}: {texts:#?}\nbut {other}: {others_texts:#?}");
         }
     }
     Ok(())
