@@ -112,13 +112,20 @@ async fn two_people_chat_encrypted_on_two_devices_each_while_the_server_is_kille
     let on_bobs_tablet = bob_tablet.open(&room_id).await?;
     on_bobs_tablet.load_history().await?;
 
-    step("what the new device writes is read everywhere, and everything is decrypted");
+    step("what the new device writes is read everywhere");
     on_tablet.say("hello from the tablet").await?;
     let all = [&alice.phone, &alice.laptop, &bob.phone, &bob.laptop, &on_tablet, &on_bobs_tablet];
     for chat in all {
         chat.sees("hello from the tablet").await?;
     }
-    all_show_the_same(&all).await
+
+    step("started again, every app shows the same, and everything is decrypted");
+    drop((alice, bob, on_tablet, on_bobs_tablet));
+    let mut devices = Vec::new();
+    for device in [alice_phone, alice_laptop, tablet, bob_phone, bob_laptop, bob_tablet] {
+        devices.push(Device::reopen(&server, device.close().await?).await?);
+    }
+    all_show_the_same(&try_join_all(devices.iter().map(|device| device.open(&room_id))).await?).await
 }
 
 /// Somebody's room on both devices.
@@ -306,16 +313,15 @@ async fn burst(server: &mut Server, everywhere: &[&Chat]) -> anyhow::Result<()> 
 
 /// No device misses an event, has one twice, lacks a key, or orders those of the others otherwise than they do. What it
 /// sent itself the SDK puts where the answer came, and an answer that a kill took away comes later than the event.
-async fn all_show_the_same(chats: &[&Chat]) -> anyhow::Result<()> {
+async fn all_show_the_same(chats: &[Chat]) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for chat in chats {
-        let chat = chat.reopened().await?;
         chat.load_history().await?;
         let items = chat.shows_all_decrypted().await?;
         let texts: Vec<_> = items.iter().filter_map(body).map(ToOwned::to_owned).collect();
         let distinct: BTreeSet<_> = texts.iter().cloned().collect();
         ensure!(distinct.len() == texts.len(), "{}: a message twice in {texts:#?}", chat.label);
-        all.push((chat.label, texts, distinct));
+        all.push((&chat.label, texts, distinct));
     }
     for (one, texts, distinct) in &all {
         for (other, others_texts, others_distinct) in &all {
