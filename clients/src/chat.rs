@@ -284,7 +284,7 @@ impl Chat {
         .await
     }
 
-    /// Loads history until the start of the room.
+    /// Loads history until the start of the room, and waits until it shows.
     ///
     /// # Errors
     /// When the server does not give it.
@@ -293,6 +293,11 @@ impl Chat {
         in_time(&what, async {
             while !self.timeline.paginate_backwards(30).await? {}
             anyhow::Ok(())
+        })
+        .await?;
+        self.shows("the start of the room", |items| {
+            let first = items.first()?.content().event_type_str()?;
+            (first == "m.room.create").then_some(())
         })
         .await
     }

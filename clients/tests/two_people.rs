@@ -326,7 +326,7 @@ async fn all_show_the_same(chats: &[Chat]) -> anyhow::Result<()> {
     for (one, texts, distinct) in &all {
         for (other, others_texts, others_distinct) in &all {
             let missing: Vec<_> = others_distinct.difference(distinct).collect();
-            ensure!(missing.is_empty(), "{one} misses what {other} has: {missing:#?}");
+            ensure!(missing.is_empty(), "{one} misses what {other} has: {missing:#?}; it shows {texts:#?}");
             let of_others = |texts: &[String]| {
                 let own =
                     |text: &&String| [one, other].iter().any(|label| text.contains(&format!("{label} says")));
