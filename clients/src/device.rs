@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::chat::Chat;
 use crate::server::Server;
-use crate::wait::{broadcasts, changes, in_time, until};
+use crate::wait::{broadcasts, changes, in_time, now_and_then, until};
 
 /// A logged-in client that syncs in the background.
 pub struct Device {
@@ -244,12 +244,16 @@ impl Device {
     pub async fn trusts(&self, user: &UserId) -> anyhow::Result<()> {
         let encryption = self.client.encryption();
         let updates = encryption.user_identities_stream().await?;
-        until(&format!("{}: {user} verified", self.label), updates, async || {
+        let ticks = stream::select(updates.map(drop), now_and_then());
+        until(&format!("{}: {user} verified", self.label), ticks, async || {
             match encryption.get_user_identity(user).await.map_err(|error| error.to_string())? {
-                Some(identity) if identity.is_verified() => Ok(()),
-                Some(_) => Err("known, not verified".to_owned()),
-                None => Err("unknown".to_owned()),
+                Some(identity) if identity.is_verified() => return Ok(()),
+                Some(_) => {}
+                None => return Err("unknown".to_owned()),
             }
+            // The device that verified uploads its signature between two syncs.
+            self.nudge().await.map_err(|error| format!("{error:#}"))?;
+            Err("known, not verified".to_owned())
         })
         .await
     }
