@@ -150,6 +150,23 @@ async fn a_position_of_sliding_sync_goes_on_after_the_server_was_stopped() -> Re
 }
 
 #[tokio::test]
+async fn a_position_of_sliding_sync_goes_on_after_a_kill_without_a_repetition() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Myelin::start(Place::new(folder.path())?).await?;
+    let alice = Session::register(server.address(), "alice").await?;
+    let room = alice.room_with(&[]).await?;
+    let mut slider = Slider::begin(&alice).await?;
+    say(&alice, &room, "one").await?;
+    assert_eq!(slider.news(&room).await?, ["one"]);
+    say(&alice, &room, "two").await?;
+    assert_eq!(slider.news(&room).await?, ["two"]);
+    let _server = Myelin::start(server.kill().await?).await?;
+    say(&alice, &room, "three").await?;
+    assert_eq!(slider.news(&room).await?, ["three"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_position_of_sliding_sync_that_is_some_seconds_old_goes_on_after_a_kill() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Myelin::start(Place::new(folder.path())?).await?;

@@ -56,7 +56,7 @@ impl Check {
             }
         }
         for walker in walkers {
-            self.walker_knows(world, walker).await.with_context(|| walker.name.to_owned())?;
+            self.walker_knows(world, walker).await.with_context(|| walker.summary())?;
         }
         redactions(&mut client, world).await?;
         receipts(&mut client, &self.reader, world).await?;

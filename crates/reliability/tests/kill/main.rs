@@ -54,6 +54,7 @@ async fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed(
     while count < kills {
         tokio::time::sleep(pause(&random)).await;
         fail_early(&mut tasks)?;
+        world.killing();
         let mut place = server.take().context("the server runs")?.kill().await?;
         count += 1;
         // Now and then it does not even come up before it is killed again.
@@ -70,7 +71,10 @@ async fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed(
         fail_early(&mut tasks)?;
         note(&format!("{count} kills: {}", check.summary(&world)));
         let thorough = count >= kills || count % 25 == 0;
-        check.run(&world, &walkers, thorough).await.with_context(|| format!("after kill {count}"))?;
+        let checked = check.run(&world, &walkers, thorough).await;
+        // What a task has found is the cause of what the check misses.
+        fail_early(&mut tasks).with_context(|| walkers[1].summary())?;
+        checked.with_context(|| format!("after kill {count}"))?;
         drop(at_rest);
     }
     world.stop();

@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     answers: u64,
     gaps: u64,
     unknown_positions: u64,
+    /// The token it asked with last, and what it was answered, for failures.
+    last: String,
 }
 
 /// A client that syncs along.
@@ -62,6 +64,7 @@ impl Walker {
         let messages: usize = seen.to_device.values().map(Vec::len).sum();
         let _ = write!(text, ", {events} events, {messages} to-device messages, {} gaps filled", seen.gaps);
         let _ = write!(text, ", {} times M_UNKNOWN_POS", seen.unknown_positions);
+        let _ = write!(text, "; the last: {}", seen.last);
         text
     }
 
@@ -98,7 +101,8 @@ impl Walker {
         let mut client = self.session.client();
         let base = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync?timeout=1000";
         let (mut pos, mut to_device): (Option<String>, Option<String>) = (None, None);
-        let mut run = world.runs();
+        // The kill after which an answer came that was asked for when the server was up again.
+        let mut settled = 0;
         while !world.has_stopped() {
             let path = format!("{base}{}", pos.as_ref().map(|pos| format!("&pos={pos}")).unwrap_or_default());
             let mut body = json!({
@@ -109,6 +113,7 @@ impl Walker {
             if let Some(token) = &to_device {
                 body["extensions"]["to_device"]["since"] = json!(token);
             }
+            let asked = world.runs();
             let answer = until_answered(&mut client, Method::POST, &path, &body).await;
             if answer.errcode() == "M_UNKNOWN_POS" {
                 ensure!(pos.is_some(), "a fresh connection is told that its position is unknown");
@@ -118,8 +123,11 @@ impl Walker {
             }
             ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.json());
             let answer = answer.json();
-            // A server that was killed may repeat what it told last: connections are written behind.
-            let repeats = std::mem::replace(&mut run, world.runs()) != run;
+            self.seen().last = format!("{path}: {answer}");
+            // A server that was killed may once repeat a room of its last answer before: where more happened in it
+            // than the pos could carry, and nobody had come back with that pos to have it written.
+            let repeats = settled != world.kills();
+            settled = asked;
             for (room, part) in answer["rooms"].as_object().into_iter().flatten() {
                 let told = Told {
                     room,
@@ -196,5 +204,6 @@ async fn fill(client: &mut Client, told: &Told<'_>, last: &str, events: Vec<Stri
         let Some(end) = page["end"].as_str() else { break };
         from = end.to_owned();
     }
-    bail!("{last} of {} was told before, and is not in its history", told.room)
+    let Told { room, limited, fresh, .. } = told;
+    bail!("{last} of {room} was told before, and is not before {events:?} (limited {limited}, fresh {fresh})")
 }

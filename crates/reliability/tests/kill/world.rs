@@ -20,6 +20,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     gate: RwLock<()>,
     stopped: AtomicBool,
+    kills: AtomicU64,
     runs: AtomicU64,
     ledger: Mutex<Ledger>,
 }
@@ -30,6 +31,7 @@ impl World {
             address,
             gate: RwLock::new(()),
             stopped: AtomicBool::new(false),
+            kills: AtomicU64::new(0),
             runs: AtomicU64::new(0),
             ledger: Mutex::new(Ledger::default()),
         }
@@ -54,14 +56,24 @@ impl World {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// The server was started again.
-    pub(crate) fn restarted(&self) {
-        self.runs.fetch_add(1, Ordering::Relaxed);
+    /// The server is about to be killed.
+    pub(crate) fn killing(&self) {
+        self.kills.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How often the server was started again.
+    /// The server was started again after so many kills.
+    pub(crate) fn restarted(&self) {
+        self.runs.store(self.kills.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// How often the server was killed, or is being killed.
+    pub(crate) fn kills(&self) -> u64 {
+        self.kills.load(Ordering::SeqCst)
+    }
+
+    /// After how many kills the server was last seen up.
     pub(crate) fn runs(&self) -> u64 {
-        self.runs.load(Ordering::Relaxed)
+        self.runs.load(Ordering::SeqCst)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
