@@ -11,7 +11,8 @@ use std::time::Instant;
 
 /// Prints the SDK's logs as `RUST_LOG` asks for them; without it, nothing.
 pub fn logs() {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if let Err(error) = logs.try_init() {
         tracing::debug!(%error, "another test has set up the logs");

@@ -22,6 +22,12 @@ const BEFORE_TESTS: &[Step] = &[
         needs: &[RUSTFMT],
         run: Run::Command(&["cargo", "fmt", "--check"]),
     },
+    Step {
+        name: "format of the client tests",
+        folder: "clients",
+        needs: &[RUSTFMT],
+        run: Run::Command(&["cargo", "fmt", "--check"]),
+    },
     Step { name: "tidy", folder: ".", needs: &[], run: Run::Own(tidy::run) },
     Step {
         name: "clippy",

@@ -4,13 +4,27 @@ use anyhow::Result;
 
 use crate::{
     fuzz,
+    provision::{C_COMPILER, CLIPPY},
     steps::{self, AfterFailure, Run, Step},
     test,
 };
 
 /// The longer steps, which run after those of `cargo xtask test`. To add one, add an entry.
-const LONGER: &[Step] =
-    &[test::RELIABILITY, Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) }];
+const LONGER: &[Step] = &[
+    Step {
+        name: "clippy of the client tests",
+        folder: "clients",
+        needs: &[CLIPPY, C_COMPILER],
+        run: Run::Command(&["cargo", "clippy", "--all-targets", "--", "-D", "warnings"]),
+    },
+    Step {
+        name: "clippy of the benchmark of engines",
+        folder: "bench/engines",
+        needs: &[CLIPPY, C_COMPILER],
+        run: Run::Command(&["cargo", "clippy", "--all-targets", "--", "-D", "warnings"]),
+    },
+    Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) },
+];
 
 /// Runs all steps.
 pub(crate) fn run() -> Result<()> {

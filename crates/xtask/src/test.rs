@@ -8,28 +8,34 @@ use crate::{
 };
 
 /// The steps. To add one, add an entry. A step that cannot run fails; none is skipped in silence.
-pub(crate) const STEPS: &[Step] = &[Step {
-    name: "workspace tests",
-    folder: ".",
-    needs: &[C_COMPILER, STRACE],
-    run: Run::Tests(&["test", "--workspace", "--no-fail-fast"]),
-}];
-
-/// What the release binary withstands. It runs with `cargo xtask full` until its time in CI is known.
-pub(crate) const RELIABILITY: Step = Step {
-    name: "reliability of the binary",
-    folder: ".",
-    needs: &[C_COMPILER, STRACE, NAMESPACES],
-    run: Run::BinaryTests(&[
-        "test",
-        "-p",
-        "myelin-reliability",
-        "--features",
-        "binary",
-        "--no-fail-fast",
-        "--tests",
-    ]),
-};
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "workspace tests",
+        folder: ".",
+        needs: &[C_COMPILER, STRACE],
+        run: Run::Tests(&["test", "--workspace", "--no-fail-fast"]),
+    },
+    Step {
+        name: "reliability of the binary",
+        folder: ".",
+        needs: &[C_COMPILER, STRACE, NAMESPACES],
+        run: Run::BinaryTests(&[
+            "test",
+            "-p",
+            "myelin-reliability",
+            "--features",
+            "binary",
+            "--no-fail-fast",
+            "--tests",
+        ]),
+    },
+    Step {
+        name: "real clients against the binary",
+        folder: "clients",
+        needs: &[C_COMPILER],
+        run: Run::BinaryTests(&["test", "--no-fail-fast"]),
+    },
+];
 
 /// Runs every step, or only the tests whose names contain the filter.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {

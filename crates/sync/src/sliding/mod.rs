@@ -4,6 +4,7 @@ mod make;
 pub mod request;
 mod room;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,7 +102,7 @@ impl Sync {
     async fn begin(
         &self,
         id: &ConnectionId,
-        live: &Live,
+        live: &Arc<Live>,
         request: &SlidingRequest,
         pos: Option<&ConnectionPos>,
     ) -> Result<(), SlidingError> {
@@ -140,13 +141,24 @@ impl Sync {
         if state.changed {
             state.used_at = now;
         }
-        // What no `pos` can carry is written before the next answer. Where that fails it is tried again behind.
-        if (state.fresh || urgent)
-            && let Err(error) = write(&*self.engine, id, &mut state).await
-        {
-            tracing::debug!(%error, "a connection could not be written yet");
+        // What no `pos` can carry is written at once, beside the answer that is made meanwhile.
+        if state.fresh || urgent {
+            self.write_soon(id.clone(), Arc::clone(live));
         }
         Ok(())
+    }
+
+    fn write_soon(&self, id: ConnectionId, live: Arc<Live>) {
+        let engine = Arc::clone(&self.engine);
+        self.env.tasks.spawn("sync.connection", async move {
+            let mut state = live.state.lock().await;
+            // Where it fails it is tried again behind.
+            if state.changed
+                && let Err(error) = write(&*engine, &id, &mut state).await
+            {
+                tracing::debug!(%error, "a connection could not be written yet");
+            }
+        });
     }
 
     async fn answer(
