@@ -129,7 +129,7 @@ impl Rooms {
         let lazily = filter.lazy_members.then_some(senders);
         let state = context_state(&*snapshot, event.room, until, lazily).await?;
         let headers = load(&*snapshot, &state).await?;
-        let state = client_events(&*snapshot, viewer, Format::CLIENT, &headers).await?;
+        let state = client_events(&*snapshot, viewer, Format::STATE, &headers).await?;
         let mut shown = client_events(&*snapshot, viewer, Format::CLIENT, &[event]).await?;
         let event = shown.pop().ok_or(ReadingError::NotFound)?;
         Ok(Surroundings { event, before, after, state })
@@ -282,7 +282,7 @@ async fn show(
             let senders = events.iter().map(|event| event.sender.clone()).collect();
             let members = members::current(snapshot, first.room, senders).await?;
             let headers = load(snapshot, &members).await?;
-            client_events(snapshot, viewer, Format::CLIENT, &headers).await?
+            client_events(snapshot, viewer, Format::STATE, &headers).await?
         }
         _ => Vec::new(),
     };

@@ -97,7 +97,7 @@ impl Rooms {
         let scan = Scan::prefix::<State>((room,), MOST_STATE);
         let events = whole_state(&*snapshot, room, until, scan).await?;
         let headers = load(&*snapshot, &events).await?;
-        Ok(client_events(&*snapshot, viewer, Format::CLIENT, &headers).await?)
+        Ok(client_events(&*snapshot, viewer, Format::STATE, &headers).await?)
     }
 
     /// The room's membership events.
@@ -134,7 +134,7 @@ impl Rooms {
             members::with_membership(&*snapshot, then, wanted).await?
         };
         let headers = load(&*snapshot, &events).await?;
-        Ok(client_events(&*snapshot, viewer, Format::CLIENT, &headers).await?)
+        Ok(client_events(&*snapshot, viewer, Format::STATE, &headers).await?)
     }
 
     /// The users in the room, with what they are called in it.

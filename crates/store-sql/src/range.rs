@@ -137,7 +137,41 @@ fn least(kind: ColumnType) -> Datum {
     }
 }
 
+/// What a piece's statement looks like, without its values: pieces of one shape share a statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    keyspace: &'static str,
+    index: Option<&'static str>,
+    direction: myelin_store::Direction,
+    /// One bit for each column that is fixed, set where it is null, below a leading one.
+    equal: u64,
+    /// Whether the bound includes its value, and whether that is null.
+    lower: Option<(bool, bool)>,
+    upper: Option<(bool, bool)>,
+}
+
 impl Piece {
+    /// The shape of the piece's selection.
+    pub(crate) fn shape(&self, scan: &Scan) -> Shape {
+        let is_null = |value: &Datum| *value == Datum::Null;
+        let bound =
+            |bound: &Option<(bool, Datum)>| bound.as_ref().map(|(included, v)| (*included, is_null(v)));
+        Shape {
+            keyspace: scan.keyspace.name,
+            index: scan.index.map(|index| index.name),
+            direction: scan.direction,
+            equal: self.equal.iter().fold(1, |bits, value| bits << 1 | u64::from(is_null(value))),
+            lower: bound(&self.lower),
+            upper: bound(&self.upper),
+        }
+    }
+
+    /// The values of the piece's statement, in order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Datum> {
+        let bounds = self.lower.iter().chain(&self.upper).map(|(_, value)| value);
+        self.equal.iter().chain(bounds).filter(|value| **value != Datum::Null)
+    }
+
     /// Selects all columns of the piece's rows in the scan's order. The last parameter, which the caller adds, is the
     /// largest number of rows.
     pub(crate) fn select<'p>(&'p self, dialect: Dialect, scan: &Scan) -> Query<'p> {

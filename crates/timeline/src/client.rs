@@ -27,6 +27,8 @@ pub struct Format {
 impl Format {
     /// Whole: for every endpoint but sync.
     pub const CLIENT: Self = Self { room_id: true, relations: true, history: true };
+    /// For lists of state: of state nothing is bundled.
+    pub const STATE: Self = Self { room_id: true, relations: false, history: true };
     /// For the timeline of a sync that may leave out events: no `room_id`, relations bundled.
     pub const SYNC: Self = Self { room_id: false, relations: true, history: true };
     /// For a timeline without a gap: the client gets the related events themselves, so nothing is bundled.
@@ -126,7 +128,7 @@ impl Surroundings {
         events: &[Event],
         others: &[Event],
     ) -> Result<(), ReadError> {
-        let all: Vec<Event> = events.iter().chain(others).cloned().collect();
+        let all: Vec<&Event> = events.iter().chain(others).collect();
         let views = views(snapshot, &viewer.user_id, &all).await?;
         self.views = all.iter().map(|event| event.event).zip(views).collect();
         Ok(())

@@ -101,8 +101,13 @@ async fn children(
     ignored: &HashSet<OwnedUserId>,
     parents: &[&Event],
 ) -> Result<Children, ReadError> {
+    // Most events have nothing related: one look at each says so.
+    let any = |parent: &&Event| Scan::index::<Relation>(Relation::BY_TYPE, (parent.event_id.clone(),), 1);
+    let any = snapshot.scan_all::<Relation>(parents.iter().map(any).collect()).await?;
+    let has_any = parents.iter().zip(any).filter(|(_, found)| !found.is_empty());
+    let parents: Vec<&Event> = has_any.map(|(parent, _)| *parent).collect();
     let mut scans = Vec::with_capacity(parents.len() * 2);
-    for parent in parents {
+    for parent in &parents {
         let of_type = |rel_type: &str, limit| {
             let prefix = (parent.event_id.clone(), rel_type.to_owned());
             Scan::index::<Relation>(Relation::BY_TYPE, prefix, limit)

@@ -1,5 +1,6 @@
 //! What a user may see of a room's history (client-server API, "Room history visibility").
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
@@ -81,11 +82,12 @@ pub async fn ignored_users(
 ///
 /// # Errors
 /// When the store can't be read.
-pub async fn views(
+pub async fn views<E: Borrow<Event> + Sync>(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
-    events: &[Event],
+    events: &[E],
 ) -> Result<Vec<View>, ReadError> {
+    let events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     let mut rooms: Vec<RoomNid> = events.iter().map(|event| event.room).collect();
     rooms.sort_unstable();
     rooms.dedup();
@@ -93,7 +95,7 @@ pub async fn views(
     let members = snapshot.get_all::<Member>(&keys).await?;
     let mut histories: HashMap<RoomNid, History> =
         rooms.iter().zip(members).map(|(room, member)| (*room, History::new(member.as_ref()))).collect();
-    read_intervals(snapshot, user_id, events, &mut histories).await?;
+    read_intervals(snapshot, user_id, &events, &mut histories).await?;
     let unknown = View { visible: false, membership: Membership::Leave };
     Ok(events
         .iter()
@@ -223,7 +225,7 @@ fn visibility_of(json: Option<&Bytes>) -> Visibility {
 async fn read_intervals(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
-    events: &[Event],
+    events: &[&Event],
     histories: &mut HashMap<RoomNid, History>,
 ) -> Result<(), ReadError> {
     let mut spans: HashMap<RoomNid, (i64, i64)> = HashMap::new();

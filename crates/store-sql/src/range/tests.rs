@@ -106,6 +106,12 @@ fn every_shape_of_scan_is_answered_from_one_index() {
         for index in std::iter::once(None).chain(keyspace.indexes.iter().map(Some)) {
             for scan in scans(keyspace, index) {
                 for piece in pieces(&scan) {
+                    let selection = piece.select(DIALECT, &scan);
+                    assert!(
+                        piece.parameters().eq(selection.parameters.iter().copied()),
+                        "{}",
+                        selection.text
+                    );
                     for query in [piece.select(DIALECT, &scan), piece.delete(DIALECT, &scan)] {
                         if seen.insert(query.text.clone()) {
                             check(&query, &plan(&connection, &query));

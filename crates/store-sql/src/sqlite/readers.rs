@@ -7,14 +7,14 @@ use futures_util::future::{BoxFuture, ready};
 use myelin_model::Pos;
 use myelin_store::schema::node;
 use myelin_store::{Datum, KeyspaceDef, ReadError, Row, Scan, Snapshot};
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::read_error;
 use super::open;
 use super::value::{Bind, bind, read_row};
 use crate::dialect::Dialect;
-use crate::range;
+use crate::range::{self, Piece, Shape};
 use crate::statement::Statements;
 
 /// The pool.
@@ -108,7 +108,12 @@ impl SqliteSnapshot {
         keys.iter().map(&mut get).collect()
     }
 
-    fn scan(&self, connection: &Connection, scan: &Scan) -> Result<Vec<Row>, ReadError> {
+    fn scan<'c>(
+        &self,
+        connection: &'c Connection,
+        scan: &Scan,
+        prepared: &mut Prepared<'c>,
+    ) -> Result<Vec<Row>, ReadError> {
         scan.check()?;
         self.readers.statements.of(scan.keyspace)?;
         let mut pieces = range::pieces(scan);
@@ -121,11 +126,9 @@ impl SqliteSnapshot {
             if missing == 0 {
                 break;
             }
-            let query = piece.select(Dialect::Sqlite, scan);
-            let mut statement = connection.prepare_cached(&query.text).map_err(read_error)?;
+            let statement = prepared.of(connection, &piece, scan)?;
             let limit = Datum::Int(missing);
-            let parameters = query.parameters.iter().copied().chain([&limit]).enumerate();
-            for (n, value) in parameters {
+            for (n, value) in piece.parameters().chain([&limit]).enumerate() {
                 statement.raw_bind_parameter(n + 1, Bind(value, 0)).map_err(read_error)?;
             }
             let mut rows = statement.raw_query();
@@ -134,6 +137,37 @@ impl SqliteSnapshot {
             }
         }
         Ok(found)
+    }
+}
+
+/// The most statements at hand in one reading.
+const MOST_PREPARED: usize = 16;
+
+/// Statements at hand: the many scans of one reading are of few shapes, and writing a statement's text and looking it up
+/// costs more than running it.
+#[derive(Default)]
+struct Prepared<'c>(Vec<(Shape, CachedStatement<'c>)>);
+
+impl<'c> Prepared<'c> {
+    fn of(
+        &mut self,
+        connection: &'c Connection,
+        piece: &Piece,
+        scan: &Scan,
+    ) -> Result<&mut CachedStatement<'c>, ReadError> {
+        let shape = piece.shape(scan);
+        let at = match self.0.iter().position(|(known, _)| *known == shape) {
+            Some(at) => at,
+            None => {
+                if self.0.len() >= MOST_PREPARED {
+                    self.0.clear();
+                }
+                let text = piece.select(Dialect::Sqlite, scan).text;
+                self.0.push((shape, connection.prepare_cached(&text).map_err(read_error)?));
+                self.0.len() - 1
+            }
+        };
+        self.0.get_mut(at).map(|(_, statement)| statement).ok_or(ReadError::Closed)
     }
 }
 
@@ -151,7 +185,10 @@ impl Snapshot for SqliteSnapshot {
     }
 
     fn scan_many(&self, scans: Vec<Scan>) -> BoxFuture<'_, Result<Vec<Vec<Row>>, ReadError>> {
-        let all = |connection: &Connection| scans.iter().map(|scan| self.scan(connection, scan)).collect();
+        let all = |connection: &Connection| {
+            let mut prepared = Prepared::default();
+            scans.iter().map(|scan| self.scan(connection, scan, &mut prepared)).collect()
+        };
         Box::pin(ready(self.with(all)))
     }
 }
