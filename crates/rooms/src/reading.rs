@@ -125,7 +125,7 @@ impl Rooms {
             filter.membership.is_none_or(|only| membership == only)
                 && filter.not_membership.is_none_or(|not| membership != not)
         };
-        let events: Vec<EventNid> = if until == Until::Now {
+        let mut events: Vec<EventNid> = if until == Until::Now {
             let rows = members::all(&*snapshot, room).await?;
             rows.iter().filter(|member| wanted(member.membership)).map(|member| member.event).collect()
         } else {
@@ -133,6 +133,8 @@ impl Rooms {
             let then = whole_state(&*snapshot, room, until, scan).await?;
             members::with_membership(&*snapshot, then, wanted).await?
         };
+        // In the order in which they were stored, which is how they lie on the pages of the store.
+        events.sort_unstable();
         let headers = load(&*snapshot, &events).await?;
         Ok(client_events(&*snapshot, viewer, Format::STATE, &headers).await?)
     }

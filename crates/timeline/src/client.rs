@@ -2,13 +2,14 @@
 //! goes out as it came in.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::rooms::{Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -58,12 +59,12 @@ pub async fn client_events(
 /// Everything around some events that their client form needs.
 #[derive(Default)]
 struct Surroundings {
-    contents: HashMap<EventNid, Bytes>,
+    contents: FxHashMap<EventNid, Bytes>,
     /// Redactions, and replaced state that the viewer may see.
-    others: HashMap<EventNid, Event>,
-    views: HashMap<EventNid, View>,
-    related: HashMap<EventNid, Related>,
-    room_ids: HashMap<RoomNid, OwnedRoomId>,
+    others: FxHashMap<EventNid, Event>,
+    views: FxHashMap<EventNid, View>,
+    related: FxHashMap<EventNid, Related>,
+    room_ids: FxHashMap<RoomNid, OwnedRoomId>,
 }
 
 impl Surroundings {
@@ -95,7 +96,7 @@ impl Surroundings {
             event.kind == "m.room.redaction" || found.views.get(&event.event).is_some_and(|view| view.visible)
         };
         found.others = others.into_iter().filter(seen).map(|event| (event.event, event)).collect();
-        let mut wanted: HashSet<EventNid> = events.iter().map(|event| event.event).collect();
+        let mut wanted: Vec<EventNid> = events.iter().map(|event| event.event).collect();
         wanted.extend(found.others.keys());
         for related in found.related.values() {
             let thread = related.thread.as_ref();
@@ -106,7 +107,8 @@ impl Surroundings {
             ];
             wanted.extend(bundled.into_iter().flatten().map(|event| event.event));
         }
-        let wanted: Vec<EventNid> = wanted.into_iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
         found.contents = contents(snapshot, &wanted).await?;
         Ok(found)
     }

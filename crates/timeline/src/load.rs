@@ -1,12 +1,11 @@
 //! Events by their ids.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use myelin_model::EventNid;
 use myelin_store::schema::rooms::{Event, EventContent};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use ruma::{EventId, OwnedEventId};
+use rustc_hash::FxHashMap;
 
 /// The headers of these events, in their order; those that the store lacks are left out.
 ///
@@ -37,7 +36,7 @@ pub async fn load_by_id(
 pub async fn contents(
     snapshot: &dyn Snapshot,
     events: &[EventNid],
-) -> Result<HashMap<EventNid, Bytes>, ReadError> {
+) -> Result<FxHashMap<EventNid, Bytes>, ReadError> {
     let keys: Vec<_> = events.iter().map(|event| (*event,)).collect();
     let found = snapshot.get_all::<EventContent>(&keys).await?;
     Ok(found.into_iter().flatten().map(|row| (row.event, row.json)).collect())

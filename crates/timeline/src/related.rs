@@ -7,6 +7,7 @@ use myelin_model::EventNid;
 use myelin_store::schema::rooms::{Event, Relation, Thread, ThreadParticipant};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedEventId, OwnedUserId};
+use rustc_hash::FxHashMap;
 
 use crate::load::load;
 use crate::view::{Viewer, views};
@@ -40,7 +41,7 @@ pub(crate) async fn related(
     viewer: &Viewer,
     ignored: &HashSet<OwnedUserId>,
     events: &[Event],
-) -> Result<HashMap<EventNid, Related>, ReadError> {
+) -> Result<FxHashMap<EventNid, Related>, ReadError> {
     let threads = threads(snapshot, viewer, events).await?;
     let latest: Vec<EventNid> = threads.values().map(|(thread, _)| thread.latest).collect();
     let latest: Vec<Event> = load(snapshot, &latest).await?;
@@ -49,7 +50,7 @@ pub(crate) async fn related(
     let parents: Vec<&Event> = events.iter().chain(latest.values()).collect();
     let (mut edits, mut references) = children(snapshot, viewer, ignored, &parents).await?;
 
-    let mut found = HashMap::new();
+    let mut found = FxHashMap::default();
     for event in events {
         let thread = threads.get(&event.event).and_then(|(thread, participated)| {
             let latest = latest.get(&thread.latest)?.clone();

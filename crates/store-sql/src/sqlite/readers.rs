@@ -57,7 +57,7 @@ impl Readers {
         let connection = open::connect(&self.path, false)?;
         connection.pragma_update(None, "query_only", true)?;
         // A commit empties it, so it only has to hold what one snapshot reads again.
-        connection.pragma_update(None, "cache_size", -1024)?;
+        connection.pragma_update(None, "cache_size", -2048)?;
         connection.set_prepared_statement_cache_capacity(96);
         Ok(connection)
     }
