@@ -229,7 +229,7 @@ fn finish(asked: &Asked<'_>, state: &mut LiveState, made: Made) -> Bytes {
 
 /// To a request that another one of the same connection has overtaken: nothing, and where the client stood.
 fn superseded(pos: Option<&ConnectionPos>) -> Bytes {
-    let pos = pos.map(|pos| pos.to_string()).unwrap_or_default();
+    let pos = pos.map(ToString::to_string).unwrap_or_default();
     let answer = serde_json::json!({ "pos": pos, "lists": {}, "rooms": {}, "extensions": {} });
     Bytes::from(answer.to_string())
 }
