@@ -3,7 +3,7 @@
 //! Storing what every client has seen of every message would be a write for each of its readers. So a connection is
 //! written behind, and what a client has seen beyond that travels in its `pos`: of each room that only went on, up to
 //! where. Whatever else changes (a room that is new to the client, another wish, another standing) is rare and asks to be
-//! written at once ([`Connection::must_be_written`]).
+//! written before the next answer ([`Connection::must_be_written`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Connection {
         self.unwritten.rooms.iter().filter_map(|room| Some((*room, self.rooms.get(room)?)))
     }
 
-    /// Whether the client has seen what no `pos` carries: it is to be stored at once.
+    /// Whether the client has seen what no `pos` carries: it is to be stored before the next answer.
     #[must_use]
     pub fn must_be_written(&self) -> bool {
         self.unwritten.urgent

@@ -4,7 +4,6 @@ mod make;
 pub mod request;
 mod room;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,7 +101,7 @@ impl Sync {
     async fn begin(
         &self,
         id: &ConnectionId,
-        live: &Arc<Live>,
+        live: &Live,
         request: &SlidingRequest,
         pos: Option<&ConnectionPos>,
     ) -> Result<(), SlidingError> {
@@ -141,24 +140,15 @@ impl Sync {
         if state.changed {
             state.used_at = now;
         }
-        // What no `pos` can carry is written at once, beside the answer that is made meanwhile.
-        if state.fresh || urgent {
-            self.write_soon(id.clone(), Arc::clone(live));
+        // What no `pos` can carry is written before the next answer, for clients take a repetition badly: Element X's SDK
+        // shows a room twice that it is sent anew. It is rare: a new room, another wish. Where the write fails, it is
+        // tried again behind.
+        if (state.fresh || urgent)
+            && let Err(error) = write(&*self.engine, id, &mut state).await
+        {
+            tracing::debug!(%error, "a connection could not be written yet");
         }
         Ok(())
-    }
-
-    fn write_soon(&self, id: ConnectionId, live: Arc<Live>) {
-        let engine = Arc::clone(&self.engine);
-        self.env.tasks.spawn("sync.connection", async move {
-            let mut state = live.state.lock().await;
-            // Where it fails it is tried again behind.
-            if state.changed
-                && let Err(error) = write(&*engine, &id, &mut state).await
-            {
-                tracing::debug!(%error, "a connection could not be written yet");
-            }
-        });
     }
 
     async fn answer(

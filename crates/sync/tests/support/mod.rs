@@ -105,10 +105,6 @@ impl Server {
 
     /// Another process over the same store; what was not written is lost.
     pub(crate) async fn restart(self) -> Self {
-        // What was begun beside the last answer comes to its end.
-        for _ in 0..64 {
-            tokio::task::yield_now().await;
-        }
         drop(self.sync);
         Self::over(self.world, 2)
     }
