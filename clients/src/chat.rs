@@ -36,15 +36,6 @@ impl Chat {
         Ok(Self { label, room: room.clone(), timeline: builder.build().await? })
     }
 
-    /// The same room, left and opened again: what it shows is what the SDK has kept of the room. A timeline that stays
-    /// open loses updates of the SDK's own store when many events come while it is scrolled.
-    ///
-    /// # Errors
-    /// When the SDK can't build the timeline.
-    pub async fn reopened(&self) -> anyhow::Result<Self> {
-        Self::open(self.label.clone(), &self.room).await
-    }
-
     /// Puts a text in the send queue.
     ///
     /// # Errors
@@ -298,6 +289,17 @@ impl Chat {
         self.shows("the start of the room", |items| {
             let first = items.first()?.content().event_type_str()?;
             (first == "m.room.create").then_some(())
+        })
+        .await
+    }
+
+    /// Waits until the server has acknowledged all that was said here.
+    ///
+    /// # Errors
+    /// When something is left in the queue.
+    pub async fn has_sent(&self) -> anyhow::Result<()> {
+        self.shows("everything sent", |items| {
+            items.iter().all(|item| item.event_id().is_some()).then_some(())
         })
         .await
     }
