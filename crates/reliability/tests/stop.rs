@@ -165,23 +165,3 @@ async fn a_position_of_sliding_sync_goes_on_after_a_kill_without_a_repetition() 
     assert_eq!(slider.news(&room).await?, ["three"]);
     Ok(())
 }
-
-#[tokio::test]
-async fn a_position_of_sliding_sync_that_is_some_seconds_old_goes_on_after_a_kill() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = Myelin::start(Place::new(folder.path())?).await?;
-    let alice = Session::register(server.address(), "alice").await?;
-    let room = alice.room_with(&[]).await?;
-    let mut slider = Slider::begin(&alice).await?;
-    say(&alice, &room, "one").await?;
-    assert_eq!(slider.news(&room).await?, ["one"]);
-    // Only the next request says that the last answer has come; without it, it would be repeated.
-    assert!(slider.news(&room).await?.is_empty());
-    // Connections are written behind, every five seconds.
-    tokio::time::sleep(Duration::from_secs(7)).await;
-    say(&alice, &room, "two").await?;
-    let _server = Myelin::start(server.kill().await?).await?;
-    say(&alice, &room, "three").await?;
-    assert_eq!(slider.news(&room).await?, ["two", "three"]);
-    Ok(())
-}

@@ -72,7 +72,7 @@ impl Sync {
                 () = &mut stopping => true,
             };
             match self.flush().await {
-                // The store tells the operator of a full disk; every five seconds would be too often.
+                // The store tells the operator of a full disk; every flush would be too often.
                 Ok(()) | Err(CommitError::Full) => {}
                 Err(error) => {
                     tracing::warn!(%error, "sync connections could not be written; they are tried again");
