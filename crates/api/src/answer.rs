@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use ruma::api::{OutgoingResponse, OutgoingResponseExt};
+use serde::Serialize;
 
 use crate::Error;
 
@@ -22,6 +23,15 @@ impl<R: OutgoingResponse> IntoResponse for Answer<R> {
 
 /// JSON that is already written: hot answers are put together from stored bytes.
 pub(crate) struct RawAnswer(pub(crate) Bytes);
+
+impl RawAnswer {
+    /// Writes a long answer of about this many bytes, into memory that is taken once.
+    pub(crate) fn of_size(bytes: usize, answer: &impl Serialize) -> Result<Self, Error> {
+        let mut json = Vec::with_capacity(bytes);
+        serde_json::to_writer(&mut json, answer).map_err(|error| Error::internal(&error))?;
+        Ok(Self(json.into()))
+    }
+}
 
 impl IntoResponse for RawAnswer {
     fn into_response(self) -> Response {

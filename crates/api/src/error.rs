@@ -115,6 +115,18 @@ impl Error {
     #[must_use]
     pub fn unavailable(cause: &dyn std::error::Error) -> Self {
         log_chain(cause);
+        Self::not_now()
+    }
+
+    /// 503: the disk of the store is full. The store has said so in the log, once: a line for every request that fails
+    /// meanwhile would not help.
+    #[must_use]
+    pub fn full() -> Self {
+        tracing::debug!("a request failed: the disk is full");
+        Self::not_now()
+    }
+
+    fn not_now() -> Self {
         let message = "The server can't do this at the moment; try again later.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", message)
     }
@@ -157,12 +169,7 @@ fn log_chain(error: &dyn std::error::Error) {
         chain.push_str(&cause.to_string());
         source = cause.source();
     }
-    if chain.ends_with(&CommitError::Full.to_string()) {
-        // The store has said so, once: a line for every request that fails meanwhile would not help.
-        tracing::debug!(error = chain, "a request failed");
-    } else {
-        tracing::error!(error = chain, "a request failed");
-    }
+    tracing::error!(error = chain, "a request failed");
 }
 
 impl IntoResponse for Error {
@@ -192,6 +199,9 @@ impl From<myelin_store::ReadError> for Error {
 
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
-        Self::unavailable(&error)
+        match error {
+            CommitError::Full => Self::full(),
+            other => Self::unavailable(&other),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What an owner is asked to do.
 
+use myelin_model::RoomNid;
 use myelin_pdu::CanonicalObject;
 use ruma::{OwnedEventId, OwnedUserId};
 use tokio::sync::oneshot;
@@ -37,6 +38,8 @@ pub struct TransactionKey {
 pub struct Sent {
     /// The event's id; for a repeated transaction, that of the first.
     pub event_id: OwnedEventId,
+    /// The room it is in.
+    pub room: RoomNid,
 }
 
 /// One request to the owner.

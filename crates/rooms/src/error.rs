@@ -1,7 +1,7 @@
 //! Why an event was not sent.
 
 use myelin_room_core::auth::Rejection;
-use myelin_store::{CommitError, ReadError};
+use myelin_store::{CommitError, ReadError, ReserveError};
 use std::sync::Arc;
 
 /// The room or its rules refuse an event; sending it again changes nothing.
@@ -39,9 +39,20 @@ pub enum SendError {
     /// More waits for this room than its queue takes.
     #[error("the room has too many requests waiting")]
     Busy,
+    /// No room on the disk. Nothing was acknowledged.
+    #[error("the disk is full")]
+    Full,
     /// The store could not be read or written, or the server is stopping. Nothing was acknowledged.
     #[error("the room could not be read or written")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl SendError {
+    /// Whether the same draft may be taken later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Full | Self::Unavailable(_))
+    }
 }
 
 impl From<ReadError> for SendError {
@@ -52,6 +63,18 @@ impl From<ReadError> for SendError {
 
 impl From<CommitError> for SendError {
     fn from(error: CommitError) -> Self {
-        Self::Unavailable(Arc::new(error))
+        match error {
+            CommitError::Full => Self::Full,
+            other => Self::Unavailable(Arc::new(other)),
+        }
+    }
+}
+
+impl From<ReserveError> for SendError {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::Read(error) => error.into(),
+            ReserveError::Commit(error) => error.into(),
+        }
     }
 }

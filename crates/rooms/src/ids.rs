@@ -40,7 +40,7 @@ impl Ids {
                 return Ok(id);
             }
             let reserved = reserve_ids(&*self.engine, name, BLOCK).await;
-            *block = Some(reserved.map_err(|error| SendError::Unavailable(Arc::new(error)))?);
+            *block = Some(reserved?);
         }
     }
 }

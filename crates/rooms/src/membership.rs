@@ -98,10 +98,9 @@ impl Rooms {
             drop(snapshot);
             for room_id in rooms {
                 let left = self.leave(user, &room_id, None).await;
-                if let Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) =
-                    left
-                {
-                    return Err(error.into());
+                match left {
+                    Err(MembershipError::Send(error)) if error.is_passing() => return Err(error.into()),
+                    _ => {}
                 }
             }
         }

@@ -141,7 +141,7 @@ impl Planner {
         snapshot: &dyn Snapshot,
         key: &TransactionKey,
     ) -> Result<Option<Outcome>, SendError> {
-        let sent = |event_id: &OwnedEventId| Sent { event_id: event_id.clone() };
+        let sent = |event_id: &OwnedEventId| Sent { event_id: event_id.clone(), room: self.room };
         if let Some(event_id) = self.overlay.next.transactions.get(key) {
             return Ok(Some(Outcome::RepeatsPlanned(sent(event_id))));
         }
@@ -298,7 +298,7 @@ impl Planner {
         if let Some(key) = transaction {
             self.overlay.next.transactions.insert(key.clone(), pdu.event_id().to_owned());
         }
-        Ok(Sent { event_id: pdu.event_id().to_owned() })
+        Ok(Sent { event_id: pdu.event_id().to_owned(), room: self.room })
     }
 
     /// Whether the user may redact what others wrote. (The room's own rules let a whole server redact what its users

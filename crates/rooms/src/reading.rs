@@ -7,7 +7,7 @@ use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::rooms::{Event, Member, Membership, RoomById, RoomSummary, State, StateVersion};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::token::PageToken;
-use myelin_timeline::{Format, Viewer, client_events, load};
+use myelin_timeline::{ClientEvents, Format, Viewer, client_events, load};
 use ruma::{EventId, RoomId, UserId};
 use serde_json::value::RawValue;
 
@@ -91,13 +91,17 @@ impl Rooms {
     ///
     /// # Errors
     /// See [`ReadingError`].
-    pub async fn state(&self, viewer: &Viewer, room_id: &RoomId) -> Result<Vec<Box<RawValue>>, ReadingError> {
+    pub async fn state(
+        &self,
+        viewer: &Viewer,
+        room_id: &RoomId,
+    ) -> Result<ClientEvents<'static>, ReadingError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let (room, until) = standing(&*snapshot, room_id, &viewer.user_id).await?;
         let scan = Scan::prefix::<State>((room,), MOST_STATE);
         let events = whole_state(&*snapshot, room, until, scan).await?;
         let headers = load(&*snapshot, &events).await?;
-        Ok(client_events(&*snapshot, viewer, Format::STATE, &headers).await?)
+        Ok(ClientEvents::read(&*snapshot, viewer, Format::STATE, headers).await?)
     }
 
     /// The room's membership events.
@@ -109,7 +113,7 @@ impl Rooms {
         viewer: &Viewer,
         room_id: &RoomId,
         filter: &MemberFilter,
-    ) -> Result<Vec<Box<RawValue>>, ReadingError> {
+    ) -> Result<ClientEvents<'static>, ReadingError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let (room, until) = standing(&*snapshot, room_id, &viewer.user_id).await?;
         let at = match filter.at {
@@ -136,7 +140,7 @@ impl Rooms {
         // In the order in which they were stored, which is how they lie on the pages of the store.
         events.sort_unstable();
         let headers = load(&*snapshot, &events).await?;
-        Ok(client_events(&*snapshot, viewer, Format::STATE, &headers).await?)
+        Ok(ClientEvents::read(&*snapshot, viewer, Format::STATE, headers).await?)
     }
 
     /// The users in the room, with what they are called in it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_auth::{Auth, Departing};
-use myelin_rooms::{MembershipError, Rooms, SendError};
+use myelin_rooms::{MembershipError, Rooms};
 use myelin_runtime::Env;
 
 /// How often the list is looked at; its index is empty almost always.
@@ -37,7 +37,7 @@ async fn see_off(auth: &Auth, rooms: &Rooms) -> Result<(), String> {
     for Departing { user_id, .. } in auth.departing(AT_ONCE).await.map_err(|error| error.to_string())? {
         let left = rooms.leave_all(&user_id).await;
         match left {
-            Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) => {
+            Err(MembershipError::Send(error)) if error.is_passing() => {
                 return Err(error.to_string());
             }
             // A room whose rules keep somebody in does not keep the others waiting.

@@ -7,7 +7,7 @@ use myelin_auth::SessionEnd;
 use myelin_e2ee::E2ee;
 use myelin_model::{Pos, RoomNid};
 use myelin_notify::{NewEvent, Notify, ReadTo};
-use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms, SendError};
+use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms};
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Typing};
 use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
@@ -83,9 +83,7 @@ impl ProfileSpread for Shown {
     ) -> BoxFuture<'a, Result<(), SpreadError>> {
         Box::pin(async move {
             match self.0.show_profile(user_id, room_id).await {
-                Err(MembershipError::Send(error @ (SendError::Busy | SendError::Unavailable(_)))) => {
-                    Err(error.into())
-                }
+                Err(MembershipError::Send(error)) if error.is_passing() => Err(error.into()),
                 // The room refuses, or the user left it meanwhile: it stays as it is.
                 _ => Ok(()),
             }

@@ -216,6 +216,13 @@ async fn typing_is_synced_until_it_ends() {
     server.clock.advance(Duration::from_secs(21));
     let ephemeral = synced(&bob, &room).await["ephemeral"].to_string();
     assert!(!ephemeral.contains(&alice.user_id), "{ephemeral}");
+    done(alice.put(&path, json!({ "typing": true })).await);
+    let ephemeral = synced(&bob, &room).await["ephemeral"].to_string();
+    assert!(ephemeral.contains(&alice.user_id), "{ephemeral}");
+    let message = json!({ "msgtype": "m.text", "body": "typed" });
+    alice.put(&format!("{V3}/rooms/{room}/send/m.room.message/typed"), message).await.ok();
+    let ephemeral = synced(&bob, &room).await["ephemeral"].to_string();
+    assert!(!ephemeral.contains(&alice.user_id), "what was typed is sent: {ephemeral}");
     refused(&bob.put(&path, json!({ "typing": true })).await, StatusCode::FORBIDDEN, "M_FORBIDDEN");
     refused(&alice.put(&path, json!({})).await, StatusCode::BAD_REQUEST, "M_BAD_JSON");
 }

@@ -2,7 +2,6 @@
 //! goes out as it came in.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
@@ -10,9 +9,12 @@ use myelin_store::schema::rooms::{Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::form::{
+    self, ClientEvent, EventRef, Reference, Relations, Stored, ThreadRelation, Unsigned, with_edit,
+};
 use crate::load::{contents, load};
 use crate::related::{Related, related};
 use crate::view::{View, Viewer, ignored_users, views};
@@ -49,15 +51,63 @@ pub async fn client_events(
     format: Format,
     events: &[Event],
 ) -> Result<Vec<Box<RawValue>>, ReadError> {
-    if events.is_empty() {
-        return Ok(Vec::new());
+    Ok(ClientEvents::read(snapshot, viewer, format, events).await?.each())
+}
+
+/// Events that are written only when the answer is: a list of a hundred thousand members has its client form in memory
+/// once, in the answer's body.
+#[derive(Debug)]
+pub struct ClientEvents<'e> {
+    viewer: Viewer,
+    format: Format,
+    events: Cow<'e, [Event]>,
+    surroundings: Surroundings,
+}
+
+impl<'e> ClientEvents<'e> {
+    /// The events as [`client_events`] has them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn read(
+        snapshot: &dyn Snapshot,
+        viewer: &Viewer,
+        format: Format,
+        events: impl Into<Cow<'e, [Event]>>,
+    ) -> Result<Self, ReadError> {
+        let events = events.into();
+        let surroundings = if events.is_empty() {
+            Surroundings::default()
+        } else {
+            Surroundings::read(snapshot, viewer, format, &events).await?
+        };
+        Ok(Self { viewer: viewer.clone(), format, events, surroundings })
     }
-    let surroundings = Surroundings::read(snapshot, viewer, format, events).await?;
-    Ok(events.iter().filter_map(|event| surroundings.write(viewer, format, event, Bundle::Whole)).collect())
+
+    /// About how many bytes of JSON they make.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        /// What stands around a content: ids, sender, times, `unsigned`.
+        const AROUND: usize = 384;
+        let contents: usize = self.surroundings.contents.values().map(Bytes::len).sum();
+        contents + self.events.len() * AROUND
+    }
+
+    fn each(&self) -> Vec<Box<RawValue>> {
+        let write = |event| self.surroundings.write(&self.viewer, self.format, event, Bundle::Whole);
+        self.events.iter().filter_map(write).collect()
+    }
+}
+
+impl Serialize for ClientEvents<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = |event| self.surroundings.form(&self.viewer, self.format, event, Bundle::Whole);
+        serializer.collect_seq(self.events.iter().map(form))
+    }
 }
 
 /// Everything around some events that their client form needs.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Surroundings {
     contents: FxHashMap<EventNid, Bytes>,
     /// Redactions, and replaced state that the viewer may see.
@@ -137,22 +187,33 @@ impl Surroundings {
     }
 
     fn write(&self, viewer: &Viewer, format: Format, event: &Event, bundle: Bundle) -> Option<Box<RawValue>> {
-        let stored = self.stored(event.event);
-        let is_redaction = event.kind == "m.room.redaction";
-        let redacts = if is_redaction { stored.redacts() } else { None };
+        to_raw_value(&self.form(viewer, format, event, bundle)).ok()
+    }
+
+    fn form<'a>(
+        &'a self,
+        viewer: &Viewer,
+        format: Format,
+        event: &'a Event,
+        bundle: Bundle,
+    ) -> ClientEvent<'a> {
+        let json = self.contents.get(&event.event);
+        let (content, redacts) = match json {
+            Some(json) if event.kind == "m.room.redaction" => Stored::of_redaction(json),
+            _ => (Cow::Borrowed(self.content(event.event)), None),
+        };
         let room_id = self.room_ids.get(&event.room).filter(|_| format.room_id);
-        let client = ClientEvent {
-            content: stored.content_with(redacts.as_deref()),
+        ClientEvent {
+            content,
             event_id: event.event_id.as_str(),
             origin_server_ts: event.origin_server_ts,
-            redacts: redacts.as_deref(),
+            redacts,
             room_id: room_id.map(|room_id| room_id.as_str()),
             sender: event.sender.as_str(),
             state_key: event.state_key.as_deref(),
             kind: &event.kind,
             unsigned: self.unsigned(viewer, format, event, bundle),
-        };
-        to_raw_value(&client).ok()
+        }
     }
 
     fn unsigned<'a>(
@@ -170,7 +231,7 @@ impl Surroundings {
             age: viewer.now.saturating_sub(event.origin_server_ts).max(0),
             transaction_id: event.txn_id.as_deref().filter(|_| own),
             membership: self.views.get(&event.event).map(|view| view.membership.as_str()),
-            prev_content: replaced.map(|replaced| self.stored(replaced.event).content),
+            prev_content: replaced.map(|replaced| self.content(replaced.event)),
             replaces_state: replaced.map(|replaced| replaced.event_id.as_str()),
             redacted_because: redaction
                 .filter(|_| whole)
@@ -201,25 +262,10 @@ impl Surroundings {
         Some(Relations { replace: related.edit.as_ref().and_then(write), thread, reference })
     }
 
-    fn stored(&self, event: EventNid) -> Stored<'_> {
-        let json = self.contents.get(&event).map_or(&b"{}"[..], |json| json);
-        // An event whose content was erased is shown as an empty one.
-        serde_json::from_slice(json).unwrap_or(Stored { content: empty(), redacts: None })
+    /// The content; that of an event whose JSON was erased is empty.
+    fn content(&self, event: EventNid) -> &RawValue {
+        self.contents.get(&event).map_or_else(form::empty, |json| form::content(json))
     }
-}
-
-/// Adds an edit to the client form of the event that it replaces.
-fn with_edit(event: &RawValue, edit: Box<RawValue>) -> Option<Box<RawValue>> {
-    let mut fields: BTreeMap<&str, Cow<'_, RawValue>> = serde_json::from_str(event.get()).ok()?;
-    let unsigned = fields.get("unsigned").cloned();
-    let mut unsigned: BTreeMap<&str, Cow<'_, RawValue>> = match &unsigned {
-        Some(unsigned) => serde_json::from_str(unsigned.get()).ok()?,
-        None => BTreeMap::new(),
-    };
-    let relations = to_raw_value(&Relations { replace: Some(edit), thread: None, reference: None }).ok()?;
-    unsigned.insert("m.relations", Cow::Owned(relations));
-    fields.insert("unsigned", Cow::Owned(to_raw_value(&unsigned).ok()?));
-    to_raw_value(&fields).ok()
 }
 
 /// Whether what is bundled with an event is written into it. Bundled events carry nothing bundled.
@@ -227,105 +273,4 @@ fn with_edit(event: &RawValue, edit: Box<RawValue>) -> Option<Box<RawValue>> {
 enum Bundle {
     Whole,
     Nothing,
-}
-
-fn empty<'a>() -> &'a RawValue {
-    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
-}
-
-/// The passages of a stored event that go out as they are.
-#[derive(Clone, Copy, Deserialize)]
-struct Stored<'a> {
-    #[serde(borrow, default = "empty")]
-    content: &'a RawValue,
-    #[serde(borrow, default)]
-    redacts: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Redacts {
-    redacts: Option<String>,
-}
-
-impl<'a> Stored<'a> {
-    /// The event a redaction is about, from either place: top level before room version 11, content since.
-    fn redacts(&self) -> Option<String> {
-        if let Some(top) = self.redacts {
-            return serde_json::from_str(top.get()).ok();
-        }
-        serde_json::from_str::<Redacts>(self.content.get()).ok()?.redacts
-    }
-
-    /// The content; that of a redaction says what it redacts in every room version ("m.room.redaction").
-    fn content_with(&self, redacts: Option<&str>) -> Cow<'a, RawValue> {
-        let Some(redacts) = redacts.filter(|_| self.redacts.is_some()) else {
-            return Cow::Borrowed(self.content);
-        };
-        let mut content: BTreeMap<String, &RawValue> =
-            serde_json::from_str(self.content.get()).unwrap_or_default();
-        let Ok(id) = to_raw_value(redacts) else { return Cow::Borrowed(self.content) };
-        content.insert("redacts".to_owned(), &id);
-        to_raw_value(&content).map_or(Cow::Borrowed(self.content), Cow::Owned)
-    }
-}
-
-#[derive(Serialize)]
-struct ClientEvent<'a> {
-    content: Cow<'a, RawValue>,
-    event_id: &'a str,
-    origin_server_ts: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redacts: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    room_id: Option<&'a str>,
-    sender: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_key: Option<&'a str>,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    unsigned: Unsigned<'a>,
-}
-
-#[derive(Serialize)]
-struct Unsigned<'a> {
-    age: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    membership: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prev_content: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaces_state: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redacted_because: Option<Box<RawValue>>,
-    #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
-    relations: Option<Relations<'a>>,
-}
-
-#[derive(Serialize)]
-struct Relations<'a> {
-    #[serde(rename = "m.replace", skip_serializing_if = "Option::is_none")]
-    replace: Option<Box<RawValue>>,
-    #[serde(rename = "m.thread", skip_serializing_if = "Option::is_none")]
-    thread: Option<ThreadRelation>,
-    #[serde(rename = "m.reference", skip_serializing_if = "Option::is_none")]
-    reference: Option<Reference<'a>>,
-}
-
-#[derive(Serialize)]
-struct ThreadRelation {
-    count: i64,
-    current_user_participated: bool,
-    latest_event: Box<RawValue>,
-}
-
-#[derive(Serialize)]
-struct Reference<'a> {
-    chunk: Vec<EventRef<'a>>,
-}
-
-#[derive(Serialize)]
-struct EventRef<'a> {
-    event_id: &'a str,
 }

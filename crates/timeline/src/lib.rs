@@ -8,6 +8,7 @@
 //! no state is looked up for a single event.
 
 mod client;
+mod form;
 mod load;
 mod related;
 mod stripped;
@@ -15,7 +16,7 @@ mod stripped;
 pub mod testing;
 mod view;
 
-pub use client::{Format, client_events};
+pub use client::{ClientEvents, Format, client_events};
 pub use load::{contents, load, load_by_id};
 pub use stripped::{stripped_events, stripped_state};
 pub use view::{View, Viewer, ignored_users, views, visible};

@@ -15,6 +15,7 @@ impl From<SendError> for Error {
                 Self::new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION", sentence(&error))
             }
             SendError::Busy => Self::limit_exceeded(std::time::Duration::from_secs(1)),
+            SendError::Full => Self::full(),
             SendError::Unavailable(_) => Self::unavailable(&error),
         }
     }

@@ -3,24 +3,24 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use myelin_rooms::{MemberFilter, ReadingError, Rooms};
 use myelin_runtime::Env;
 use myelin_store::schema::rooms::Membership;
+use myelin_timeline::ClientEvents;
 use ruma::api::client::membership::get_member_events::v3::Request;
 use ruma::events::room::member::MembershipState;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::viewer;
 use crate::Error;
 use crate::access::Asks;
+use crate::answer::RawAnswer;
 use crate::args::Args;
 
 #[derive(Serialize)]
-pub(crate) struct Body {
-    chunk: Vec<Box<RawValue>>,
+struct Body {
+    chunk: ClientEvents<'static>,
 }
 
 pub(crate) async fn get(
@@ -28,14 +28,14 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Args(request): Args<Request>,
-) -> Result<Json<Body>, Error> {
+) -> Result<RawAnswer, Error> {
     let filter = MemberFilter {
         membership: request.membership.map(membership).transpose()?,
         not_membership: request.not_membership.map(membership).transpose()?,
         at: request.at.map(|at| at.parse().map_err(|_| ReadingError::BadToken(at))).transpose()?,
     };
     let chunk = rooms.members(&viewer(requester, &env), &request.room_id, &filter).await?;
-    Ok(Json(Body { chunk }))
+    RawAnswer::of_size(chunk.size(), &Body { chunk })
 }
 
 fn membership(wanted: MembershipState) -> Result<Membership, Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use myelin_rooms::{Draft, Rooms, TransactionKey};
+use myelin_users::Users;
 use ruma::OwnedEventId;
 use ruma::api::client::message::send_message_event::v3::{Request, Response};
 
@@ -16,6 +17,7 @@ use crate::args::Args;
 
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
+    State(users): State<Arc<Users>>,
     Asks(requester): Asks,
     Args(request): Args<Request>,
 ) -> Result<Answer<Response>, Error> {
@@ -35,7 +37,9 @@ pub(crate) async fn put(
         scope: format!("send/{}/{kind}", request.room_id),
         txn_id: request.txn_id.to_string(),
     };
-    let draft = Draft { sender: requester.user_id, kind, state_key: None, content, redacts };
+    let draft = Draft { sender: requester.user_id.clone(), kind, state_key: None, content, redacts };
     let sent = rooms.send(&request.room_id, draft, Some(transaction)).await?;
+    // After the event, so that no sync answers with the end of typing alone and is late for what was typed.
+    users.typing().stop(sent.room, &requester.user_id);
     Ok(Answer(Response::new(sent.event_id)))
 }

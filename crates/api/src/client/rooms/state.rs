@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use myelin_rooms::Rooms;
 use myelin_runtime::Env;
 use ruma::api::client::state::get_state_events::v3::Request;
-use serde_json::value::RawValue;
 
 use super::viewer;
 use crate::Error;
 use crate::access::Asks;
+use crate::answer::RawAnswer;
 use crate::args::Args;
 
 pub(crate) async fn get(
@@ -20,6 +19,7 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Args(request): Args<Request>,
-) -> Result<Json<Vec<Box<RawValue>>>, Error> {
-    Ok(Json(rooms.state(&viewer(requester, &env), &request.room_id).await?))
+) -> Result<RawAnswer, Error> {
+    let state = rooms.state(&viewer(requester, &env), &request.room_id).await?;
+    RawAnswer::of_size(state.size(), &state)
 }
