@@ -9,6 +9,7 @@
 mod bench;
 mod binary;
 mod ci;
+mod complement;
 mod full;
 mod fuzz;
 mod provision;
@@ -49,6 +50,10 @@ enum Command {
     ///
     /// Prints medians, ratios, server CPU, bytes and waits for the disk per request. See docs/benchmarks.md.
     Bench(bench::Options),
+    /// Run upstream Complement against the release binary, and record or compare the results
+    ///
+    /// Writes conformance/complement/results.txt, one line for each test and subtest; with --check compares with it.
+    Complement(complement::Options),
     /// Run what a change must pass: format, tidy, clippy without warnings, test
     ///
     /// Stops at the first step that fails and prints the time of each. `.ci/run` calls this.
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Full => full::run(),
         Command::Bench(options) => bench::run(&options),
+        Command::Complement(options) => complement::run(&options),
         Command::Ci => ci::run(),
     };
     match done {
