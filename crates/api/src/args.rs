@@ -8,6 +8,7 @@ use ruma::api::{IncomingRequest, IncomingRequestExt};
 use serde::de::IgnoredAny;
 
 use crate::Error;
+use crate::body::check_utf8;
 
 /// The parsed request of an endpoint: path, query and body, checked by ruma's types.
 pub(crate) struct Args<R>(pub(crate) R);
@@ -28,6 +29,9 @@ where
         let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
             .await
             .map_err(|rejection| body_error(rejection.status()))?;
+        check_utf8(&body)?;
+        // Many clients send no body where all of it may be left out.
+        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         // Serde reads an array as the fields in their order, which no client means.
         if body.trim_ascii_start().starts_with(b"[") {
             return Err(Error::bad_json("The request's body is not a JSON object."));

@@ -30,6 +30,7 @@ where
 
 /// A JSON object in the form of `T`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    check_utf8(body)?;
     // Serde reads an array as the fields in their order, which no client means.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Error::bad_json("The request's body is not a JSON object."));
@@ -44,6 +45,17 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         let status = http::StatusCode::BAD_REQUEST;
         Error::new(status, "M_NOT_JSON", "The request's body is not valid JSON.")
     })
+}
+
+/// Refuses what is no JSON for not being UTF-8: serde looks at the text of those fields only that it reads.
+pub(crate) fn check_utf8(body: &[u8]) -> Result<(), Error> {
+    match std::str::from_utf8(body) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let status = http::StatusCode::BAD_REQUEST;
+            Err(Error::new(status, "M_NOT_JSON", "The request's body is not valid UTF-8."))
+        }
+    }
 }
 
 /// Where the form was left. Serde's own message may quote a value, such as a password in the wrong place.
@@ -99,6 +111,9 @@ mod tests {
         assert_eq!(sent(" {}").await, Ok(None));
         assert_eq!(sent("[3]").await, Err("M_BAD_JSON"));
         assert_eq!(sent("{\"number\": 3").await, Err("M_NOT_JSON"));
+        let request = Request::new(HttpBody::from(&b"{\"other\": \"\xff\"}"[..]));
+        let error = Body::<Form>::from_request(request, &()).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.errcode(), "M_NOT_JSON");
     }
 
     #[tokio::test]

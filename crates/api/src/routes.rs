@@ -175,6 +175,10 @@ fn room_routes() -> Vec<Route> {
         get(V3, &room("/context/{event_id}"), rooms::context::get),
         get(V3, &room("/messages"), rooms::messages::get),
         get(V3, &room("/aliases"), rooms::aliases::get),
+        get(V1, &room("/relations/{event_id}"), rooms::relations::all),
+        get(V1, &room("/relations/{event_id}/{rel_type}"), rooms::relations::of_rel_type),
+        get(V1, &room("/relations/{event_id}/{rel_type}/{event_type}"), rooms::relations::of_event_type),
+        get(V1, &room("/threads"), rooms::threads::get),
     ]
 }
 

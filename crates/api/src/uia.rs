@@ -84,6 +84,9 @@ impl From<UiaError> for Error {
             UiaError::OtherRequest => {
                 Self::forbidden("This authentication session was begun for another request; begin a new one.")
             }
+            UiaError::OtherUser => {
+                Self::forbidden("Authentication failed: the user is not the one whose session this is.")
+            }
             UiaError::Limited(wait) => Self::limit_exceeded(wait),
             UiaError::Busy => Self::busy(),
             UiaError::Store(error) => error.into(),

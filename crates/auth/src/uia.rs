@@ -103,7 +103,7 @@ pub struct Challenge {
 /// Why a stage was not passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The wrong password, or another user's.
+    /// The wrong password.
     #[error("the user name or the password is wrong")]
     Password,
     /// The registration token is unknown, used up or expired.
@@ -123,6 +123,9 @@ pub enum UiaError {
     /// The session belongs to another operation, requester or request.
     #[error("the session was begun for another request")]
     OtherRequest,
+    /// The password is another user's.
+    #[error("the user who authenticates is not the one who asks")]
+    OtherUser,
     /// Too many wrong passwords.
     #[error("too many wrong passwords")]
     Limited(Duration),
@@ -328,7 +331,8 @@ impl Auth {
         password: Secret<String>,
     ) -> Result<bool, UiaError> {
         match self.verify_password(user, password).await {
-            Ok(verified) => Ok(Some(&verified.account.user_id) == asks),
+            Ok(verified) if Some(&verified.account.user_id) == asks => Ok(true),
+            Ok(_) => Err(UiaError::OtherUser),
             Err(PasswordError::Wrong) => Ok(false),
             Err(PasswordError::Limited(wait)) => Err(UiaError::Limited(wait)),
             Err(PasswordError::Busy) => Err(UiaError::Busy),

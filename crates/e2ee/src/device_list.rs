@@ -56,17 +56,11 @@ impl E2ee {
     /// Adds to the batch that ends a device's session everything that goes with the device: its keys, its inbox, the
     /// signatures on it. It reads nothing, so a device that never had keys is news to others too.
     pub fn device_removed(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
+        delete_keys(batch, user_id, device_id);
         let device = (user_id.to_owned(), device_id.to_owned());
         let named = (user_id.to_owned(), device_id.to_string());
-        let all = usize::MAX;
-        batch.delete::<DeviceKeys>(&device);
-        batch.delete_range(Scan::prefix::<OneTimeKey>(device.clone(), all));
-        batch.delete_range(Scan::prefix::<OneTimeKeyCount>(device.clone(), all));
-        batch.delete_range(Scan::prefix::<ClaimedKey>(device.clone(), all));
-        batch.delete_range(Scan::prefix::<FallbackKey>(device.clone(), all));
-        batch.delete_range(Scan::prefix::<ToDevice>(device, all));
-        batch.delete_range(Scan::prefix::<KeySignature>(named.clone(), all));
-        batch.delete_range(Scan::prefix::<ToDeviceTransaction>(named, all));
+        batch.delete_range(Scan::prefix::<ToDevice>(device, usize::MAX));
+        batch.delete_range(Scan::prefix::<ToDeviceTransaction>(named, usize::MAX));
         self.device_changed(batch, user_id);
     }
 
@@ -156,6 +150,19 @@ enum AnnounceError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Commit(#[from] CommitError),
+}
+
+/// Deletes every key of a device, and what was signed of them.
+pub(crate) fn delete_keys(batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
+    let device = (user_id.to_owned(), device_id.to_owned());
+    let named = (user_id.to_owned(), device_id.to_string());
+    let all = usize::MAX;
+    batch.delete::<DeviceKeys>(&device);
+    batch.delete_range(Scan::prefix::<OneTimeKey>(device.clone(), all));
+    batch.delete_range(Scan::prefix::<OneTimeKeyCount>(device.clone(), all));
+    batch.delete_range(Scan::prefix::<ClaimedKey>(device.clone(), all));
+    batch.delete_range(Scan::prefix::<FallbackKey>(device, all));
+    batch.delete_range(Scan::prefix::<KeySignature>(named, all));
 }
 
 #[cfg(test)]

@@ -47,9 +47,6 @@ pub enum UploadError {
     /// The keys name another user or device.
     #[error("the device keys must name the user and device that upload them")]
     NotYours,
-    /// The device has other identity keys already.
-    #[error("this device already has other identity keys; log in again to get a new device")]
-    IdentityChanged,
     /// The device is named as one of the user's cross-signing keys.
     #[error("the device's id is also the id of a cross-signing key")]
     IdInUse,
@@ -127,6 +124,13 @@ impl E2ee {
                 return Err(UploadError::NoDevice);
             }
             let mut batch = self.batch(&owner.user_id);
+            if replaces_identity(&*snapshot, &owner, checked.device_keys.as_ref()).await? {
+                // Its other keys are signed by the identity that goes; the next round plans as for a new device.
+                devices::expect(&mut batch, &owner.user_id, &owner.device_id);
+                device_list::delete_keys(&mut batch, &owner.user_id, &owner.device_id);
+                self.try_commit(batch, &mut attempt).await?;
+                continue;
+            }
             plan_device_keys(&mut batch, &*snapshot, &owner, checked.device_keys.as_ref()).await?;
             let counts = plan_one_time_keys(&mut batch, &*snapshot, &owner, &checked.one_time_keys).await?;
             plan_fallback_keys(&mut batch, &*snapshot, &owner, &checked.fallback_keys).await?;
@@ -222,10 +226,6 @@ async fn plan_device_keys(
         if old.json == json {
             return Ok(());
         }
-        let changed = json::stored(&old.json).is_some_and(|old| identity_changed(&old, new));
-        if changed {
-            return Err(UploadError::IdentityChanged);
-        }
         batch.expect_column::<DeviceKeys>(&key, "changed", &old.changed);
     } else {
         batch.expect_absent::<DeviceKeys>(&key);
@@ -247,6 +247,19 @@ async fn plan_device_keys(
     let changed = device_list::touch(batch, snapshot, &owner.user_id).await?;
     batch.put(&DeviceKeys { user_id: key.0, device_id: key.1, json, changed });
     Ok(())
+}
+
+/// Whether the device has identity keys that these are to take the place of: its client has lost them and kept the
+/// session.
+async fn replaces_identity(
+    snapshot: &dyn Snapshot,
+    owner: &Owner,
+    keys: Option<&CanonicalObject>,
+) -> Result<bool, UploadError> {
+    let Some(new) = keys else { return Ok(false) };
+    let old = snapshot.get::<DeviceKeys>(&(owner.user_id.clone(), owner.device_id.clone())).await?;
+    let old = old.and_then(|old| json::stored(&old.json));
+    Ok(old.is_some_and(|old| identity_changed(&old, new)))
 }
 
 /// Whether a key that the device had is gone or another one.

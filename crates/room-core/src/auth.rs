@@ -20,7 +20,7 @@ pub use selection::{auth_keys, judging_keys};
 
 use std::ops::Deref;
 
-use myelin_pdu::{CreatorRule, PowerLevelFormat, RoomRules, RoomVersionId, StateResolution};
+use myelin_pdu::{RoomRules, RoomVersionId, StateResolution};
 
 use crate::{
     content::JoinRule,
@@ -43,18 +43,10 @@ impl SupportedRules {
     /// The rules, if this crate applies every one of them.
     ///
     /// # Errors
-    /// [`Unsupported`] for room versions 1 to 10, whose creators and power levels are written differently.
+    /// [`Unsupported`] for room versions 1 and 2, whose redactions and event ids are other ones.
     pub fn new(rules: &'static RoomRules) -> Result<Self, Unsupported> {
-        let auth = &rules.auth;
-        let supported = auth.creators != CreatorRule::ContentCreator
-            && auth.power_level_format == PowerLevelFormat::Integers
-            && auth.notification_levels_are_guarded
-            && auth.knocking
-            && auth.restricted
-            && auth.knock_restricted
-            && !auth.aliases_have_own_rule
-            && !auth.redactions_are_authorised
-            && rules.state_resolution != StateResolution::V1;
+        let supported =
+            !rules.auth.redactions_are_authorised && rules.state_resolution != StateResolution::V1;
         if supported { Ok(Self(rules)) } else { Err(Unsupported(rules.version)) }
     }
 
@@ -105,6 +97,9 @@ pub fn check_state<S: StateView + ?Sized>(
     }
     let room = Room::of(rules, state)?;
     check_federation(event, room.create)?;
+    if event.event_type.as_str() == key::ALIASES && rules.auth.aliases_have_own_rule {
+        return check_aliases(event);
+    }
     if event.event_type.as_str() == key::MEMBER {
         return member::check(&room, event);
     }
@@ -145,6 +140,14 @@ fn check_power<S: StateView + ?Sized>(room: &Room<'_, S>, event: &Event) -> Resu
         return power_levels::check(room, event, sender_level);
     }
     Ok(())
+}
+
+/// Rule 4 of room versions 1 to 5: a server's aliases are its own to list, by whoever.
+fn check_aliases(event: &Event) -> Result<(), Rejection> {
+    match event.state_key.as_deref() {
+        Some(server) if event.sender_server() == Some(server) => Ok(()),
+        _ => Err(Rejection::AliasesOfAnotherServer { sender: event.sender.clone() }),
+    }
 }
 
 /// Rule 3 (room version 11), 4 (12).

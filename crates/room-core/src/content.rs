@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use myelin_pdu::{CanonicalObject, CanonicalValue};
+use myelin_pdu::{AuthRules, CanonicalObject, CanonicalValue, MAX_CANONICAL_INTEGER, PowerLevelFormat};
 
 use crate::{key, membership::Membership, user_id};
 
@@ -51,13 +51,14 @@ impl Content {
         )
     }
 
-    /// Reads the content of an event of this type. Only the five types that affect authorisation are looked into.
-    pub fn parse(event_type: &str, map: &CanonicalObject) -> Self {
+    /// Reads the content of an event of this type in a room of these rules. Only the five types that affect
+    /// authorisation are looked into.
+    pub fn parse(rules: &AuthRules, event_type: &str, map: &CanonicalObject) -> Self {
         match event_type {
             key::CREATE => Self::Create(Create::parse(map)),
             key::MEMBER => Self::Member(Member::parse(map)),
             key::JOIN_RULES => Self::JoinRules(JoinRule::parse(map)),
-            key::POWER_LEVELS => Self::PowerLevels(Levels::parse(map)),
+            key::POWER_LEVELS => Self::PowerLevels(Levels::parse(rules.power_level_format, map)),
             key::THIRD_PARTY_INVITE => Self::ThirdPartyInvite(ThirdPartyInvite::parse(map)),
             _ => Self::Other,
         }
@@ -71,6 +72,8 @@ pub struct Create {
     pub room_version: Option<Box<str>>,
     /// Faults of `room_version` and `additional_creators`, which only some room versions ask for.
     pub room_version_fault: Option<ContentError>,
+    /// `creator`, which names the creator before room version 11; `None` where it is absent or not a string.
+    pub creator: Option<Box<str>>,
     /// Whether `m.federate` is `false`: only users of the creator's server may take part.
     pub local_only: bool,
     /// `additional_creators` (MSC4289), or why the list is not valid.
@@ -85,6 +88,7 @@ impl Create {
             room_version_fault: room_version
                 .is_some_and(|version| version.as_str().is_none())
                 .then(|| ContentError::new("room_version", "is not a string")),
+            creator: map.get_str("creator").map(Into::into),
             local_only: map.get("m.federate") == Some(&CanonicalValue::Bool(false)),
             additional_creators: parse_additional_creators(map.get("additional_creators")),
         }
@@ -292,7 +296,7 @@ impl LevelField {
 /// A map of names to levels, such as `users` or `events`.
 pub type LevelMap = BTreeMap<Box<str>, i64>;
 
-/// What authorisation reads of `m.room.power_levels`, in the form that room version 10 and later demand.
+/// What authorisation reads of `m.room.power_levels`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Levels {
     fields: BTreeMap<LevelField, i64>,
@@ -313,20 +317,20 @@ pub(crate) static NO_LEVELS: Levels = Levels {
 };
 
 impl Levels {
-    /// Reads the content; an error names the first property that is not valid (rules 9.1 to 9.3 of room version 11).
-    pub fn parse(map: &CanonicalObject) -> Result<Self, ContentError> {
+    /// Reads the content, with levels spelt in this format; an error names the first property that is not valid (rules
+    /// 9.1 to 9.3 of room version 11).
+    pub fn parse(format: PowerLevelFormat, map: &CanonicalObject) -> Result<Self, ContentError> {
         let mut fields = BTreeMap::new();
         for field in LevelField::ALL {
             if let Some(value) = map.get(field.as_str()) {
-                let level = value
-                    .as_integer()
-                    .ok_or_else(|| ContentError::new(field.as_str(), "is not an integer"))?;
+                let level = parse_level(format, value);
+                let level = level.ok_or_else(|| ContentError::new(field.as_str(), "is not an integer"))?;
                 fields.insert(field, level);
             }
         }
-        let events = parse_levels(map, "events")?;
-        let notifications = parse_levels(map, "notifications")?;
-        let users = parse_levels(map, "users")?;
+        let events = parse_levels(format, map, "events")?;
+        let notifications = parse_levels(format, map, "notifications")?;
+        let users = parse_levels(format, map, "users")?;
         if let Some(id) = users.keys().find(|id| user_id::server_name(id).is_none()) {
             return Err(ContentError::new(format!("users.{id}"), "is not a valid user id"));
         }
@@ -339,16 +343,48 @@ impl Levels {
     }
 }
 
-fn parse_levels(map: &CanonicalObject, field: &'static str) -> Result<LevelMap, ContentError> {
+fn parse_levels(
+    format: PowerLevelFormat,
+    map: &CanonicalObject,
+    field: &'static str,
+) -> Result<LevelMap, ContentError> {
     let Some(value) = map.get(field) else { return Ok(LevelMap::new()) };
     let entries = value.as_object().ok_or_else(|| ContentError::new(field, "is not an object"))?;
     entries
         .iter()
-        .map(|(name, level)| match level.as_integer() {
+        .map(|(name, level)| match parse_level(format, level) {
             Some(level) => Ok((name.into(), level)),
             None => Err(ContentError::new(format!("{field}.{name}"), "is not an integer")),
         })
         .collect()
+}
+
+/// A level in one of the spellings that the format reads
+/// (<https://spec.matrix.org/v1.19/rooms/v1/#mroompower_levels-events-accept-values-as-strings>).
+fn parse_level(format: PowerLevelFormat, value: &CanonicalValue) -> Option<i64> {
+    match (format, value) {
+        (_, CanonicalValue::Integer(level)) => Some(*level),
+        (PowerLevelFormat::Integers, _) => None,
+        (_, CanonicalValue::String(text)) => parse_level_text(text),
+        // Cut at the decimal point; what is too large for an integer is no level.
+        (PowerLevelFormat::FloatsAndStrings, CanonicalValue::Legacy(number)) => {
+            let float: f64 = number.as_str().parse().ok()?;
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the range is checked, and the fraction is to go"
+            )]
+            (float.abs() <= MAX_CANONICAL_INTEGER as f64).then(|| float.trunc() as i64)
+        }
+        _ => None,
+    }
+}
+
+/// An integer in decimal, with space around it, one sign and leading zeroes allowed.
+fn parse_level_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let level: i64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    Some(if text.starts_with('-') { -level } else { level })
 }
 
 #[cfg(test)]

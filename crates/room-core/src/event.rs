@@ -47,7 +47,7 @@ impl From<&Pdu> for Event {
     fn from(pdu: &Pdu) -> Self {
         let event_type = pdu.event_type();
         let content = if Content::matters(event_type) {
-            Content::parse(event_type, &pdu.content_object())
+            Content::parse(&pdu.rules().auth, event_type, &pdu.content_object())
         } else {
             Content::Other
         };

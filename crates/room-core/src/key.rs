@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+/// `m.room.aliases`: the aliases that a server knows of a room, before room version 6.
+pub const ALIASES: &str = "m.room.aliases";
 /// `m.room.create`: the first event of a room.
 pub const CREATE: &str = "m.room.create";
 /// `m.room.join_rules`: who may join, and how.

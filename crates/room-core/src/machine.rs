@@ -133,7 +133,7 @@ impl RoomMachine {
         draft.state_key = Some(String::new());
         draft.content.insert("room_version", rules.version.as_str());
         check_sender(&draft, signer)?;
-        let prepared = Prepared::new(draft, room_id, Vec::new(), Vec::new(), 1, now_ms);
+        let prepared = Prepared::new(rules, draft, room_id, (Vec::new(), Vec::new()), 1, now_ms);
         check_auth_events(rules, prepared.event(), None, &[])?;
         let (pdu, event) = prepared.sign(rules, signer)?;
 
@@ -172,7 +172,7 @@ impl RoomMachine {
     /// The entries of the current state that must be supplied before this draft can be proposed. At most nine; none
     /// where all are known.
     pub fn needs(&self, draft: &Draft) -> Vec<StateKey> {
-        let content = draft.auth_content();
+        let content = draft.auth_content(self.rules);
         let mut needed = draft.judging_keys(self.rules, &content);
         if let Some(own) = draft.key()
             && !needed.contains(&own)
@@ -226,14 +226,14 @@ impl RoomMachine {
         let order_key = self.newest.next_live().ok_or(Refusal::OrderKeysUsedUp)?;
 
         let auth_events = self.auth_events(&draft);
-        self.state.touch(draft.judging_keys(self.rules, &draft.auth_content()));
+        self.state.touch(draft.judging_keys(self.rules, &draft.auth_content(self.rules)));
         let prev_events = self.prev_events();
         let depth = prev_events.iter().map(|prev| prev.depth).max().unwrap_or(0);
         let depth = depth.saturating_add(1).min(self.rules.max_depth);
         let prev_events =
             prev_events.into_iter().map(|prev| EventReference::from(prev.event_id.clone())).collect();
-        let prepared =
-            Prepared::new(draft, Some(self.room_id.clone()), prev_events, auth_events, depth, now_ms);
+        let room_id = Some(self.room_id.clone());
+        let prepared = Prepared::new(self.rules, draft, room_id, (prev_events, auth_events), depth, now_ms);
         check_voucher(prepared.event(), signer)?;
         check_state(self.rules, prepared.event(), &self.state)?;
         let (pdu, event) = prepared.sign(self.rules, signer)?;
@@ -262,7 +262,7 @@ impl RoomMachine {
     }
 
     fn auth_events(&self, draft: &Draft) -> Vec<EventReference> {
-        let content = draft.auth_content();
+        let content = draft.auth_content(self.rules);
         let keys = draft.auth_keys(self.rules, &content);
         keys.into_iter()
             .filter_map(|key| self.state.get(key))

@@ -149,12 +149,21 @@ impl<'a> PowerLevels<'a> {
 
 /// Whether this user is a creator of the room with this create event.
 pub(crate) fn is_creator(rules: &AuthRules, create: &Event, user_id: &str) -> bool {
-    if *create.sender == *user_id {
+    if first_creator(rules, create) == Some(user_id) {
         return true;
     }
     let additional = create.as_create().and_then(|content| content.additional_creators.as_ref().ok());
     rules.creators == CreatorRule::SenderAndAdditional
         && additional.is_some_and(|list| list.iter().any(|id| **id == *user_id))
+}
+
+/// The user who made the room, and whose join follows the create event. `None` where a create event that had to name
+/// them does not.
+pub(crate) fn first_creator<'a>(rules: &AuthRules, create: &'a Event) -> Option<&'a str> {
+    match rules.creators {
+        CreatorRule::ContentCreator => create.as_create().and_then(|content| content.creator.as_deref()),
+        CreatorRule::Sender | CreatorRule::SenderAndAdditional => Some(&create.sender),
+    }
 }
 
 #[cfg(test)]

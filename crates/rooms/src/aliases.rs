@@ -27,6 +27,12 @@ pub enum AliasError {
     /// There is no such alias.
     #[error("there is no room with the alias {0}")]
     NotFound(OwnedRoomAliasId),
+    /// It does not have the form of an alias.
+    #[error("{0:?} is no alias")]
+    Invalid(String),
+    /// It names no room that this server knows, or another one (`M_BAD_ALIAS`).
+    #[error("{0} is not an alias of this room")]
+    Elsewhere(OwnedRoomAliasId),
     /// The user may not do this.
     #[error("{0}")]
     NotAllowed(&'static str),
@@ -102,7 +108,7 @@ impl Rooms {
         let mut batch = Batch::new(self.deps.fence(&room.room_id));
         batch.delete::<Alias>(&(alias.to_owned(),));
         self.deps.engine.commit(batch).await?;
-        Ok(())
+        self.unlist(user, row.room, alias).await
     }
 
     /// The room's local aliases, for who may read the room.

@@ -9,6 +9,7 @@
 //! [`Observer`].
 
 mod aliases;
+mod canonical_alias;
 mod command;
 mod config;
 mod create;
@@ -27,13 +28,16 @@ mod plan;
 mod presets;
 mod reading;
 mod redaction;
+mod relating;
 mod relations;
 mod rows;
 mod service;
 mod summary;
+mod thread_list;
 mod threads;
 
 pub use aliases::AliasError;
+pub use canonical_alias::StateError;
 pub use command::{Draft, Sent, TransactionKey};
 pub use config::Config;
 pub use create::{CreateError, Creation, Preset, Visibility};
@@ -42,7 +46,9 @@ pub use membership::MembershipError;
 pub use observer::{Arrival, Notifies, Observer};
 pub use paging::{MOST_EVENTS, Page, PageFilter, PageRequest, Surroundings, Towards};
 pub use reading::{MemberFilter, ReadingError, StateEvent};
-pub use service::Rooms;
+pub use relating::{RECURSION_DEPTH, RelatedPage, RelationRequest};
+pub use service::{Rooms, room_versions};
+pub use thread_list::Include;
 
 #[cfg(test)]
 mod tests;

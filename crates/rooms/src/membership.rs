@@ -2,6 +2,7 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#room-membership>).
 
 use myelin_model::{RoomNid, Topic};
+use myelin_pdu::CanonicalObject;
 use myelin_store::schema::rooms::{Member, Membership, RoomById};
 use myelin_store::{Batch, CommitError, Reader};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
@@ -32,16 +33,23 @@ pub enum MembershipError {
 type Done = Result<(), MembershipError>;
 
 impl Rooms {
-    /// The user enters the room; nothing happens where they are in it already.
+    /// The user enters the room; nothing happens where they are in it already. What `extra` holds becomes part of the
+    /// membership's content, but for what the server writes there itself.
     ///
     /// # Errors
     /// See [`MembershipError`].
-    pub async fn join(&self, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Done {
+    pub async fn join(&self, user: &UserId, room_id: &RoomId, extra: CanonicalObject) -> Done {
         let (room, member) = self.membership_of(room_id, user).await?;
         if is(&member, &[Membership::Join]) {
             return Ok(());
         }
-        self.change(room, user, user, "join", Shown::Profile, reason).await
+        let mut draft = self.draft(user, user, "join", Shown::Profile, None).await?;
+        let own = ["membership", "join_authorised_via_users_server", "third_party_invite"];
+        for (key, value) in extra.iter().filter(|(key, _)| !own.contains(key)) {
+            draft.content.insert(key, value.clone());
+        }
+        self.send_to(room, draft, None).await?;
+        Ok(())
     }
 
     /// Shows the user's profile as it is now in a room they are in; nothing happens where they are not.
@@ -199,17 +207,27 @@ impl Rooms {
         shown: Shown,
         reason: Option<&str>,
     ) -> Done {
+        let draft = self.draft(user, target, membership, shown, reason).await?;
+        self.send_to(room, draft, None).await?;
+        Ok(())
+    }
+
+    async fn draft(
+        &self,
+        user: &UserId,
+        target: &UserId,
+        membership: &str,
+        shown: Shown,
+        reason: Option<&str>,
+    ) -> Result<Draft, SendError> {
         let profile = match shown {
             Shown::Profile => {
-                let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
-                let found = members::profiles(&*snapshot, &[target.to_owned()]).await;
-                found.map_err(SendError::from)?.pop().flatten()
+                let snapshot = self.deps.engine.snapshot().await?;
+                members::profiles(&*snapshot, &[target.to_owned()]).await?.pop().flatten()
             }
             Shown::Nothing => None,
         };
-        let draft: Draft = members::draft(user, target, membership, profile.as_ref(), reason);
-        self.send_to(room, draft, None).await?;
-        Ok(())
+        Ok(members::draft(user, target, membership, profile.as_ref(), reason))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Reading comes before judging because a judged event is part of the head: whatever fails after that leaves a head that
 //! can't be committed, and the planner says so ([`Planner::is_broken`]).
 
+mod repeats;
+
 use std::sync::Arc;
 
 use myelin_model::{EventNid, Pos, RoomNid, Topic};
@@ -10,9 +12,9 @@ use myelin_pdu::RoomRules;
 use myelin_room_core::key::StateKey;
 use myelin_room_core::machine::{self, Planned, RoomMachine};
 use myelin_room_core::order_key::OrderKey;
-use myelin_store::schema::rooms::{Member, Relation, RoomHead, RoomSummary, State, Transaction};
+use myelin_store::schema::rooms::{Member, Relation, RoomHead, RoomSummary, State};
 use myelin_store::{Batch, Durability, Reader, Snapshot};
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
+use ruma::{EventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::{Map, Value};
 
 use crate::command::Command;
@@ -29,11 +31,11 @@ use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, 
 pub(crate) enum Outcome {
     /// Its event is planned and goes with the next commit.
     Planned(Sent),
-    /// Its transaction is planned already.
+    /// What it asks for is planned already.
     RepeatsPlanned(Sent),
-    /// Its transaction is being committed.
+    /// What it asks for is being committed.
     RepeatsUnderWay(Sent),
-    /// Its transaction was committed before.
+    /// What it asks for was committed before.
     RepeatsStored(Sent),
 }
 
@@ -127,30 +129,11 @@ impl Planner {
     /// Plans one request into the group.
     pub(crate) async fn plan(&mut self, command: &Command, batch: &mut Batch) -> Result<Outcome, SendError> {
         let snapshot = self.deps.engine.snapshot().await?;
-        if let Some(key) = &command.transaction
-            && let Some(repeat) = self.repeated(&*snapshot, key).await?
-        {
+        if let Some(repeat) = self.repeats(&*snapshot, command).await? {
             return Ok(repeat);
         }
         let sent = self.place(&*snapshot, &command.draft, command.transaction.as_ref(), batch).await?;
         Ok(Outcome::Planned(sent))
-    }
-
-    async fn repeated(
-        &self,
-        snapshot: &dyn Snapshot,
-        key: &TransactionKey,
-    ) -> Result<Option<Outcome>, SendError> {
-        let sent = |event_id: &OwnedEventId| Sent { event_id: event_id.clone(), room: self.room };
-        if let Some(event_id) = self.overlay.next.transactions.get(key) {
-            return Ok(Some(Outcome::RepeatsPlanned(sent(event_id))));
-        }
-        if let Some(event_id) = self.overlay.committing.transactions.get(key) {
-            return Ok(Some(Outcome::RepeatsUnderWay(sent(event_id))));
-        }
-        let stored = (key.session, key.scope.clone(), key.txn_id.clone());
-        let row = snapshot.get::<Transaction>(&stored).await?;
-        Ok(row.map(|row| Outcome::RepeatsStored(sent(&row.event_id))))
     }
 
     /// Judges a draft on the planned head and writes its rows into the batch.

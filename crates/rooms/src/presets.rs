@@ -1,7 +1,7 @@
 //! What a new room contains: the events of `createRoom` in the order the spec gives them
 //! (<https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom>).
 
-use myelin_pdu::{CanonicalObject, CanonicalValue, RoomRules};
+use myelin_pdu::{CanonicalObject, CanonicalValue, CreatorRule, RoomRules};
 use ruma::{OwnedRoomAliasId, OwnedUserId};
 
 use crate::{CreateError, Creation, Draft, Preset, Visibility};
@@ -10,6 +10,9 @@ use crate::{CreateError, Creation, Draft, Preset, Visibility};
 pub(crate) fn create_content(creation: &Creation, rules: &RoomRules) -> CanonicalObject {
     let mut content = creation.creation_content.clone();
     content.remove("creator");
+    if rules.auth.creators == CreatorRule::ContentCreator {
+        content.insert("creator", creation.creator.as_str());
+    }
     content.insert("room_version", rules.version.as_str());
     if creation.preset() == Preset::TrustedPrivateChat && rules.auth.creators_are_privileged() {
         let mut creators: Vec<CanonicalValue> = content

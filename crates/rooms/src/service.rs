@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use myelin_model::{Fence, RoomNid, Shard};
-use myelin_pdu::{RoomIdFormat, RoomRules};
+use myelin_pdu::{RoomIdFormat, RoomRules, RoomVersionId};
+use myelin_room_core::auth::SupportedRules;
 use myelin_runtime::Env;
 use myelin_store::Engine;
 use ruma::{OwnedRoomId, RoomId};
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::command::Command;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
-use crate::{Config, Draft, Observer, SendError, Sent, TransactionKey, load};
+use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load};
 
 /// What owners and requests share.
 pub(crate) struct Deps {
@@ -55,6 +56,13 @@ pub struct Rooms {
     live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
 }
 
+/// The versions that rooms can be made in, and whose rooms can be taken part in.
+pub fn room_versions() -> impl Iterator<Item = RoomVersionId> {
+    RoomVersionId::ALL
+        .into_iter()
+        .filter(|version| SupportedRules::new(RoomRules::for_version(version)).is_ok())
+}
+
 impl Rooms {
     /// The service over a store.
     #[must_use]
@@ -62,6 +70,12 @@ impl Rooms {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer });
         Self { deps, live: Mutex::new(HashMap::new()) }
+    }
+
+    /// The version of rooms whose creator asks for none.
+    #[must_use]
+    pub fn default_version(&self) -> RoomVersionId {
+        self.deps.config.default_room_version
     }
 
     /// How many rooms are in memory.
@@ -89,9 +103,12 @@ impl Rooms {
     /// Sends a state event, after the checks that the spec asks of the server beyond the room's own rules.
     ///
     /// # Errors
-    /// See [`SendError`].
-    pub async fn send_state(&self, room_id: &RoomId, draft: Draft) -> Result<Sent, SendError> {
-        self.send(room_id, draft, None).await
+    /// See [`AliasError`] and [`SendError`].
+    pub async fn send_state(&self, room_id: &RoomId, draft: Draft) -> Result<Sent, StateError> {
+        if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
+            self.check_canonical_alias(room_id, &draft.content).await?;
+        }
+        Ok(self.send(room_id, draft, None).await?)
     }
 
     pub(crate) async fn send_to(

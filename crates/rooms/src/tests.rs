@@ -210,17 +210,17 @@ async fn only_members_write_and_only_the_invited_join() {
     let room = world.room(creation("@alice:hs")).await;
     let refused = world.say("@bob:hs", &room, "hello").await.unwrap_err();
     assert!(matches!(refused, SendError::Refused(Refusal::NotAllowed(_))), "{refused}");
-    assert!(world.rooms.join(&user("@bob:hs"), &room, None).await.is_err());
+    assert!(world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.is_err());
     world.rooms.invite(&user("@alice:hs"), &room, &user("@bob:hs"), None).await.unwrap();
-    world.rooms.join(&user("@bob:hs"), &room, None).await.unwrap();
-    world.rooms.join(&user("@bob:hs"), &room, None).await.unwrap();
+    world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.unwrap();
+    world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.unwrap();
     assert!(world.say("@bob:hs", &room, "hello").await.is_ok());
     let head = world.head(&room).await;
     assert_eq!((head.joined, head.invited), (2, 0));
     let kicked = world.rooms.kick(&user("@bob:hs"), &room, &user("@alice:hs"), None).await;
     assert!(matches!(kicked, Err(MembershipError::Send(SendError::Refused(_)))));
     world.rooms.ban(&user("@alice:hs"), &room, &user("@bob:hs"), Some("enough")).await.unwrap();
-    assert!(world.rooms.join(&user("@bob:hs"), &room, None).await.is_err());
+    assert!(world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.is_err());
     world.rooms.unban(&user("@alice:hs"), &room, &user("@bob:hs"), None).await.unwrap();
     assert_eq!(world.head(&room).await.joined, 1);
 }
@@ -231,7 +231,7 @@ async fn who_left_sees_the_state_they_left_and_can_forget_it() {
     let room = world.room(Creation { invite: vec![user("@bob:hs")], ..creation("@alice:hs") }).await;
     let bob = user("@bob:hs");
     assert!(matches!(world.rooms.state(&viewer("@bob:hs"), &room).await, Err(ReadingError::NotInRoom)));
-    world.rooms.join(&bob, &room, None).await.unwrap();
+    world.rooms.join(&bob, &room, CanonicalObject::default()).await.unwrap();
     assert!(matches!(world.rooms.forget(&bob, &room).await, Err(MembershipError::StillInRoom)));
     world.rooms.leave(&bob, &room, None).await.unwrap();
     world.rooms.leave(&bob, &room, None).await.unwrap();
@@ -251,7 +251,7 @@ async fn who_left_sees_the_state_they_left_and_can_forget_it() {
 async fn a_redaction_takes_the_content_and_needs_the_power_for_it() {
     let world = World::new();
     let room = world.room(Creation { invite: vec![user("@bob:hs")], ..creation("@alice:hs") }).await;
-    world.rooms.join(&user("@bob:hs"), &room, None).await.unwrap();
+    world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.unwrap();
     let event = world.say("@alice:hs", &room, "secret").await.unwrap();
     let refused = world.rooms.send(&room, redaction("@bob:hs", &event), None).await.unwrap_err();
     assert!(matches!(refused, SendError::Refused(Refusal::MayNotRedact)));

@@ -8,7 +8,7 @@ use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Media, StorageError};
 use myelin_notify::Notify;
-use myelin_pdu::{RoomVersionId, SigningKey};
+use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
 use myelin_store::Engine;
@@ -74,7 +74,7 @@ impl Server {
         let rooms_config = myelin_rooms::Config {
             server_name: server_name.clone(),
             signing_key,
-            default_room_version: RoomVersionId::DEFAULT,
+            default_room_version: config.default_room_version()?,
         };
         let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
         let observer = Arc::new(Judged(Arc::clone(&notify)));

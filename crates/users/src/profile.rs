@@ -7,7 +7,7 @@ use myelin_model::{Pos, Requester, Topic};
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::users::{GLOBAL, Profile, ProfileSpread};
 use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
-use ruma::{MxcUri, OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{InvalidKey, Outcome, ProfileKey, Users, is_own};
@@ -188,11 +188,8 @@ fn set(profile: &mut Profile, key: &ProfileKey, value: &RawValue) -> Result<(), 
     match key {
         ProfileKey::DisplayName => profile.display_name = text(value)?,
         ProfileKey::AvatarUrl => {
-            let url = text(value)?;
-            if url.as_deref().is_some_and(|url| <&MxcUri>::from(url).validate().is_err()) {
-                return Err(ProfileError::Value("an avatar is given by an mxc:// URI"));
-            }
-            profile.avatar_url = url;
+            // Whether it is a URI of media is for clients to look at: they show what they can.
+            profile.avatar_url = text(value)?;
         }
         ProfileKey::Other(key) => {
             if key == "m.tz" {

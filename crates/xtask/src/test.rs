@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    complement,
     provision::{C_COMPILER, NAMESPACES, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
@@ -35,6 +36,7 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[C_COMPILER],
         run: Run::BinaryTests(&["test", "--no-fail-fast"]),
     },
+    Step { name: "Complement", folder: ".", needs: complement::NEEDS, run: Run::Own(complement::check) },
 ];
 
 /// Runs every step, or only the tests whose names contain the filter.

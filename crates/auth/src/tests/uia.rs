@@ -57,7 +57,9 @@ async fn a_password_passes_only_for_its_own_user() {
     let alice = world.requester(&issued).await;
     let operation = operation(Some(&alice), BY_PASSWORD);
     let session = begin(&world, &operation).await;
-    for wrong in [password("alice", "wrong"), password("bob", PASSWORD), password("nobody", PASSWORD)] {
+    let others = world.auth.interact(&operation, attempt(Some(&session), password("bob", PASSWORD))).await;
+    assert!(matches!(others, Err(UiaError::OtherUser)), "{others:?}");
+    for wrong in [password("alice", "wrong"), password("bob", "wrong"), password("nobody", PASSWORD)] {
         let refused = challenge(world.auth.interact(&operation, attempt(Some(&session), wrong)).await);
         assert_eq!((refused.session.as_str(), refused.refusal), (session.as_str(), Some(Refusal::Password)));
     }

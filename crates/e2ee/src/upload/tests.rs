@@ -43,14 +43,19 @@ async fn keys_of_another_user_or_device_are_refused() {
 }
 
 #[tokio::test]
-async fn a_device_keeps_its_identity_keys() {
+async fn a_device_that_gets_another_identity_loses_the_keys_of_the_old_one() {
     let world = World::new(1);
     let alice = world.device("alice", "A1").await;
     world.upload_device(&alice).await;
+    world.upload_one_time_keys(&alice, &["a", "b"]).await;
+    let before = world.all::<DeviceKeys>().await.pop().unwrap();
     let other = world.signing_key("ed25519:A1");
-    let upload = KeysUpload { device_keys: Some(device_keys(&alice, &other)), ..KeysUpload::default() };
-    let error = world.e2ee.upload_keys(&alice, &upload).await.unwrap_err();
-    assert!(matches!(error, UploadError::IdentityChanged), "{error}");
+    let upload = KeysUpload { device_keys: Some(device_keys(&alice, &other)), ..one_time_keys(&["a"]) };
+    assert_eq!(world.e2ee.upload_keys(&alice, &upload).await.unwrap()["signed_curve25519"], 1);
+    let after = world.all::<DeviceKeys>().await.pop().unwrap();
+    assert_ne!(before.json, after.json);
+    assert!(before.changed < after.changed, "those who share a room are told");
+    assert_eq!(world.all::<OneTimeKey>().await.len(), 1);
 }
 
 #[tokio::test]

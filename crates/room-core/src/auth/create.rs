@@ -21,10 +21,13 @@ pub(super) fn check(rules: SupportedRules, event: &Event) -> Result<(), Rejectio
     if version != rules.version {
         return Err(Rejection::OtherRoomVersion { stated: stated.into(), judged: rules.version.as_str() });
     }
-    if rules.auth.creators == CreatorRule::SenderAndAdditional {
-        content.additional_creators.as_ref().map_err(Clone::clone)?;
+    match rules.auth.creators {
+        CreatorRule::ContentCreator if content.creator.is_none() => Err(Rejection::CreateWithoutCreator),
+        CreatorRule::SenderAndAdditional => {
+            content.additional_creators.as_ref().map(drop).map_err(|fault| fault.clone().into())
+        }
+        CreatorRule::ContentCreator | CreatorRule::Sender => Ok(()),
     }
-    Ok(())
 }
 
 fn check_room_id(rules: SupportedRules, event: &Event) -> Result<(), Rejection> {

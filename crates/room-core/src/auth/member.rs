@@ -1,11 +1,14 @@
 //! The rules for `m.room.member` (rule 4 of room version 11, 5 of 12).
 
+use myelin_pdu::AuthRules;
+
 use super::{Rejection, Room, StateView};
 use crate::{
     content::{AuthorisedVia, JoinRule, Member, Redemption},
     event::Event,
     key,
     membership::Membership,
+    power::first_creator,
     third_party, user_id,
 };
 
@@ -32,7 +35,8 @@ pub(super) fn check<S: StateView + ?Sized>(room: &Room<'_, S>, event: &Event) ->
         Membership::Invite => check_invite(room, &change),
         Membership::Leave => check_leave(room, &change),
         Membership::Ban => check_ban(room, &change),
-        Membership::Knock => check_knock(room, &change),
+        Membership::Knock if room.rules.auth.knocking => check_knock(room, &change),
+        Membership::Knock => Err(Rejection::UnknownMembership { membership: "knock".into() }),
         Membership::Unknown(membership) => {
             Err(Rejection::UnknownMembership { membership: membership.clone() })
         }
@@ -42,7 +46,7 @@ pub(super) fn check<S: StateView + ?Sized>(room: &Room<'_, S>, event: &Event) ->
 fn check_join<S: StateView + ?Sized>(room: &Room<'_, S>, change: &Change<'_>) -> Result<(), Rejection> {
     let &Change { sender, target, .. } = change;
     let follows_create = matches!(&*change.event.prev_events, [only] if *only == room.create.event_id);
-    if follows_create && *target == *room.create.sender {
+    if follows_create && first_creator(&room.rules.auth, room.create) == Some(target) {
         return Ok(());
     }
     if sender != target {
@@ -55,11 +59,25 @@ fn check_join<S: StateView + ?Sized>(room: &Room<'_, S>, change: &Change<'_>) ->
     let invited = matches!(membership, Membership::Invite | Membership::Join);
     match room.join_rule() {
         JoinRule::Public => Ok(()),
-        JoinRule::Invite | JoinRule::Knock | JoinRule::Restricted | JoinRule::KnockRestricted if invited => {
-            Ok(())
+        rule if invited && lets_the_invited_in(&room.rules.auth, rule) => Ok(()),
+        JoinRule::Restricted if room.rules.auth.restricted => {
+            check_voucher(room, change, &JoinRule::Restricted)
         }
-        rule @ (JoinRule::Restricted | JoinRule::KnockRestricted) => check_voucher(room, change, rule),
+        JoinRule::KnockRestricted if room.rules.auth.knock_restricted => {
+            check_voucher(room, change, &JoinRule::KnockRestricted)
+        }
         rule => Err(Rejection::NotInvited { target: target.into(), join_rule: rule.as_str().into() }),
+    }
+}
+
+/// Whether who is invited may join under this rule: under every rule that the room's version knows.
+fn lets_the_invited_in(rules: &AuthRules, rule: &JoinRule) -> bool {
+    match rule {
+        JoinRule::Public | JoinRule::Invite => true,
+        JoinRule::Knock => rules.knocking,
+        JoinRule::Restricted => rules.restricted,
+        JoinRule::KnockRestricted => rules.knock_restricted,
+        JoinRule::Unknown(_) => false,
     }
 }
 
@@ -141,7 +159,8 @@ fn check_leave<S: StateView + ?Sized>(room: &Room<'_, S>, change: &Change<'_>) -
     let &Change { sender, target, .. } = change;
     if sender == target {
         return match room.membership(target) {
-            Membership::Invite | Membership::Join | Membership::Knock => Ok(()),
+            Membership::Invite | Membership::Join => Ok(()),
+            Membership::Knock if room.rules.auth.knocking => Ok(()),
             _ => Err(Rejection::NothingToLeave { sender: sender.into() }),
         };
     }
@@ -181,7 +200,12 @@ fn check_removal<S: StateView + ?Sized>(
 fn check_knock<S: StateView + ?Sized>(room: &Room<'_, S>, change: &Change<'_>) -> Result<(), Rejection> {
     let &Change { sender, target, .. } = change;
     let rule = room.join_rule();
-    if !matches!(rule, JoinRule::Knock | JoinRule::KnockRestricted) {
+    let allowed = match rule {
+        JoinRule::Knock => true,
+        JoinRule::KnockRestricted => room.rules.auth.knock_restricted,
+        _ => false,
+    };
+    if !allowed {
         return Err(Rejection::KnockingNotAllowed { join_rule: rule.as_str().into() });
     }
     if sender != target {

@@ -25,9 +25,11 @@ pub(super) fn check<S: StateView + ?Sized>(
     let author = Author { sender: &event.sender, has };
     author.check_fields(current, new)?;
     author.check_map("events", &current.events, &new.events, |_, level| Level::Of(level) > has)?;
-    author.check_map("notifications", &current.notifications, &new.notifications, |_, level| {
-        Level::Of(level) > has
-    })?;
+    if room.rules.auth.notification_levels_are_guarded {
+        author.check_map("notifications", &current.notifications, &new.notifications, |_, level| {
+            Level::Of(level) > has
+        })?;
+    }
     author.check_map("users", &current.users, &new.users, |user_id, level| {
         *user_id != *event.sender && Level::Of(level) >= has
     })

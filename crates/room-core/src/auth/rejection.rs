@@ -20,6 +20,8 @@ pub enum Rejection {
     CreateHasRoomId,
     #[error("m.room.create has no room_id with a server name")]
     CreateWithoutRoomId,
+    #[error("m.room.create does not name the room's creator")]
+    CreateWithoutCreator,
     #[error("the room id {room_id} does not belong to the server of the room's creator {sender}")]
     RoomIdOfAnotherServer { room_id: Box<str>, sender: Box<str> },
     #[error("room version {version:?} is not known")]
@@ -50,6 +52,8 @@ pub enum Rejection {
     NoCreateEvent,
     #[error("the room is only for users of the server that created it, and {sender} is not one of them")]
     RoomNotFederated { sender: Box<str> },
+    #[error("{sender} may list the aliases of their own server only")]
+    AliasesOfAnotherServer { sender: Box<str> },
     #[error("{sender} is not in the room")]
     SenderNotJoined { sender: Box<str> },
     #[error("{sender} has power level {has}, but to {action} takes {required}")]

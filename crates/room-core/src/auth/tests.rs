@@ -37,7 +37,7 @@ pub(crate) fn event(sender: &str, event_type: &str, state_key: Option<&str>, con
         depth: 1,
         prev_events: if event_type == key::CREATE { Box::new([]) } else { Box::new(["$before".into()]) },
         auth_events: Box::new([]),
-        content: Content::parse(event_type, &object(content)),
+        content: Content::parse(&RoomVersionId::V12.rules().auth, event_type, &object(content)),
     })
 }
 
@@ -104,13 +104,13 @@ impl Room12 {
 }
 
 #[test]
-fn rooms_before_version_11_are_unsupported_and_say_so() {
+fn rooms_before_version_3_are_unsupported_and_say_so() {
     for version in RoomVersionId::ALL {
-        let expected = matches!(version, RoomVersionId::V11 | RoomVersionId::V12);
+        let expected = !matches!(version, RoomVersionId::V1 | RoomVersionId::V2);
         assert_eq!(SupportedRules::new(version.rules()).is_ok(), expected, "{version}");
     }
-    let error = SupportedRules::new(RoomVersionId::V10.rules()).unwrap_err();
-    assert_eq!(error.to_string(), "rooms of version 10 are not supported yet");
+    let error = SupportedRules::new(RoomVersionId::V2.rules()).unwrap_err();
+    assert_eq!(error.to_string(), "rooms of version 2 are not supported yet");
 }
 
 #[test]
@@ -588,7 +588,7 @@ mod cited {
     fn each_kind_of_event_has_its_auth_events() {
         let rules = |version: RoomVersionId| &version.rules().auth;
         let keys = |version, sender: &str, event_type: &str, state_key: Option<&str>, content: Value| {
-            let content = Content::parse(event_type, &object(&content));
+            let content = Content::parse(rules(version), event_type, &object(&content));
             let keys = auth_keys(rules(version), event_type, sender, state_key, &content);
             keys.iter()
                 .map(|key| format!("{}/{}", key.event_type.trim_start_matches("m.room."), key.state_key))

@@ -1,11 +1,11 @@
-use myelin_pdu::CanonicalJsonRule;
+use myelin_pdu::{CanonicalJsonRule, RoomVersionId};
 use serde_json::{Value, json};
 
 use super::*;
 
 fn parse(event_type: &str, content: impl AsRef<str>) -> Content {
     let object = CanonicalObject::parse(content.as_ref().as_bytes(), CanonicalJsonRule::Lenient).unwrap();
-    Content::parse(event_type, &object)
+    Content::parse(&RoomVersionId::V12.rules().auth, event_type, &object)
 }
 
 fn levels(content: &Value) -> Result<Levels, String> {
@@ -27,6 +27,32 @@ fn power_levels_that_are_not_integers_are_named() {
         (json!({"users": null}), "`content.users` is not an object"),
     ] {
         assert_eq!(levels(&content).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn older_versions_read_levels_in_more_spellings() {
+    let level = |version: RoomVersionId, spelt: &str| {
+        let content = format!(r#"{{"users":{{"@a:x":{spelt}}}}}"#);
+        let object = CanonicalObject::parse(content.as_bytes(), CanonicalJsonRule::Lenient).unwrap();
+        let levels = Levels::parse(version.rules().auth.power_level_format, &object).ok()?;
+        levels.users.get("@a:x").copied()
+    };
+    for (spelt, v5, v9, v10) in [
+        ("50", Some(50), Some(50), Some(50)),
+        (r#"" +050 ""#, Some(50), Some(50), None),
+        (r#""-7""#, Some(-7), Some(-7), None),
+        ("50.9", Some(50), None, None),
+        ("-1.5", Some(-1), None, None),
+        ("1e300", None, None, None),
+        (r#""5_0""#, None, None, None),
+        (r#""""#, None, None, None),
+        (r#""+-5""#, None, None, None),
+        ("null", None, None, None),
+    ] {
+        assert_eq!(level(RoomVersionId::V5, spelt), v5, "{spelt} in version 5");
+        assert_eq!(level(RoomVersionId::V9, spelt), v9, "{spelt} in version 9");
+        assert_eq!(level(RoomVersionId::V10, spelt), v10, "{spelt} in version 10");
     }
 }
 

@@ -62,8 +62,8 @@ impl Draft {
         Some(StateKeyRef { event_type: &self.event_type, state_key })
     }
 
-    pub(super) fn auth_content(&self) -> Content {
-        Content::parse(&self.event_type, &self.content)
+    pub(super) fn auth_content(&self, rules: SupportedRules) -> Content {
+        Content::parse(&rules.get().auth, &self.event_type, &self.content)
     }
 
     /// [`auth_keys`] of the event that this becomes.
@@ -173,14 +173,14 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(
+        rules: SupportedRules,
         draft: Draft,
         room_id: Option<OwnedRoomId>,
-        prev_events: Vec<EventReference>,
-        auth_events: Vec<EventReference>,
+        (prev_events, auth_events): (Vec<EventReference>, Vec<EventReference>),
         depth: i64,
         now_ms: i64,
     ) -> Self {
-        let content = draft.auth_content();
+        let content = draft.auth_content(rules);
         let Draft { sender, event_type, state_key, content: object, redacts, unsigned, origin_server_ts } =
             draft;
         let ids = |references: &[EventReference]| {

@@ -86,8 +86,8 @@ impl World {
 
     /// The event that a server makes of this draft in this state.
     pub fn event(&self, draft: &Draft<'_>, before: &State) -> Event {
-        let content = Content::parse(draft.event_type, &object(&draft.content));
         let auth = &self.rules.get().auth;
+        let content = Content::parse(auth, draft.event_type, &object(&draft.content));
         let keys = auth_keys(auth, draft.event_type, draft.sender, draft.state_key, &content);
         let auth_events =
             keys.into_iter().filter_map(|key| before.get(&key.to_key())).map(|id| id.as_str().into());

@@ -1,5 +1,6 @@
 //! Random rooms: forks, kicks, bans, promotions, closed and opened doors, and states that servers have got wrong.
 
+use myelin_pdu::PowerLevelFormat;
 use myelin_room_core::{auth::Standing, key::StateKey};
 use proptest::{prelude::*, test_runner::Config};
 use serde_json::{Value, json};
@@ -87,8 +88,12 @@ const BOOTSTRAP: usize = 4;
 
 fn bootstrap(world: &mut World, version: &str) -> Vec<String> {
     let users = if version == "12" { json!({"@bob:x": 50}) } else { json!({"@alice:x": 100, "@bob:x": 50}) };
+    let mut create = json!({"room_version": version});
+    if !matches!(version, "11" | "12") {
+        create["creator"] = json!(USERS[0]);
+    }
     let events = [
-        (CREATE_ID, "m.room.create", "", json!({"room_version": version})),
+        (CREATE_ID, "m.room.create", "", create),
         ("$alice", "m.room.member", USERS[0], json!({"membership": "join"})),
         ("$levels", "m.room.power_levels", "", json!({"users": users})),
         ("$door", "m.room.join_rules", "", json!({"join_rule": "public"})),
@@ -145,6 +150,12 @@ fn action(
         ("m.room.member", Some(user.to_owned()), json!({"membership": membership}))
     };
     let level = [0, 25, 50, 75, 100][step.level];
+    // As older versions let it be written: `" +025 "` is 25.
+    let spelt = match world.rules.auth.power_level_format {
+        PowerLevelFormat::Integers => json!(level),
+        PowerLevelFormat::Strings => json!(format!(" +0{level} ")),
+        PowerLevelFormat::FloatsAndStrings => json!(level.to_string()),
+    };
     match step.action {
         0..=4 => member(actor, "join"),
         5 | 6 => member(target, "invite"),
@@ -154,7 +165,7 @@ fn action(
         11 => member(actor, "knock"),
         12..=14 => {
             let mut content = current_levels(world, before);
-            content["users"][target] = json!(level);
+            content["users"][target] = if step.ts % 2 == 0 { json!(level) } else { spelt };
             ("m.room.power_levels", Some(String::new()), content)
         }
         15 => {
@@ -162,6 +173,7 @@ fn action(
             let field = ["ban", "kick", "invite", "users_default", "state_default"][step.target % 5];
             content[field] = json!(level);
             content["events"]["m.room.topic"] = json!(level);
+            content["notifications"]["room"] = spelt;
             ("m.room.power_levels", Some(String::new()), content)
         }
         16 | 17 => {
@@ -171,6 +183,10 @@ fn action(
         18 => {
             let content = json!({"membership": "join", "join_authorised_via_users_server": target});
             ("m.room.member", Some(actor.to_owned()), content)
+        }
+        _ if step.level == 4 => {
+            let server = ["x", "y", "z"][step.target % 3];
+            ("m.room.aliases", Some(server.to_owned()), json!({"aliases": []}))
         }
         _ => ("m.room.topic", Some(String::new()), json!({"topic": step.level})),
     }

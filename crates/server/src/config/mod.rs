@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use myelin_pdu::RoomVersionId;
+use myelin_rooms::room_versions;
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,8 @@ pub struct Config {
     /// Turns on the shared-secret registration endpoint that existing tools use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_shared_secret: Option<String>,
+    /// The version of rooms whose creator asks for none.
+    pub default_room_version: String,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -68,6 +72,7 @@ impl Default for Config {
             durability: Durability::Sync,
             registration: Registration::Closed,
             registration_shared_secret: None,
+            default_room_version: RoomVersionId::DEFAULT.as_str().to_owned(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),
@@ -154,8 +159,25 @@ impl Config {
         self.server_name.split(':').next() == Some("localhost")
     }
 
+    /// The version of rooms whose creator asks for none.
+    ///
+    /// # Errors
+    /// When this server makes no rooms of it.
+    pub fn default_room_version(&self) -> Result<RoomVersionId, ConfigError> {
+        let wanted = room_versions().find(|version| version.as_str() == self.default_room_version);
+        wanted.ok_or_else(|| ConfigError::Value {
+            key: "default_room_version",
+            problem: format!(
+                "this server makes no rooms of version {:?}; the newest is {}",
+                self.default_room_version,
+                RoomVersionId::DEFAULT
+            ),
+        })
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server_name()?;
+        self.default_room_version()?;
         addresses("listen", &self.listen)?;
         addresses("tls.listen", &self.tls.listen)?;
         addresses("metrics.listen", self.metrics.listen.as_slice())?;
@@ -237,6 +259,7 @@ mod tests {
             ("registration = \"maybe\"", "registration"),
             ("trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
             ("limits = 3", "limits"),
+            ("default_room_version = \"1\"", "default_room_version"),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();

@@ -134,10 +134,13 @@ impl Making<'_> {
         picked
     }
 
-    /// Rooms that were left are told of once; on a first sync only where the client asks for them.
+    /// Rooms that were left are told of once; on a first sync only where the client asks for them. One that was forgotten
+    /// since is told of as well: the user's other devices have to learn that it was left.
     fn shows_left(&self, facts: &Facts) -> bool {
-        let first = self.asked.since.is_none();
-        !facts.member.forgotten && (!first || self.asked.filter.include_leave)
+        match self.asked.since {
+            Some(_) => true,
+            None => self.asked.filter.include_leave && !facts.member.forgotten,
+        }
     }
 
     async fn rooms(

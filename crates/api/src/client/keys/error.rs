@@ -12,11 +12,9 @@ impl From<UploadError> for Error {
         match error {
             // Clients look at the beginning of this message to learn that they have lost track of their keys.
             UploadError::DuplicateOneTimeKey { .. } => Self::invalid_param(error.to_string()),
-            UploadError::NoDevice
-            | UploadError::NotYours
-            | UploadError::IdentityChanged
-            | UploadError::IdInUse
-            | UploadError::TooMany => Self::invalid_param(sentence(&error)),
+            UploadError::NoDevice | UploadError::NotYours | UploadError::IdInUse | UploadError::TooMany => {
+                Self::invalid_param(sentence(&error))
+            }
             UploadError::Malformed(_) | UploadError::NotCanonical(_) => Self::bad_json(sentence(&error)),
             UploadError::TooLarge => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", sentence(&error))

@@ -1,7 +1,7 @@
 //! Matrix errcodes for what rooms refuse.
 
 use http::StatusCode;
-use myelin_rooms::{AliasError, CreateError, MembershipError, ReadingError, Refusal, SendError};
+use myelin_rooms::{AliasError, CreateError, MembershipError, ReadingError, Refusal, SendError, StateError};
 
 use crate::Error;
 
@@ -75,11 +75,21 @@ impl From<ReadingError> for Error {
     }
 }
 
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Alias(error) => error.into(),
+            StateError::Send(error) => error.into(),
+        }
+    }
+}
+
 impl From<AliasError> for Error {
     fn from(error: AliasError) -> Self {
         let message = sentence(&error);
         match error {
-            AliasError::Foreign(_) => Self::invalid_param(message),
+            AliasError::Foreign(_) | AliasError::Invalid(_) => Self::invalid_param(message),
+            AliasError::Elsewhere(_) => Self::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message),
             AliasError::InUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", message),
             AliasError::NotFound(_) | AliasError::NoSuchRoom => Self::not_found(message),
             AliasError::NotAllowed(_) => Self::forbidden(message),

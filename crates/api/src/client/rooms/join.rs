@@ -3,36 +3,62 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
+use myelin_pdu::CanonicalObject;
 use myelin_rooms::{MembershipError, Rooms, SendError};
-use ruma::api::client::membership::{join_room_by_id, join_room_by_id_or_alias};
-use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::create::canonical;
 use crate::Error;
 use crate::access::Asks;
-use crate::answer::Answer;
-use crate::args::Args;
+use crate::body::{Body, Segment};
+
+#[derive(Serialize)]
+pub(crate) struct Joined {
+    room_id: OwnedRoomId,
+}
 
 pub(crate) async fn by_id(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
-    Args(request): Args<join_room_by_id::v3::Request>,
-) -> Result<Answer<join_room_by_id::v3::Response>, Error> {
-    join(&rooms, &requester.user_id, &request.room_id, request.reason.as_deref()).await?;
-    Ok(Answer(join_room_by_id::v3::Response::new(request.room_id)))
+    Segment(room_id): Segment,
+    Body(body): Body<Box<RawValue>>,
+) -> Result<Json<Joined>, Error> {
+    let room_id = OwnedRoomId::try_from(room_id.as_str())
+        .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
+    join(&rooms, &requester.user_id, &room_id, content(&body)?).await?;
+    Ok(Json(Joined { room_id }))
 }
 
 pub(crate) async fn by_id_or_alias(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
-    Args(request): Args<join_room_by_id_or_alias::v3::Request>,
-) -> Result<Answer<join_room_by_id_or_alias::v3::Response>, Error> {
-    let room_id = match <&RoomId>::try_from(&*request.room_id_or_alias) {
+    Segment(room): Segment,
+    Body(body): Body<Box<RawValue>>,
+) -> Result<Json<Joined>, Error> {
+    let content = content(&body)?;
+    let room = OwnedRoomOrAliasId::try_from(room.as_str())
+        .map_err(|_| Error::invalid_param(format!("{room:?} is neither a room id nor an alias.")))?;
+    let room_id = match <&RoomId>::try_from(&*room) {
         Ok(room_id) => room_id.to_owned(),
         Err(alias) => resolve(&rooms, alias).await?,
     };
-    join(&rooms, &requester.user_id, &room_id, request.reason.as_deref()).await?;
-    Ok(Answer(join_room_by_id_or_alias::v3::Response::new(room_id)))
+    join(&rooms, &requester.user_id, &room_id, content).await?;
+    Ok(Json(Joined { room_id }))
+}
+
+/// What the body adds to the membership event: the reason, and whatever else a client writes there for others to see
+/// (older specifications let them, and other servers still do).
+fn content(body: &RawValue) -> Result<CanonicalObject, Error> {
+    let mut content = canonical(body)?;
+    content.remove("third_party_signed");
+    match content.get("reason") {
+        Some(reason) if reason.as_str().is_none() => Err(Error::bad_json("`reason` is no text.")),
+        _ => Ok(content),
+    }
 }
 
 async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId, Error> {
@@ -40,8 +66,8 @@ async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId, Erro
     room_id.ok_or_else(|| Error::not_found(format!("There is no room with the alias {alias}.")))
 }
 
-async fn join(rooms: &Rooms, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Result<(), Error> {
-    match rooms.join(user, room_id, reason).await {
+async fn join(rooms: &Rooms, user: &UserId, room_id: &RoomId, extra: CanonicalObject) -> Result<(), Error> {
+    match rooms.join(user, room_id, extra).await {
         Ok(()) => Ok(()),
         Err(MembershipError::Send(SendError::NoSuchRoom)) => {
             Err(Error::not_found("This server does not know the room and no other server can be asked."))

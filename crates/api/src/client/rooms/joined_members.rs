@@ -20,11 +20,10 @@ pub(crate) struct Body {
     joined: BTreeMap<OwnedUserId, Shown>,
 }
 
+/// Both keys are always there, since clients look for them; `null` where the user has none.
 #[derive(Serialize)]
 struct Shown {
-    #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     avatar_url: Option<String>,
 }
 

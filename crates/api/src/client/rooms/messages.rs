@@ -4,19 +4,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use myelin_rooms::{PageRequest, ReadingError, Rooms, Towards};
 use myelin_runtime::Env;
 use myelin_sync_core::token::PageToken;
+use ruma::OwnedRoomId;
 use ruma::api::Direction;
-use ruma::api::client::message::get_message_events::v3::Request;
-use serde::Serialize;
+use ruma::api::client::filter::RoomEventFilter;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Args;
+use crate::body::{Segment, parse};
 
 #[derive(Serialize)]
 pub(crate) struct Body {
@@ -28,20 +30,39 @@ pub(crate) struct Body {
     state: Vec<Box<RawValue>>,
 }
 
+/// What stands in the query. The spec wants `dir`; who leaves it out means forwards, as other servers have it.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    from: Option<String>,
+    to: Option<String>,
+    dir: Option<Direction>,
+    limit: Option<u64>,
+    filter: Option<String>,
+}
+
+/// How many events a page holds where the client does not say.
+const USUAL_LIMIT: u64 = 10;
+
 pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(env): State<Env>,
     Asks(requester): Asks,
-    Args(request): Args<Request>,
+    Segment(room_id): Segment,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Body>, Error> {
+    let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
+    let room_id = OwnedRoomId::try_from(room_id.as_str())
+        .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
+    let filter: Option<RoomEventFilter> =
+        asked.filter.as_deref().map(|filter| parse(filter.as_bytes())).transpose()?;
     let wanted = PageRequest {
-        from: request.from.map(token).transpose()?,
-        to: request.to.map(token).transpose()?,
-        towards: if request.dir == Direction::Forward { Towards::Future } else { Towards::Past },
-        limit: usize::try_from(u64::from(request.limit)).unwrap_or(usize::MAX),
-        filter: page_filter(request.filter),
+        from: asked.from.map(token).transpose()?,
+        to: asked.to.map(token).transpose()?,
+        towards: if asked.dir == Some(Direction::Backward) { Towards::Past } else { Towards::Future },
+        limit: usize::try_from(asked.limit.unwrap_or(USUAL_LIMIT)).unwrap_or(usize::MAX),
+        filter: page_filter(filter.unwrap_or_default()),
     };
-    let page = rooms.messages(&viewer(requester, &env), &request.room_id, &wanted).await?;
+    let page = rooms.messages(&viewer(requester, &env), &room_id, &wanted).await?;
     Ok(Json(Body {
         start: page.start.to_string(),
         end: page.end.map(|end| end.to_string()),

@@ -16,10 +16,12 @@ pub(crate) mod leave;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod redact;
+pub(crate) mod relations;
 pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod state_event;
 pub(crate) mod state_put;
+pub(crate) mod threads;
 pub(crate) mod unban;
 
 use myelin_model::Requester;

@@ -1,23 +1,22 @@
 //! `GET /_matrix/client/v3/capabilities`
 //! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities>
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
+use myelin_rooms::{Rooms, room_versions};
 use serde_json::{Map, Value, json};
 
 use crate::access::Asks;
 
-/// The version of rooms that are made without saying which.
-const DEFAULT_VERSION: &str = "12";
-/// The versions that rooms can be made in.
-const VERSIONS: &[&str] = &["11", "12"];
-
 /// What this server lets its users do. What is not named is unknown to clients, so each is named.
-pub(crate) async fn get(Asks(requester): Asks) -> Json<Value> {
+pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) -> Json<Value> {
     let available: Map<String, Value> =
-        VERSIONS.iter().map(|version| ((*version).to_owned(), Value::from("stable"))).collect();
+        room_versions().map(|version| (version.as_str().to_owned(), Value::from("stable"))).collect();
     let mut answer = json!({
         "capabilities": {
-            "m.room_versions": { "default": DEFAULT_VERSION, "available": available },
+            "m.room_versions": { "default": rooms.default_version().as_str(), "available": available },
             "m.change_password": { "enabled": true },
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
