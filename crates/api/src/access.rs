@@ -72,6 +72,17 @@ fn token(headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, Err
     Ok(from_query)
 }
 
+/// The requester, if there is one, for handlers behind [`Access::Optional`].
+pub(crate) struct MayAsk(pub(crate) Option<Requester>);
+
+impl<S: Sync> FromRequestParts<S> for MayAsk {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Requester>().cloned()))
+    }
+}
+
 /// The requester, for handlers behind [`Access::User`] and [`Access::Admin`].
 pub(crate) struct Asks(pub(crate) Requester);
 

@@ -27,6 +27,8 @@ const V3: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0"];
 const V3_OR_UNSTABLE: &[&str] = &["/_matrix/client/v3", "/_matrix/client/r0", "/_matrix/client/unstable"];
 /// The prefix of endpoints that came after `v3`.
 const V1: &[&str] = &["/_matrix/client/v1"];
+/// The prefix of room summaries, as clients called them before MSC3266 was merged.
+const SUMMARY: &[&str] = &["/_matrix/client/unstable/im.nheko.summary"];
 /// The prefix of sliding sync, as clients called it before MSC4186 was merged.
 const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
 /// The prefix of what tools for Synapse call.
@@ -153,6 +155,7 @@ fn room_routes() -> Vec<Route> {
         get(V3, "/joined_rooms", rooms::joined_rooms::get),
         post(V3, "/join/{room_id_or_alias}", rooms::join::by_id_or_alias).class(RateClass::Send),
         post(V3, &room("/join"), rooms::join::by_id).class(RateClass::Send),
+        post(V3, "/knock/{room_id_or_alias}", rooms::knock::post).class(RateClass::Send),
         post(V3, &room("/invite"), rooms::invite::post).class(RateClass::Send),
         post(V3, &room("/leave"), rooms::leave::post),
         post(V3, &room("/forget"), rooms::forget::post),
@@ -160,7 +163,10 @@ fn room_routes() -> Vec<Route> {
         post(V3, &room("/ban"), rooms::ban::post),
         post(V3, &room("/unban"), rooms::unban::post),
         put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send),
+        // Before transaction ids an event was posted; some bots still do.
+        post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send),
         put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send),
+        post(V3, &room("/upgrade"), rooms::upgrade::post).class(RateClass::Send),
         get(V3, &room("/state"), rooms::state::get),
         get(V3, &format!("{state}/{{state_key}}"), rooms::state_event::get),
         put(V3, &format!("{state}/{{state_key}}"), rooms::state_put::put).class(RateClass::Send),
@@ -179,6 +185,11 @@ fn room_routes() -> Vec<Route> {
         get(V1, &room("/relations/{event_id}/{rel_type}"), rooms::relations::of_rel_type),
         get(V1, &room("/relations/{event_id}/{rel_type}/{event_type}"), rooms::relations::of_event_type),
         get(V1, &room("/threads"), rooms::threads::get),
+        get(V1, &room("/hierarchy"), rooms::hierarchy::get),
+        get(V1, &room("/timestamp_to_event"), rooms::timestamp_to_event::get),
+        get(V1, "/room_summary/{room_id_or_alias}", rooms::summary::get).optional(),
+        get(SUMMARY, "/summary/{room_id_or_alias}", rooms::summary::get).optional(),
+        get(SUMMARY, "/rooms/{room_id_or_alias}/summary", rooms::summary::get).optional(),
     ]
 }
 
@@ -187,6 +198,8 @@ fn directory_routes() -> Vec<Route> {
         get(V3, "/directory/room/{room_alias}", directory::alias::get).public(),
         put(V3, "/directory/room/{room_alias}", directory::alias::put),
         delete(V3, "/directory/room/{room_alias}", directory::alias::delete),
+        get(V3, "/publicRooms", directory::public_rooms::get).optional(),
+        post(V3, "/publicRooms", directory::public_rooms::post),
         get(V3, "/directory/list/room/{room_id}", directory::visibility::get).public(),
         put(V3, "/directory/list/room/{room_id}", directory::visibility::put),
     ]

@@ -115,9 +115,20 @@ impl Rooms {
         let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
         let drafts = self.first_drafts(&*snapshot, creation, rules, alias.as_ref()).await?;
         drop(snapshot);
+        self.make(creation, supported, &drafts, alias).await
+    }
+
+    /// Makes a room of its create event and these.
+    pub(crate) async fn make(
+        &self,
+        creation: &Creation,
+        rules: SupportedRules,
+        drafts: &[Draft],
+        alias: Option<OwnedRoomAliasId>,
+    ) -> Result<OwnedRoomId, CreateError> {
         let mut now = self.deps.env.clock.now();
         for _ in 0..SAME_MOMENT {
-            let (batch, room_id) = self.plan_room(creation, supported, &drafts, alias.as_ref(), now).await?;
+            let (batch, room_id) = self.plan_room(creation, rules, drafts, alias.as_ref(), now).await?;
             match self.deps.engine.commit(batch).await {
                 Ok(_) => return Ok(room_id),
                 // The create event's hash is the room's id, so the same request in the same millisecond would make

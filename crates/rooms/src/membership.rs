@@ -3,11 +3,11 @@
 
 use myelin_model::{RoomNid, Topic};
 use myelin_pdu::CanonicalObject;
-use myelin_store::schema::rooms::{Member, Membership, RoomById};
+use myelin_store::schema::rooms::{Member, Membership, Room, RoomById, RoomSummary};
 use myelin_store::{Batch, CommitError, Reader};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use crate::{Draft, Rooms, SendError, members};
+use crate::{Draft, Rooms, SendError, members, restricted};
 
 /// Why a membership did not change.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,12 +44,43 @@ impl Rooms {
             return Ok(());
         }
         let mut draft = self.draft(user, user, "join", Shown::Profile, None).await?;
+        if !is(&member, &[Membership::Invite])
+            && let Some(voucher) = self.voucher(room, user).await?
+        {
+            draft.content.insert("join_authorised_via_users_server", voucher.as_str());
+        }
         let own = ["membership", "join_authorised_via_users_server", "third_party_invite"];
         for (key, value) in extra.iter().filter(|(key, _)| !own.contains(key)) {
             draft.content.insert(key, value.clone());
         }
         self.send_to(room, draft, None).await?;
         Ok(())
+    }
+
+    /// Who of this server lets the user into a restricted room, where they are in one of the rooms that its rule names.
+    async fn voucher(&self, room: RoomNid, user: &UserId) -> Result<Option<OwnedUserId>, SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let summary = snapshot.get::<RoomSummary>(&(room,)).await?;
+        let rule = summary.and_then(|summary| summary.join_rule);
+        if !matches!(rule.as_deref(), Some("restricted" | "knock_restricted")) {
+            return Ok(None);
+        }
+        let Some(row) = snapshot.get::<Room>(&(room,)).await? else { return Ok(None) };
+        let allowed = restricted::allowed_rooms(&*snapshot, room, &row.version).await?;
+        if !restricted::is_in_any(&*snapshot, user, &allowed).await? {
+            return Ok(None);
+        }
+        let server = &self.deps.config.server_name;
+        Ok(restricted::voucher(&*snapshot, room, &row.version, server).await?)
+    }
+
+    /// The user asks to be let into the room.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn knock(&self, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Done {
+        let (room, _) = self.membership_of(room_id, user).await?;
+        self.change(room, user, user, "knock", Shown::Profile, reason).await
     }
 
     /// Shows the user's profile as it is now in a room they are in; nothing happens where they are not.

@@ -30,6 +30,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Checks that the request was done, where the answer says no more.
+    ///
+    /// # Panics
+    /// When it was refused.
+    pub fn done(self) {
+        let _ = self.ok();
+    }
+
     /// The body of a successful answer.
     ///
     /// # Panics

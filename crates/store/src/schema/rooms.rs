@@ -136,6 +136,7 @@ keyspace! {
             BY_ID = "by_id" (event_id),
             BY_ORDER = "by_order" (room, order),
             BY_POS = "by_pos" (pos),
+            BY_TIME = "by_time" (room, origin_server_ts),
         }
     }
 }

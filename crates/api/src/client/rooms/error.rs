@@ -1,7 +1,9 @@
 //! Matrix errcodes for what rooms refuse.
 
 use http::StatusCode;
-use myelin_rooms::{AliasError, CreateError, MembershipError, ReadingError, Refusal, SendError, StateError};
+use myelin_rooms::{
+    AliasError, CreateError, MembershipError, ReadingError, Refusal, SendError, StateError, UpgradeError,
+};
 
 use crate::Error;
 
@@ -71,6 +73,16 @@ impl From<ReadingError> for Error {
             ReadingError::NotFound => Self::not_found(message),
             ReadingError::BadToken(_) => Self::invalid_param(message),
             ReadingError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<UpgradeError> for Error {
+    fn from(error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::NotAllowed => Self::forbidden(sentence(&error)),
+            UpgradeError::Create(error) => error.into(),
+            UpgradeError::Send(error) => error.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use myelin_pdu::CanonicalObject;
 use myelin_rooms::{MembershipError, Rooms, SendError};
-use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomId, RoomOrAliasId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -42,10 +42,7 @@ pub(crate) async fn by_id_or_alias(
     let content = content(&body)?;
     let room = OwnedRoomOrAliasId::try_from(room.as_str())
         .map_err(|_| Error::invalid_param(format!("{room:?} is neither a room id nor an alias.")))?;
-    let room_id = match <&RoomId>::try_from(&*room) {
-        Ok(room_id) => room_id.to_owned(),
-        Err(alias) => resolve(&rooms, alias).await?,
-    };
+    let room_id = room_id_of(&rooms, &room).await?;
     join(&rooms, &requester.user_id, &room_id, content).await?;
     Ok(Json(Joined { room_id }))
 }
@@ -61,17 +58,26 @@ fn content(body: &RawValue) -> Result<CanonicalObject, Error> {
     }
 }
 
-async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId, Error> {
+/// The room that is meant.
+pub(super) async fn room_id_of(rooms: &Rooms, room: &RoomOrAliasId) -> Result<OwnedRoomId, Error> {
+    let alias = match <&RoomId>::try_from(room) {
+        Ok(room_id) => return Ok(room_id.to_owned()),
+        Err(alias) => alias,
+    };
     let room_id = rooms.resolve_alias(alias).await?;
     room_id.ok_or_else(|| Error::not_found(format!("There is no room with the alias {alias}.")))
 }
 
 async fn join(rooms: &Rooms, user: &UserId, room_id: &RoomId, extra: CanonicalObject) -> Result<(), Error> {
-    match rooms.join(user, room_id, extra).await {
-        Ok(()) => Ok(()),
-        Err(MembershipError::Send(SendError::NoSuchRoom)) => {
-            Err(Error::not_found("This server does not know the room and no other server can be asked."))
+    rooms.join(user, room_id, extra).await.map_err(not_known)
+}
+
+/// Why somebody does not get in, for who may know that there is no such room here.
+pub(super) fn not_known(error: MembershipError) -> Error {
+    match error {
+        MembershipError::Send(SendError::NoSuchRoom) => {
+            Error::not_found("This server does not know the room and no other server can be asked.")
         }
-        Err(error) => Err(error.into()),
+        error => error.into(),
     }
 }

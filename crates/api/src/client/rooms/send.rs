@@ -1,19 +1,23 @@
-//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`, and its older form `POST .../send/{eventType}`
 //! <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use myelin_model::Requester;
 use myelin_rooms::{Draft, Rooms, TransactionKey};
 use myelin_users::Users;
-use ruma::OwnedEventId;
 use ruma::api::client::message::send_message_event::v3::{Request, Response};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId};
+use serde_json::value::RawValue;
 
 use super::create::canonical;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
 use crate::args::Args;
+use crate::body::Body;
 
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
@@ -22,24 +26,58 @@ pub(crate) async fn put(
     Args(request): Args<Request>,
 ) -> Result<Answer<Response>, Error> {
     let kind = request.event_type.to_string();
-    let content = canonical(request.body.json())?;
-    // A redaction may be sent like any event (MSC4169); what it redacts stands in its content then.
-    let redacts = match (kind.as_str(), content.get_str("redacts")) {
-        ("m.room.redaction", Some(target)) => Some(
-            OwnedEventId::try_from(target)
-                .map_err(|_| Error::bad_json("The event to redact is not named by an event id."))?,
-        ),
-        ("m.room.redaction", None) => return Err(Error::bad_json("A redaction must say what it redacts.")),
-        _ => None,
-    };
     let transaction = TransactionKey {
         session: requester.session,
         scope: format!("send/{}/{kind}", request.room_id),
         txn_id: request.txn_id.to_string(),
     };
-    let draft = Draft { sender: requester.user_id.clone(), kind, state_key: None, content, redacts };
-    let sent = rooms.send(&request.room_id, draft, Some(transaction)).await?;
-    // After the event, so that no sync answers with the end of typing alone and is late for what was typed.
-    users.typing().stop(sent.room, &requester.user_id);
-    Ok(Answer(Response::new(sent.event_id)))
+    let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
+    sender.send(&request.room_id, kind, request.body.json(), Some(transaction)).await
+}
+
+pub(crate) async fn post(
+    State(rooms): State<Arc<Rooms>>,
+    State(users): State<Arc<Users>>,
+    Asks(requester): Asks,
+    path: Result<Path<(OwnedRoomId, String)>, PathRejection>,
+    Body(content): Body<Box<RawValue>>,
+) -> Result<Answer<Response>, Error> {
+    let Path((room_id, kind)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
+    let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
+    sender.send(&room_id, kind, &content, None).await
+}
+
+struct Sender<'a> {
+    rooms: &'a Rooms,
+    users: &'a Users,
+    requester: &'a Requester,
+}
+
+impl Sender<'_> {
+    async fn send(
+        &self,
+        room_id: &RoomId,
+        kind: String,
+        content: &RawValue,
+        transaction: Option<TransactionKey>,
+    ) -> Result<Answer<Response>, Error> {
+        let content = canonical(content)?;
+        // A redaction may be sent like any event (MSC4169); what it redacts stands in its content then.
+        let redacts = match (kind.as_str(), content.get_str("redacts")) {
+            ("m.room.redaction", Some(target)) => Some(
+                OwnedEventId::try_from(target)
+                    .map_err(|_| Error::bad_json("The event to redact is not named by an event id."))?,
+            ),
+            ("m.room.redaction", None) => {
+                return Err(Error::bad_json("A redaction must say what it redacts."));
+            }
+            _ => None,
+        };
+        let user_id = &self.requester.user_id;
+        let draft = Draft { sender: user_id.clone(), kind, state_key: None, content, redacts };
+        let sent = self.rooms.send(room_id, draft, transaction).await?;
+        // After the event, so that no sync answers with the end of typing alone and is late for what was typed.
+        self.users.typing().stop(sent.room, user_id);
+        Ok(Answer(Response::new(sent.event_id)))
+    }
 }
