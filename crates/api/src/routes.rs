@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, device, directory, filters, keys, media, profile, push_rules, receipts, room_keys,
-    rooms, server, session, sync, to_device,
+    account, account_data, delayed, device, directory, filters, keys, media, profile, push_rules, receipts,
+    room_keys, rooms, server, session, sync, to_device,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -31,6 +31,8 @@ const V1: &[&str] = &["/_matrix/client/v1"];
 const SUMMARY: &[&str] = &["/_matrix/client/unstable/im.nheko.summary"];
 /// The prefix of sliding sync, as clients called it before MSC4186 was merged.
 const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
+/// The prefix of delayed events, as clients called them before MSC4140 was merged.
+const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
 /// The prefix of what tools for Synapse call.
 const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 
@@ -52,6 +54,7 @@ pub fn table() -> Vec<Route> {
     table.extend(synapse_routes());
     table.extend(sync_routes());
     table.extend(room_routes());
+    table.extend(delayed_routes());
     table.extend(directory_routes());
     table.extend(user_routes());
     table.extend(push_rule_routes());
@@ -190,6 +193,20 @@ fn room_routes() -> Vec<Route> {
         get(V1, "/room_summary/{room_id_or_alias}", rooms::summary::get).optional(),
         get(SUMMARY, "/summary/{room_id_or_alias}", rooms::summary::get).optional(),
         get(SUMMARY, "/rooms/{room_id_or_alias}/summary", rooms::summary::get).optional(),
+    ]
+}
+
+fn delayed_routes() -> Vec<Route> {
+    const SCHEDULE: &str = "/rooms/{room_id}/delayed_event/{event_type}/{txn_id}";
+    const CHANGE: &str = "/delayed_events/{delay_id}/{action}";
+    vec![
+        put(V3, SCHEDULE, delayed::schedule::put).class(RateClass::Send),
+        put(DELAYED, SCHEDULE, delayed::schedule::put).class(RateClass::Send),
+        get(V1, "/delayed_events/{delay_id}", delayed::list::one),
+        post(V1, CHANGE, delayed::manage::own),
+        get(DELAYED, "/delayed_events", delayed::list::all),
+        post(DELAYED, CHANGE, delayed::manage::by_id).public(),
+        post(DELAYED, "/delayed_events/{delay_id}", delayed::manage::by_body).public(),
     ]
 }
 

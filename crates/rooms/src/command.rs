@@ -2,6 +2,7 @@
 
 use myelin_model::RoomNid;
 use myelin_pdu::CanonicalObject;
+use myelin_store::schema::rooms::DELAY_PREFIX;
 use ruma::{OwnedEventId, OwnedUserId};
 use tokio::sync::oneshot;
 
@@ -40,6 +41,17 @@ pub struct Sent {
     pub event_id: OwnedEventId,
     /// The room it is in.
     pub room: RoomNid,
+}
+
+impl TransactionKey {
+    /// The id as an event's header keeps it: that of a delayed event bears a prefix.
+    pub(crate) fn shown(&self) -> String {
+        if self.scope == crate::delayed::SCOPE {
+            format!("{DELAY_PREFIX}{}", self.txn_id)
+        } else {
+            self.txn_id.clone()
+        }
+    }
 }
 
 /// One request to the owner.

@@ -48,7 +48,7 @@ impl Placed<'_> {
             replaces: self.replaces,
             redacted_by: None,
             session: self.transaction.map(|key| key.session),
-            txn_id: self.transaction.map(|key| key.txn_id.clone()),
+            txn_id: self.transaction.map(TransactionKey::shown),
         });
         batch.put(&EventContent { event: self.event, json: self.pdu.raw().clone() });
         batch.wake(Topic::Room(self.room));

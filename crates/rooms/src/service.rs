@@ -12,6 +12,7 @@ use ruma::{OwnedRoomId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::Command;
+use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
 use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load};
@@ -54,6 +55,7 @@ impl Deps {
 pub struct Rooms {
     pub(crate) deps: Arc<Deps>,
     live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
+    pub(crate) delays: Delays,
 }
 
 /// The versions that rooms can be made in, and whose rooms can be taken part in.
@@ -69,7 +71,7 @@ impl Rooms {
     pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer });
-        Self { deps, live: Mutex::new(HashMap::new()) }
+        Self { deps, live: Mutex::new(HashMap::new()), delays: Delays::default() }
     }
 
     /// The version of rooms whose creator asks for none.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
-use myelin_store::schema::rooms::{Event, Room};
+use myelin_store::schema::rooms::{DELAY_PREFIX, Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
 use rustc_hash::FxHashMap;
@@ -229,7 +229,8 @@ impl Surroundings {
         let whole = bundle == Bundle::Whole;
         Unsigned {
             age: viewer.now.saturating_sub(event.origin_server_ts).max(0),
-            transaction_id: event.txn_id.as_deref().filter(|_| own),
+            transaction_id: event.txn_id.as_deref().filter(|id| own && !id.starts_with(DELAY_PREFIX)),
+            delay_id: event.txn_id.as_deref().and_then(|id| id.strip_prefix(DELAY_PREFIX)).filter(|_| own),
             membership: self.views.get(&event.event).map(|view| view.membership.as_str()),
             prev_content: replaced.map(|replaced| self.content(replaced.event)),
             replaces_state: replaced.map(|replaced| replaced.event_id.as_str()),

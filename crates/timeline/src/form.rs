@@ -30,6 +30,9 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) age: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transaction_id: Option<&'a str>,
+    /// Of an event that was sent with a delay (MSC4140).
+    #[serde(rename = "org.matrix.msc4140.delay_id", skip_serializing_if = "Option::is_none")]
+    pub(crate) delay_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) membership: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

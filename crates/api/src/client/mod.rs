@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod account_data;
+pub(crate) mod delayed;
 pub(crate) mod device;
 pub(crate) mod directory;
 pub(crate) mod filters;

@@ -3,6 +3,7 @@
 //! A service is the only writer of the keyspaces in the module that bears its name; anyone may read them.
 
 pub mod auth;
+pub mod delayed;
 pub mod e2ee;
 pub mod media;
 pub mod node;
@@ -18,8 +19,17 @@ use crate::{Keyspace, KeyspaceDef};
 pub const VERSION: i64 = 1;
 
 /// Every keyspace, for engines that make tables of them.
-pub const ALL: &[&[&KeyspaceDef]] =
-    &[auth::ALL, e2ee::ALL, media::ALL, node::ALL, notify::ALL, rooms::ALL, sync::ALL, users::ALL];
+pub const ALL: &[&[&KeyspaceDef]] = &[
+    auth::ALL,
+    delayed::ALL,
+    e2ee::ALL,
+    media::ALL,
+    node::ALL,
+    notify::ALL,
+    rooms::ALL,
+    sync::ALL,
+    users::ALL,
+];
 
 /// Every keyspace in one list.
 pub fn all() -> impl Iterator<Item = &'static KeyspaceDef> {

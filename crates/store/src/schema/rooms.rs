@@ -106,6 +106,9 @@ text_enum!(EventStatus {
     Partial = "partial",
 });
 
+/// What stands before the id of a delayed event (MSC4140) in [`Event::txn_id`].
+pub const DELAY_PREFIX: &str = "delay:";
+
 keyspace! {
     /// The header of an event: what is needed to find, order and judge it. It stays when the content goes.
     pub struct Event in "event" {

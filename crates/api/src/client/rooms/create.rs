@@ -95,7 +95,7 @@ fn object<T>(raw: &Raw<T>) -> Result<CanonicalObject, Error> {
 }
 
 /// Content as it will stand in an event.
-pub(super) fn canonical(json: &RawValue) -> Result<CanonicalObject, Error> {
+pub(crate) fn canonical(json: &RawValue) -> Result<CanonicalObject, Error> {
     CanonicalObject::parse(json.get().as_bytes(), CanonicalJsonRule::Strict)
         .map_err(|error| Error::bad_json(format!("The content can't stand in an event: {error}.")))
 }

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use myelin_model::Requester;
-use myelin_rooms::{Draft, Rooms, TransactionKey};
+use myelin_rooms::{Delayed, Draft, Rooms, TransactionKey};
 use myelin_users::Users;
-use ruma::api::client::message::send_message_event::v3::{Request, Response};
+use ruma::api::client::message::send_message_event::v3::{Request, Response as Sent};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
@@ -18,21 +20,37 @@ use crate::access::Asks;
 use crate::answer::Answer;
 use crate::args::Args;
 use crate::body::Body;
+use crate::client::delayed::{AskedDelay, Generation, Scheduled};
 
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
+    AskedDelay(delay): AskedDelay,
     Args(request): Args<Request>,
-) -> Result<Answer<Response>, Error> {
+) -> Result<Response, Error> {
     let kind = request.event_type.to_string();
+    if let Some(delay) = delay {
+        let delayed = Delayed {
+            room_id: request.room_id,
+            kind,
+            state_key: None,
+            content: canonical(request.body.json())?,
+            delay,
+            txn_id: Some(request.txn_id.to_string()),
+        };
+        let delayed = rooms.delay(&requester, delayed).await;
+        let delay_id = delayed.map_err(|error| Generation::Unstable.error(error))?;
+        return Ok(Json(Scheduled { delay_id }).into_response());
+    }
     let transaction = TransactionKey {
         session: requester.session,
         scope: format!("send/{}/{kind}", request.room_id),
         txn_id: request.txn_id.to_string(),
     };
     let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
-    sender.send(&request.room_id, kind, request.body.json(), Some(transaction)).await
+    let sent = sender.send(&request.room_id, kind, request.body.json(), Some(transaction)).await?;
+    Ok(Answer(Sent::new(sent)).into_response())
 }
 
 pub(crate) async fn post(
@@ -41,10 +59,10 @@ pub(crate) async fn post(
     Asks(requester): Asks,
     path: Result<Path<(OwnedRoomId, String)>, PathRejection>,
     Body(content): Body<Box<RawValue>>,
-) -> Result<Answer<Response>, Error> {
+) -> Result<Answer<Sent>, Error> {
     let Path((room_id, kind)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
     let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
-    sender.send(&room_id, kind, &content, None).await
+    Ok(Answer(Sent::new(sender.send(&room_id, kind, &content, None).await?)))
 }
 
 struct Sender<'a> {
@@ -60,7 +78,7 @@ impl Sender<'_> {
         kind: String,
         content: &RawValue,
         transaction: Option<TransactionKey>,
-    ) -> Result<Answer<Response>, Error> {
+    ) -> Result<OwnedEventId, Error> {
         let content = canonical(content)?;
         // A redaction may be sent like any event (MSC4169); what it redacts stands in its content then.
         let redacts = match (kind.as_str(), content.get_str("redacts")) {
@@ -78,6 +96,6 @@ impl Sender<'_> {
         let sent = self.rooms.send(room_id, draft, transaction).await?;
         // After the event, so that no sync answers with the end of typing alone and is late for what was typed.
         self.users.typing().stop(sent.room, user_id);
-        Ok(Answer(Response::new(sent.event_id)))
+        Ok(sent.event_id)
     }
 }

@@ -3,21 +3,38 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use myelin_rooms::{Draft, Rooms};
-use ruma::api::client::state::send_state_event::v3::{Request, Response};
+use axum::response::{IntoResponse, Response};
+use myelin_rooms::{Delayed, Draft, Rooms};
+use ruma::api::client::state::send_state_event::v3::{Request, Response as Sent};
 
 use super::create::canonical;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
 use crate::args::Args;
+use crate::client::delayed::{AskedDelay, Generation, Scheduled};
 
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
+    AskedDelay(delay): AskedDelay,
     Args(request): Args<Request>,
-) -> Result<Answer<Response>, Error> {
+) -> Result<Response, Error> {
+    if let Some(delay) = delay {
+        let delayed = Delayed {
+            room_id: request.room_id,
+            kind: request.event_type.to_string(),
+            state_key: Some(request.state_key),
+            content: canonical(request.body.json())?,
+            delay,
+            txn_id: None,
+        };
+        let delayed = rooms.delay(&requester, delayed).await;
+        let delay_id = delayed.map_err(|error| Generation::Unstable.error(error))?;
+        return Ok(Json(Scheduled { delay_id }).into_response());
+    }
     let draft = Draft {
         sender: requester.user_id,
         kind: request.event_type.to_string(),
@@ -26,5 +43,5 @@ pub(crate) async fn put(
         redacts: None,
     };
     let sent = rooms.send_state(&request.room_id, draft).await?;
-    Ok(Answer(Response::new(sent.event_id)))
+    Ok(Answer(Sent::new(sent.event_id)).into_response())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use myelin_rooms::{Rooms, room_versions};
+use myelin_rooms::{MAX_DELAY, MAX_SCHEDULED, Rooms, room_versions};
 use serde_json::{Map, Value, json};
 
 use crate::access::Asks;
@@ -14,6 +14,7 @@ use crate::access::Asks;
 pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) -> Json<Value> {
     let available: Map<String, Value> =
         room_versions().map(|version| (version.as_str().to_owned(), Value::from("stable"))).collect();
+    let delayed = json!({ "max_delay_ms": MAX_DELAY, "max_scheduled": MAX_SCHEDULED });
     let mut answer = json!({
         "capabilities": {
             "m.room_versions": { "default": rooms.default_version().as_str(), "available": available },
@@ -23,6 +24,8 @@ pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) 
             "m.profile_fields": { "enabled": true },
             "m.3pid_changes": { "enabled": false },
             "m.get_login_token": { "enabled": false },
+            "m.delayed_events": delayed.clone(),
+            "org.matrix.msc4140.delayed_events": delayed,
         },
     });
     if requester.is_admin {

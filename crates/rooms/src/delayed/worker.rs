@@ -1,0 +1,101 @@
+//! What happens to delayed events when their time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
+use myelin_store::{Batch, Reader, Scan};
+
+use crate::{Rooms, SendError};
+
+/// How many are taken at once.
+const AT_ONCE: usize = 64;
+/// How long to wait after one could not be sent for a reason that passes.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest sleep: a clock that was set is noticed then.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What the requests and the worker share.
+#[derive(Debug, Default)]
+pub(crate) struct Delays {
+    /// Told of each change: something may be due earlier.
+    pub(super) changed: tokio::sync::Notify,
+    /// Held while one is scheduled, so that the limit and the transaction hold.
+    pub(super) scheduling: tokio::sync::Mutex<()>,
+}
+
+impl Rooms {
+    /// Starts what runs by itself: sending delayed events, those that became due while the server was away first. Call it
+    /// once.
+    pub fn start(self: &Arc<Self>) {
+        let rooms = Arc::clone(self);
+        self.deps.env.tasks.supervise("delayed events", move || {
+            let rooms = Arc::clone(&rooms);
+            async move { rooms.send_due_until(rooms.deps.env.tasks.stopping()).await }
+        });
+    }
+
+    async fn send_due_until(&self, stopping: impl Future<Output = ()>) {
+        tokio::pin!(stopping);
+        loop {
+            let wait = match self.send_due().await {
+                Ok(next) => {
+                    let wait = next.map(|due| due.saturating_sub(self.now()).max(0));
+                    wait.map_or(LONGEST, |wait| Duration::from_millis(wait.unsigned_abs())).min(LONGEST)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "delayed events wait until rooms can be written again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = &mut stopping => return,
+                () = self.delays.changed.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Handles all that is due, the longest overdue first, and says when the next one is.
+    async fn send_due(&self) -> Result<Option<i64>, SendError> {
+        loop {
+            let snapshot = self.deps.engine.snapshot().await?;
+            let scan = Scan::index::<DelayedEvent>(DelayedEvent::BY_DUE, (), AT_ONCE);
+            let rows = snapshot.scan::<DelayedEvent>(scan).await?;
+            drop(snapshot);
+            let now = self.now();
+            let mut handled = false;
+            for row in rows {
+                if row.due > now {
+                    return Ok(Some(row.due));
+                }
+                handled = true;
+                self.handle(row).await?;
+            }
+            if !handled {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn handle(&self, row: DelayedEvent) -> Result<(), SendError> {
+        match row.status {
+            DelayStatus::Pending => {
+                let sending = DelayedEvent { status: DelayStatus::Sending, ..row.clone() };
+                // Somebody restarted or ended it just now.
+                if !self.swap(&row, &sending).await? {
+                    return Ok(());
+                }
+                self.send_delayed(sending).await
+            }
+            // By a process that ended meanwhile.
+            DelayStatus::Sending => self.send_delayed(row).await,
+            DelayStatus::Sent | DelayStatus::Failed | DelayStatus::Cancelled => {
+                let mut batch = Batch::new(self.deps.fence(&row.room_id));
+                batch.delete::<DelayedEvent>(&(row.delay_id,));
+                self.deps.engine.commit(batch).await?;
+                Ok(())
+            }
+        }
+    }
+}

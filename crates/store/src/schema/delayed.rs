@@ -1,0 +1,63 @@
+//! Events that are to be sent later (MSC4140). Owner: `rooms`.
+
+use bytes::Bytes;
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+
+use crate::{KeyspaceDef, keyspace, text_enum};
+
+/// What became of a delayed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DelayStatus {
+    /// It waits for its time.
+    Pending,
+    /// It is being sent; nothing stops it any more.
+    Sending,
+    /// It was sent.
+    Sent,
+    /// It could not be sent.
+    Failed,
+    /// Its owner took it back.
+    Cancelled,
+}
+text_enum!(DelayStatus {
+    Pending = "pending",
+    Sending = "sending",
+    Sent = "sent",
+    Failed = "failed",
+    Cancelled = "cancelled",
+});
+
+keyspace! {
+    /// An event that is to be sent later. It stays for a while when that is done, so that its owner can ask.
+    pub struct DelayedEvent in "delayed_event" {
+        key { delay_id: String }
+        value {
+            user_id: OwnedUserId,
+            /// The session that scheduled it, and the request by which it did.
+            session: i64,
+            txn: Option<String>,
+            room_id: OwnedRoomId,
+            kind: String,
+            state_key: Option<String>,
+            content: Bytes,
+            /// The delay, in milliseconds, and since when it counts.
+            delay: i64,
+            since: i64,
+            status: DelayStatus,
+            /// When the next thing happens to it: it is sent, or when it is done with, forgotten.
+            due: i64,
+            /// When it was done with.
+            finalised: Option<i64>,
+            event_id: Option<OwnedEventId>,
+            /// Why it was not sent: the errcode and a sentence, as JSON.
+            error: Option<String>,
+        }
+        index {
+            BY_DUE = "by_due" (due),
+            BY_USER = "by_user" (user_id, status, due),
+            BY_TXN = "by_txn" (session, txn),
+        }
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[super::def::<DelayedEvent>()];
