@@ -146,6 +146,8 @@ fn room_key_routes() -> Vec<Route> {
 fn synapse_routes() -> Vec<Route> {
     vec![
         get(SYNAPSE, "/register", synapse::register::get).public(),
+        post(SYNAPSE, "/send_server_notice", synapse::server_notice::post).admin(),
+        put(SYNAPSE, "/send_server_notice/{txn_id}", synapse::server_notice::put).admin(),
         post(SYNAPSE, "/register", synapse::register::post).public().class(RateClass::Login),
     ]
 }

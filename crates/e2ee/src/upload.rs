@@ -179,7 +179,8 @@ fn check_device_keys(owner: &Owner, raw: &RawValue) -> Result<CanonicalObject, U
     if !object.get_object("keys").is_some_and(|keys| keys.iter().all(|(_, key)| strings(key))) {
         return Err(UploadError::Malformed("device_keys.keys must be an object of keys"));
     }
-    if object.get_object("signatures").is_none() {
+    // Without signatures other clients will not trust the device, which is for them to say; other servers take it.
+    if object.contains_key("signatures") && object.get_object("signatures").is_none() {
         return Err(UploadError::Malformed("device_keys.signatures must be an object"));
     }
     Ok(object)

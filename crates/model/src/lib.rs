@@ -15,3 +15,6 @@ pub use push_rules::default_push_rules;
 pub use requester::Requester;
 pub use shard::{Epoch, Fence, SHARDS, Shard};
 pub use topic::Topic;
+
+/// The localpart of the user by whom the server itself speaks (server notices). No account bears it.
+pub const NOTICE_SENDER: &str = "_server";

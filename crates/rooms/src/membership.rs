@@ -7,6 +7,7 @@ use myelin_store::schema::rooms::{Member, Membership, Room, RoomById, RoomSummar
 use myelin_store::{Batch, CommitError, Reader};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
+use crate::notices::is_notice_room;
 use crate::{Draft, Rooms, SendError, members, restricted};
 
 /// Why a membership did not change.
@@ -21,6 +22,9 @@ pub enum MembershipError {
     /// The user is not banned.
     #[error("{0} is not banned from this room")]
     NotBanned(OwnedUserId),
+    /// The invite to the room for server notices can't be turned down.
+    #[error("the invite to the room of server notices can't be turned down")]
+    NoticeRoom,
     /// A room can be forgotten only after leaving it.
     #[error("leave the room before you forget it")]
     StillInRoom,
@@ -119,6 +123,12 @@ impl Rooms {
     /// See [`MembershipError`].
     pub async fn leave(&self, user: &UserId, room_id: &RoomId, reason: Option<&str>) -> Done {
         let (room, member) = self.membership_of(room_id, user).await?;
+        if is(&member, &[Membership::Invite]) {
+            let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
+            if is_notice_room(&*snapshot, user, room_id).await? {
+                return Err(MembershipError::NoticeRoom);
+            }
+        }
         match member.map(|member| member.membership) {
             Some(Membership::Leave) => Ok(()),
             None => Err(MembershipError::NotInRoom(user.to_owned())),

@@ -206,7 +206,9 @@ impl<'a> Walk<'a> {
                 }
             }
             if !more {
-                return Ok((page, None));
+                // Behind a filter nobody knows whether that was all; what comes next says so by being empty.
+                let last = page.last().and_then(|event| event.order).filter(|_| self.is_filtered());
+                return Ok((page, last.map(|last| self.request.towards.past(last))));
             }
         }
         Ok((page, Some(PageToken::Before(at))))
@@ -223,6 +225,10 @@ impl<'a> Walk<'a> {
                 None => scan.from((Some(at),)),
             },
         }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.request.filter.events != EventFilter::default()
     }
 
     /// Where to go on after an event.
@@ -339,7 +345,7 @@ pub(crate) async fn order_of(
 }
 
 /// The order of the room's oldest event.
-async fn first_order(snapshot: &dyn Snapshot, room: RoomNid) -> Result<i64, ReadError> {
+pub(crate) async fn first_order(snapshot: &dyn Snapshot, room: RoomNid) -> Result<i64, ReadError> {
     let scan = Scan::index::<Event>(Event::BY_ORDER, (room,), 1).from((Some(i64::MIN),));
     let first = snapshot.scan::<Event>(scan).await?;
     Ok(first.first().and_then(|event| event.order).unwrap_or(0))

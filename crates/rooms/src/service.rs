@@ -56,6 +56,8 @@ pub struct Rooms {
     pub(crate) deps: Arc<Deps>,
     live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
     pub(crate) delays: Delays,
+    /// Held while a notice is sent, so that a user gets one room for them.
+    pub(crate) noticing: tokio::sync::Mutex<()>,
 }
 
 /// The versions that rooms can be made in, and whose rooms can be taken part in.
@@ -71,7 +73,12 @@ impl Rooms {
     pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer });
-        Self { deps, live: Mutex::new(HashMap::new()), delays: Delays::default() }
+        Self {
+            deps,
+            live: Mutex::new(HashMap::new()),
+            delays: Delays::default(),
+            noticing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The version of rooms whose creator asks for none.

@@ -79,7 +79,7 @@ impl Server {
         let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
         let observer = Arc::new(Judged(Arc::clone(&notify)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
-        rooms.start();
+        rooms.start().await;
         let counted = Arc::new(Counted(Arc::clone(&notify)));
         let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), server_name.clone(), counted));
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));

@@ -1,6 +1,7 @@
 //! Names of users: strict when one is made, tolerant when one is looked up
 //! (<https://spec.matrix.org/v1.19/appendices/#user-identifiers>).
 
+use myelin_model::NOTICE_SENDER;
 use ruma::{OwnedUserId, ServerName, UserId};
 
 /// The longest user id, with sigil and domain, in bytes.
@@ -15,6 +16,9 @@ pub enum NameProblem {
     /// A character that the spec does not allow.
     #[error("{0:?} can't be in a user name: it consists of a-z, 0-9 and . _ = - / +")]
     Character(char),
+    /// The server speaks by this name.
+    #[error("this name is the server's own")]
+    Reserved,
     /// Longer than an id may be.
     #[error("the user name is too long: with the server's name it may have 255 bytes")]
     TooLong,
@@ -29,6 +33,9 @@ pub fn new_user_id(name: &str, server_name: &ServerName) -> Result<OwnedUserId, 
     let name = name.to_ascii_lowercase();
     if name.is_empty() {
         return Err(NameProblem::Empty);
+    }
+    if name == NOTICE_SENDER {
+        return Err(NameProblem::Reserved);
     }
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._=-/+".contains(c);
     if let Some(other) = name.chars().find(|c| !allowed(*c)) {

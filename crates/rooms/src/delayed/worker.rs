@@ -25,9 +25,12 @@ pub(crate) struct Delays {
 }
 
 impl Rooms {
-    /// Starts what runs by itself: sending delayed events, those that became due while the server was away first. Call it
-    /// once.
-    pub fn start(self: &Arc<Self>) {
+    /// Starts what runs by itself: sending delayed events. Those that became due while the server was away are sent
+    /// before it returns, as far as rooms can be written. Call it once.
+    pub async fn start(self: &Arc<Self>) {
+        if let Err(error) = self.send_due().await {
+            tracing::warn!(%error, "overdue delayed events wait until rooms can be written");
+        }
         let rooms = Arc::clone(self);
         self.deps.env.tasks.supervise("delayed events", move || {
             let rooms = Arc::clone(&rooms);

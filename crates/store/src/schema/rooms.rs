@@ -278,6 +278,15 @@ keyspace! {
 }
 
 keyspace! {
+    /// The room in which the server's administrators speak to a user.
+    pub struct NoticeRoom in "notice_room" {
+        key { user_id: OwnedUserId }
+        value { room_id: OwnedRoomId }
+        index {}
+    }
+}
+
+keyspace! {
     /// What a request with a transaction id made, so that its repetition makes nothing more. `scope` names the endpoint
     /// and what it acted on.
     pub struct Transaction in "room_transaction" {
@@ -302,5 +311,6 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<ThreadParticipant>(),
     super::def::<Alias>(),
     super::def::<DirectoryEntry>(),
+    super::def::<NoticeRoom>(),
     super::def::<Transaction>(),
 ];

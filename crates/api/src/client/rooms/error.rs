@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 use myelin_rooms::{
-    AliasError, CreateError, MembershipError, ReadingError, Refusal, SendError, StateError, UpgradeError,
+    AliasError, CreateError, MembershipError, NoticeError, ReadingError, Refusal, SendError, StateError,
+    UpgradeError,
 };
 
 use crate::Error;
@@ -59,6 +60,9 @@ impl From<MembershipError> for Error {
             MembershipError::Remote(_) | MembershipError::NotInRoom(_) | MembershipError::NotBanned(_) => {
                 Self::forbidden(message)
             }
+            MembershipError::NoticeRoom => {
+                Self::new(StatusCode::FORBIDDEN, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM", message)
+            }
             MembershipError::StillInRoom => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             MembershipError::Send(error) => error.into(),
         }
@@ -73,6 +77,15 @@ impl From<ReadingError> for Error {
             ReadingError::NotFound => Self::not_found(message),
             ReadingError::BadToken(_) => Self::invalid_param(message),
             ReadingError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoticeError> for Error {
+    fn from(error: NoticeError) -> Self {
+        match error {
+            NoticeError::Create(error) => error.into(),
+            NoticeError::Send(error) => error.into(),
         }
     }
 }
