@@ -234,12 +234,20 @@ fn user_routes() -> Vec<Route> {
 
 fn push_rule_routes() -> Vec<Route> {
     const RULE: &str = "/pushrules/global/{kind}/{rule_id}";
+    let (enabled, actions) = (format!("{RULE}/enabled"), format!("{RULE}/actions"));
     vec![
         get(V3, "/pushrules/", push_rules::all::get),
         get(V3, "/pushrules/global/", push_rules::global::get),
+        // Older clients leave out the last slash.
+        get(V3, "/pushrules", push_rules::all::get),
+        get(V3, "/pushrules/global", push_rules::global::get),
         get(V3, RULE, push_rules::rule::get),
-        get(V3, &format!("{RULE}/enabled"), push_rules::enabled::get),
-        get(V3, &format!("{RULE}/actions"), push_rules::actions::get),
+        put(V3, RULE, push_rules::rule::put),
+        delete(V3, RULE, push_rules::rule::delete),
+        get(V3, &enabled, push_rules::enabled::get),
+        put(V3, &enabled, push_rules::enabled::put),
+        get(V3, &actions, push_rules::actions::get),
+        put(V3, &actions, push_rules::actions::put),
     ]
 }
 

@@ -77,6 +77,7 @@ impl Server {
             default_room_version: config.default_room_version()?,
         };
         let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
+        notify.start(&env);
         let observer = Arc::new(Judged(Arc::clone(&notify)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
         let counted = Arc::new(Counted(Arc::clone(&notify)));

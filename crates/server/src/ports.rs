@@ -45,6 +45,7 @@ impl Observer for Judged {
                 order: arrival.order,
                 pos: arrival.pos,
                 counter: arrival.counter,
+                joined: arrival.joined,
                 may_notify_room: arrival.may_notify_room,
             };
             Ok(match self.0.observe(snapshot, &new, batch).await? {
