@@ -533,7 +533,7 @@ async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
 async fn the_rules_of_a_user_are_read_by_kind_and_id() {
     let world = World::new();
     let rules = world.notify.push_rules(&asks(1)).await.unwrap();
-    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 10);
+    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 11);
     let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap().unwrap();
     assert_eq!(rule["conditions"][0]["value"], user(1).as_str());
     assert_eq!(rules.rule("underride", ".m.rule.is_user_mention"), Ok(None));
