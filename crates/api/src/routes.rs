@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, device, directory, filters, keys, media, profile, push_rules, receipts, room_keys,
-    rooms, server, session, sync, to_device,
+    account, account_data, device, directory, filters, keys, media, profile, push_rules, pushers, receipts,
+    room_keys, rooms, server, session, sync, to_device,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -54,7 +54,7 @@ pub fn table() -> Vec<Route> {
     table.extend(room_routes());
     table.extend(directory_routes());
     table.extend(user_routes());
-    table.extend(push_rule_routes());
+    table.extend(push_routes());
     table.extend(media_routes());
     table
 }
@@ -232,7 +232,7 @@ fn user_routes() -> Vec<Route> {
     ]
 }
 
-fn push_rule_routes() -> Vec<Route> {
+fn push_routes() -> Vec<Route> {
     const RULE: &str = "/pushrules/global/{kind}/{rule_id}";
     let (enabled, actions) = (format!("{RULE}/enabled"), format!("{RULE}/actions"));
     vec![
@@ -248,6 +248,8 @@ fn push_rule_routes() -> Vec<Route> {
         put(V3, &enabled, push_rules::enabled::put),
         get(V3, &actions, push_rules::actions::get),
         put(V3, &actions, push_rules::actions::put),
+        get(V3, "/pushers", pushers::list::get),
+        post(V3, "/pushers/set", pushers::set::post),
     ]
 }
 

@@ -19,6 +19,7 @@
 mod cache;
 mod judge;
 mod observe;
+mod push;
 mod read_up_to;
 mod ruled;
 mod rules;
@@ -31,6 +32,9 @@ mod tests;
 
 pub use judge::MAX_PATTERN;
 pub use observe::{MAX_MENTIONS, NewEvent};
+pub use push::{
+    Gateway, GatewayError, MAX_PUSHERS, MAX_QUEUE, NewPusher, PusherError, PusherProblem, Schemes,
+};
 pub use read_up_to::{MAX_THREAD_EVENTS, ReadTo};
 pub use ruled::MAX_RULED;
 pub use rules::{
@@ -48,6 +52,7 @@ use myelin_store::{Batch, Engine};
 use ruma::{OwnedServerName, UserId};
 
 use crate::cache::RulesCache;
+use crate::push::Queues;
 use crate::turns::Turns;
 
 /// How often a write is planned again after another one came between.
@@ -58,22 +63,28 @@ const RETRY: Duration = Duration::from_secs(5);
 /// The service. One for each process.
 pub struct Notify {
     engine: Arc<dyn Engine>,
+    env: Env,
     server_name: OwnedServerName,
+    schemes: Schemes,
     cache: RulesCache,
     turns: Turns,
+    queues: Queues,
 }
 
 impl Notify {
-    /// The service of the server with this name.
+    /// The service of the server with this name, and which push gateways it takes.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, server_name: OwnedServerName) -> Self {
-        Self { engine, server_name, cache: RulesCache::default(), turns: Turns::new() }
+    pub fn new(engine: Arc<dyn Engine>, env: Env, server_name: OwnedServerName, schemes: Schemes) -> Self {
+        let (cache, turns, queues) = (RulesCache::default(), Turns::new(), Queues::default());
+        Self { engine, env, server_name, schemes, cache, turns, queues }
     }
 
-    /// Starts what runs by itself: what the last process left over is finished. Call it once.
-    pub fn start(self: &Arc<Self>, env: &Env) {
-        let (notify, tasks) = (Arc::clone(self), env.tasks.clone());
-        env.tasks.supervise("push rules", move || {
+    /// Starts what runs by itself: what the last process left over is finished, and notifications go out. Call it once.
+    pub fn start(self: &Arc<Self>, gateway: &Arc<dyn Gateway>) {
+        let (notify, gateway) = (Arc::clone(self), Arc::clone(gateway));
+        self.env.tasks.supervise("push.log", move || Arc::clone(&notify).follow(Arc::clone(&gateway)));
+        let (notify, tasks) = (Arc::clone(self), self.env.tasks.clone());
+        self.env.tasks.supervise("push rules", move || {
             let (notify, tasks) = (Arc::clone(&notify), tasks.clone());
             async move {
                 let stopping = tasks.stopping();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use myelin_model::RoomNid;
 use myelin_store::schema::notify::{Notification, PushMember, PushUser, QuietSpan};
 use myelin_store::schema::rooms::Member;
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
@@ -54,7 +55,7 @@ impl Notify {
         }
         let users: Vec<OwnedUserId> = ruled.0.keys().cloned().collect();
         let rules = self.own_rules(snapshot, &users).await?;
-        let names = names(snapshot, new, &rules).await?;
+        let names = names(snapshot, new.room, &rules).await?;
         let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
         for (user_id, rules) in rules {
             let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
@@ -119,13 +120,13 @@ pub(crate) fn goes(user_id: OwnedUserId, new: &NewEvent<'_>, batch: &mut Batch) 
 }
 
 /// The display names of those whose rules ask for them.
-async fn names(
+pub(crate) async fn names(
     snapshot: &dyn Snapshot,
-    new: &NewEvent<'_>,
+    room: RoomNid,
     rules: &HashMap<OwnedUserId, Arc<Rules>>,
 ) -> Result<HashMap<OwnedUserId, String>, ReadError> {
     let asking = rules.iter().filter(|(_, rules)| rules.wants_name);
-    let keys: Vec<_> = asking.map(|(user_id, _)| (new.room, user_id.clone())).collect();
+    let keys: Vec<_> = asking.map(|(user_id, _)| (room, user_id.clone())).collect();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }

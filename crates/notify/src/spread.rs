@@ -6,7 +6,6 @@
 //! to write down what they say. Who joins meanwhile is seen to by the join itself, which expects that the user's rules
 //! are as it read them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use myelin_model::RoomNid;
@@ -140,19 +139,5 @@ fn plan(batch: &mut Batch, user_id: &OwnedUserId, rules: Option<&Arc<Rules>>, pl
     if quiet && !was_quiet {
         let (user_id, room) = (user_id.clone(), place.room);
         batch.put(&QuietSpan { user_id, room, from: place.counter, until: None });
-    }
-}
-
-impl Notify {
-    /// The rules of those among these users who have their own, ready to use.
-    pub(crate) async fn own_rules(
-        &self,
-        snapshot: &dyn Snapshot,
-        users: &[OwnedUserId],
-    ) -> Result<HashMap<OwnedUserId, Arc<Rules>>, myelin_store::ReadError> {
-        let keys: Vec<_> = users.iter().map(|user_id| (user_id.clone(),)).collect();
-        let rows = snapshot.get_all::<PushUser>(&keys).await?;
-        let versions = rows.into_iter().flatten().filter_map(|row| Some((row.user_id, row.rules?)));
-        self.cache.read(snapshot, versions.collect()).await
     }
 }

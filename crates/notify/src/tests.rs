@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use myelin_model::{EventNid, Fence, Pos, Requester, RoomNid, Shard};
 use myelin_pdu::{Pdu, RoomVersionId};
+use myelin_runtime::Env;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::notify::{
     Notification, PushMember, PushUser, QuietSpan, Unread, UnreadBase, unread,
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde_json::{Value, json};
 
-use crate::{NewEvent, NewRule, Notifies, Notify, ReadTo, Relative, RuleProblem};
+use crate::{NewEvent, NewRule, Notifies, Notify, ReadTo, Relative, RuleProblem, Schemes};
 
 const ROOM: RoomNid = RoomNid(1);
 const SPACING: i64 = 16;
@@ -106,7 +107,8 @@ impl World {
     fn new() -> Self {
         let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
         let shared = Arc::clone(&engine) as Arc<dyn Engine>;
-        let notify = Notify::new(shared, "here.test".try_into().unwrap());
+        let (env, _) = Env::seeded(1);
+        let notify = Notify::new(shared, env, "here.test".try_into().unwrap(), Schemes::HttpsOnly);
         Self {
             engine,
             notify,

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod media;
 pub(crate) mod profile;
 pub(crate) mod push_rules;
+pub(crate) mod pushers;
 pub(crate) mod receipts;
 pub(crate) mod room_keys;
 pub(crate) mod rooms;

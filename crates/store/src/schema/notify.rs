@@ -14,7 +14,7 @@ pub use read::{MAX_COUNTED, MAX_SPANS, PUSH_RULES, Unread, push_rules_content, u
 
 use bytes::Bytes;
 use myelin_model::{EventNid, Pos, RoomNid};
-use ruma::OwnedUserId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{KeyspaceDef, keyspace};
 
@@ -112,6 +112,51 @@ keyspace! {
     }
 }
 
+keyspace! {
+    /// A pusher: a place to which a user's notifications are sent. Set and deleted by its user, deleted with the device
+    /// that set it, and when its gateway says that the key is no longer good.
+    pub struct Pusher in "pusher" {
+        key { user_id: OwnedUserId, app_id: String, pushkey: String }
+        value {
+            device_id: Option<OwnedDeviceId>,
+            app_display_name: String,
+            device_display_name: String,
+            profile_tag: Option<String>,
+            lang: String,
+            /// `data` as it was set, a JSON object; the gateway gets it without `url`.
+            data: Bytes,
+            /// `data.url`.
+            url: String,
+            /// When it was set, in milliseconds since the Unix epoch.
+            set_at: i64,
+        }
+        index { BY_DEVICE = "by_device" (user_id, device_id), BY_KEY = "by_key" (app_id, pushkey) }
+    }
+}
+
+keyspace! {
+    /// Up to where the log was looked through for what to push. One row, written behind.
+    pub struct PushCursor in "push_cursor" {
+        key { name: String }
+        value { pos: Pos }
+        index {}
+    }
+}
+
+keyspace! {
+    /// An event at or below the [`PushCursor`] that a pusher's gateway has not taken yet. What is delivered within a
+    /// few seconds never gets a row.
+    pub struct PendingPush in "pending_push" {
+        key { user_id: OwnedUserId, app_id: String, pushkey: String, pos: Pos }
+        value {
+            event: EventNid,
+            /// When it was found, in milliseconds since the Unix epoch.
+            at: i64,
+        }
+        index {}
+    }
+}
+
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<UnreadBase>(),
     super::def::<Notification>(),
@@ -120,4 +165,7 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<PushUser>(),
     super::def::<PushMember>(),
     super::def::<QuietSpan>(),
+    super::def::<Pusher>(),
+    super::def::<PushCursor>(),
+    super::def::<PendingPush>(),
 ];
