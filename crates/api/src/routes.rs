@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, device, directory, filters, keys, media, profile, push_rules, pushers, receipts,
-    room_keys, rooms, server, session, sync, to_device,
+    account, account_data, device, directory, filters, keys, media, notifications, profile, push_rules,
+    pushers, receipts, room_keys, rooms, server, session, sync, to_device,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -250,6 +250,7 @@ fn push_routes() -> Vec<Route> {
         put(V3, &actions, push_rules::actions::put),
         get(V3, "/pushers", pushers::list::get),
         post(V3, "/pushers/set", pushers::set::post),
+        get(V3, "/notifications", notifications::get),
     ]
 }
 

@@ -18,12 +18,14 @@
 
 mod cache;
 mod judge;
+mod notifications;
 mod observe;
 mod push;
 mod read_up_to;
 mod ruled;
 mod rules;
 mod spread;
+mod subjects;
 mod turns;
 mod verdict;
 
@@ -31,6 +33,7 @@ mod verdict;
 mod tests;
 
 pub use judge::MAX_PATTERN;
+pub use notifications::{MAX_NOTIFICATIONS, NotificationsPage, NotificationsWanted, Notified};
 pub use observe::{MAX_MENTIONS, NewEvent};
 pub use push::{
     Gateway, GatewayError, MAX_PUSHERS, MAX_QUEUE, NewPusher, PusherError, PusherProblem, Schemes,

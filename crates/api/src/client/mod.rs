@@ -7,6 +7,7 @@ pub(crate) mod directory;
 pub(crate) mod filters;
 pub(crate) mod keys;
 pub(crate) mod media;
+pub(crate) mod notifications;
 pub(crate) mod profile;
 pub(crate) mod push_rules;
 pub(crate) mod pushers;

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_model::{Pos, RoomNid};
-use myelin_store::schema::notify::{PushMember, Pusher, RoomHighlight};
-use myelin_store::schema::rooms::{Event, EventStatus, Room, RoomHead};
+use myelin_store::schema::notify::{PushMember, Pusher};
+use myelin_store::schema::rooms::{Event, EventStatus};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
-use myelin_timeline::contents;
 use ruma::{OwnedUserId, UserId};
 
 use super::queue::{PusherKey, Waiting};
 use super::{Gateway, MAX_PUSHERS};
 use crate::Notify;
-use crate::judge::Subject;
 use crate::ruled::{MAX_RULED, names};
+use crate::subjects::subjects;
 
 /// How many events one look takes.
 const EVENTS: usize = 100;
@@ -149,7 +148,8 @@ impl Notify {
         if users.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let Some(subject) = subject(snapshot, event).await? else { return Ok(BTreeSet::new()) };
+        let subject = subjects(snapshot, std::slice::from_ref(event)).await?.pop().flatten();
+        let Some(subject) = subject else { return Ok(BTreeSet::new()) };
         let rules = self.all_rules(snapshot, users).await?;
         let names = names(snapshot, event.room, &rules).await?;
         let notified = rules
@@ -157,21 +157,4 @@ impl Notify {
             .filter(|(user_id, rules)| rules.says(&subject, names.get(user_id).map(String::as_str)).notifies);
         Ok(notified.map(|(user_id, _)| user_id).collect())
     }
-}
-
-/// A committed event as rules judge it; none if its content is gone.
-pub(crate) async fn subject(snapshot: &dyn Snapshot, event: &Event) -> Result<Option<Subject>, ReadError> {
-    let Some(json) = contents(snapshot, &[event.event]).await?.remove(&event.event) else { return Ok(None) };
-    let (Some(room), Some(head)) =
-        (snapshot.get::<Room>(&(event.room,)).await?, snapshot.get::<RoomHead>(&(event.room,)).await?)
-    else {
-        return Ok(None);
-    };
-    // Whether its sender might notify the whole room was judged when it came.
-    let highlight = match event.order {
-        Some(order) => snapshot.get::<RoomHighlight>(&(event.room, order)).await?,
-        None => None,
-    };
-    let json = serde_json::from_slice(&json).unwrap_or_default();
-    Ok(Some(Subject::new(json, &room.room_id, head.joined, highlight.is_some())))
 }

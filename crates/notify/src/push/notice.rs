@@ -10,9 +10,9 @@ use ruma::UserId;
 use ruma::push::Action;
 use serde_json::{Map, Value, json};
 
-use super::dispatch::subject;
 use crate::Notify;
 use crate::judge::{Says, Subject};
+use crate::subjects::subjects;
 
 /// In how many rooms a count looks for what is unread.
 const MAX_ROOMS: usize = 10_000;
@@ -37,7 +37,8 @@ impl Notify {
         if is_read || !is_there || event.redacted_by.is_some() || event.sender == *user_id {
             return Ok(None);
         }
-        let Some(subject) = subject(snapshot, &event).await? else { return Ok(None) };
+        let subject = subjects(snapshot, std::slice::from_ref(&event)).await?.pop().flatten();
+        let Some(subject) = subject else { return Ok(None) };
         let rules = self.all_rules(snapshot, std::slice::from_ref(user_id)).await?;
         let Some(rules) = rules.get(user_id) else { return Ok(None) };
         let actions = rules.actions(&subject, member.display_name.as_deref());

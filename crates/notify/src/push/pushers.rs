@@ -192,7 +192,7 @@ impl Notify {
         batch.delete_range(Scan::index::<Pusher>(Pusher::BY_DEVICE, device, usize::MAX));
     }
 
-    pub(super) fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX)
     }
 }
