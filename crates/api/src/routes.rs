@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, media, profile, push_rules, receipts,
-    room_keys, rooms, server, session, sync, to_device,
+    account, account_data, delayed, device, directory, filters, keys, media, notifications, profile,
+    push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -57,7 +57,7 @@ pub fn table() -> Vec<Route> {
     table.extend(delayed_routes());
     table.extend(directory_routes());
     table.extend(user_routes());
-    table.extend(push_rule_routes());
+    table.extend(push_routes());
     table.extend(media_routes());
     table
 }
@@ -251,14 +251,25 @@ fn user_routes() -> Vec<Route> {
     ]
 }
 
-fn push_rule_routes() -> Vec<Route> {
+fn push_routes() -> Vec<Route> {
     const RULE: &str = "/pushrules/global/{kind}/{rule_id}";
+    let (enabled, actions) = (format!("{RULE}/enabled"), format!("{RULE}/actions"));
     vec![
         get(V3, "/pushrules/", push_rules::all::get),
         get(V3, "/pushrules/global/", push_rules::global::get),
+        // Older clients leave out the last slash.
+        get(V3, "/pushrules", push_rules::all::get),
+        get(V3, "/pushrules/global", push_rules::global::get),
         get(V3, RULE, push_rules::rule::get),
-        get(V3, &format!("{RULE}/enabled"), push_rules::enabled::get),
-        get(V3, &format!("{RULE}/actions"), push_rules::actions::get),
+        put(V3, RULE, push_rules::rule::put),
+        delete(V3, RULE, push_rules::rule::delete),
+        get(V3, &enabled, push_rules::enabled::get),
+        put(V3, &enabled, push_rules::enabled::put),
+        get(V3, &actions, push_rules::actions::get),
+        put(V3, &actions, push_rules::actions::put),
+        get(V3, "/pushers", pushers::list::get),
+        post(V3, "/pushers/set", pushers::set::post),
+        get(V3, "/notifications", notifications::get),
     ]
 }
 

@@ -6,7 +6,7 @@ use ruma::UserId;
 const TEMPLATE: &str = include_str!("push_rules.json");
 
 /// The server-default push rules of a user, as the content of an `m.push_rules` event (client-server API, "Predefined
-/// Rules"). What `notify` judges events by and what a sync shows of a user who changed none of them.
+/// Rules"; those for polls: MSC3930). What `notify` judges events by and what a sync shows of a user who changed none of them.
 #[must_use]
 pub fn default_push_rules(user_id: &UserId) -> String {
     // A user id from the days before its grammar may hold any printable character.
@@ -27,7 +27,10 @@ mod tests {
         let alice = user_id!("@alice:example.org");
         let ours: Value = serde_json::from_str(&default_push_rules(alice)).unwrap();
         // Through ruma's types on both sides: the order of fields, and empty lists, mean nothing.
-        let ours: Ruleset = serde_json::from_value(ours["global"].clone()).unwrap();
+        let mut ours: Ruleset = serde_json::from_value(ours["global"].clone()).unwrap();
+        // Those for polls, which the specification does not have yet.
+        ours.override_.retain(|rule| !rule.rule_id.contains("msc3930"));
+        ours.underride.retain(|rule| !rule.rule_id.contains("msc3930"));
         assert_eq!(json!(ours), json!(Ruleset::server_default(alice)));
     }
 

@@ -9,6 +9,8 @@ use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
+use crate::judge::Says;
+use crate::ruled::{Common, Ruled, goes};
 use crate::verdict::{Verdict, judge};
 use crate::{Notifies, Notify};
 
@@ -30,12 +32,15 @@ pub struct NewEvent<'a> {
     pub pos: Pos,
     /// The room's notification counter before it.
     pub counter: i64,
+    /// How many members the room has, after it.
+    pub joined: i64,
     /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
     pub may_notify_room: bool,
 }
 
 impl Notify {
-    /// Judges one event by the default push rules and adds what follows to the batch that commits it.
+    /// Judges one event, by the default push rules and by those of members who have their own, and adds what follows to
+    /// the batch that commits it. Answers what the default rules say.
     ///
     /// # Errors
     /// When the store can't be read.
@@ -46,19 +51,25 @@ impl Notify {
         batch: &mut Batch,
     ) -> Result<Notifies, ReadError> {
         let sender = new.pdu.sender();
-        let may_count = |user_id: &UserId| self.is_local(user_id) && user_id != sender;
-        let notifies = match judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count) {
+        let ruled = Ruled::read(snapshot, new).await?;
+        let may_count =
+            |user_id: &UserId| self.is_local(user_id) && user_id != sender && !ruled.contains(user_id);
+        let verdict = judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count);
+        let notifies = match &verdict {
             Verdict::Nobody | Verdict::Invited(_) => Notifies::No,
-            Verdict::HighlightsAll => {
-                batch.put(&RoomHighlight { room: new.room, order: new.order, event: new.event });
-                Notifies::Yes
-            }
-            Verdict::Mentions(users, others) => {
-                mention(snapshot, new, users, others, batch).await?;
-                others
-            }
+            Verdict::HighlightsAll => Notifies::Yes,
+            Verdict::Mentions(_, others) => *others,
         };
         let counter = new.counter + i64::from(notifies == Notifies::Yes);
+        let step = (notifies == Notifies::Yes).then_some(counter);
+        let highlight = verdict == Verdict::HighlightsAll;
+        if highlight {
+            batch.put(&RoomHighlight { room: new.room, order: new.order, event: new.event });
+        }
+        if let Verdict::Mentions(users, _) = verdict {
+            mention(snapshot, new, users, step, batch).await?;
+        }
+        self.judge_ruled(snapshot, new, &ruled, Common { step, highlight }, batch).await?;
         if new.pdu.event_type() == "m.room.member" {
             self.membership_changes(snapshot, new, counter, batch).await?;
         } else if self.is_local(sender) && (notifies == Notifies::Yes || !new.pdu.is_state()) {
@@ -85,17 +96,21 @@ impl Notify {
                 // A new name or picture of someone who is in the room changes nothing of what they have read.
                 if member.is_none_or(|member| member.membership != Membership::Join) {
                     restart(batch, &user_id, new, new.order, counter);
+                    self.comes(snapshot, new, user_id, counter, batch).await?;
                 }
             }
             Some("invite") => {
+                goes(user_id.clone(), new, batch);
                 // The invite itself is above the base: it is what notifies.
                 restart(batch, &user_id, new, new.order - 1, counter);
-                let (room, order, event) = (new.room, new.order, new.event);
-                batch.put(&Notification { user_id, room, order, event, unread: 1, highlight: false });
+                let Says { notifies, highlight } = self.judge_invite(snapshot, new, &user_id).await?;
+                if notifies {
+                    let (room, order, event) = (new.room, new.order, new.event);
+                    let row = Notification { user_id, room, order, event, step: None, notifies, highlight };
+                    batch.put(&row);
+                }
             }
-            Some("leave" | "ban") => {
-                batch.delete_range(Scan::prefix::<Notification>((user_id, new.room), usize::MAX));
-            }
+            Some("leave" | "ban") => goes(user_id, new, batch),
             _ => {}
         }
         Ok(())
@@ -107,7 +122,7 @@ async fn mention(
     snapshot: &dyn Snapshot,
     new: &NewEvent<'_>,
     users: BTreeSet<OwnedUserId>,
-    others: Notifies,
+    step: Option<i64>,
     batch: &mut Batch,
 ) -> Result<(), ReadError> {
     if users.is_empty() {
@@ -115,10 +130,9 @@ async fn mention(
     }
     let keys: Vec<_> = users.into_iter().map(|user_id| (new.room, user_id)).collect();
     let members = snapshot.get_all::<Member>(&keys).await?;
-    let unread = i64::from(others == Notifies::No);
     for member in members.into_iter().flatten().filter(|member| member.membership == Membership::Join) {
         let (user_id, room, order, event) = (member.user_id, new.room, new.order, new.event);
-        batch.put(&Notification { user_id, room, order, event, unread, highlight: true });
+        batch.put(&Notification { user_id, room, order, event, step, notifies: true, highlight: true });
     }
     Ok(())
 }

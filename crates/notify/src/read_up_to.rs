@@ -93,8 +93,8 @@ async fn read_thread(
         let Some(order) = event.order else { continue };
         let (user_id, room) = (read.user_id.to_owned(), read.room);
         if event.counter > before.first().map_or(0, |before| before.counter) {
-            let event = event.event;
-            batch.put(&Notification { user_id, room, order, event, unread: -1, highlight: false });
+            let (event, step) = (event.event, Some(event.counter));
+            batch.put(&Notification { user_id, room, order, event, step, notifies: false, highlight: false });
         } else {
             batch.delete::<Notification>(&(user_id, room, order));
         }

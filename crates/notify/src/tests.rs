@@ -1,20 +1,23 @@
 //! Unread counts against a model that keeps the list of what each user has not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use myelin_model::{EventNid, Fence, Requester, RoomNid, Shard};
+use myelin_model::{EventNid, Fence, Pos, Requester, RoomNid, Shard};
 use myelin_pdu::{Pdu, RoomVersionId};
+use myelin_runtime::Env;
 use myelin_store::memory::MemoryEngine;
-use myelin_store::schema::notify::{Notification, Unread, UnreadBase, unread};
-use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Relation};
+use myelin_store::schema::notify::{
+    Notification, PushMember, PushUser, QuietSpan, Unread, UnreadBase, unread,
+};
+use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Relation, Room, RoomHead};
 use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan, Snapshot};
 use proptest::prelude::*;
 use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde_json::{Value, json};
 
-use crate::{NewEvent, Notifies, Notify, ReadTo};
+use crate::{NewEvent, NewRule, Notifies, Notify, ReadTo, Relative, RuleProblem, Schemes};
 
 const ROOM: RoomNid = RoomNid(1);
 const SPACING: i64 = 16;
@@ -39,13 +42,31 @@ struct Sending {
     thread: Option<usize>,
     mentions: Vec<usize>,
     mentions_room: bool,
+    keyword: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Send(Sending),
-    Member { user: usize, membership: Membership },
-    Read { user: usize, event: usize, thread: Option<usize> },
+    Member {
+        user: usize,
+        membership: Membership,
+    },
+    Read {
+        user: usize,
+        event: usize,
+        thread: Option<usize>,
+    },
+    /// A room rule that silences the room, made or deleted.
+    Mute {
+        user: usize,
+        muted: bool,
+    },
+    /// A content rule for the word that [`Sending::keyword`] puts into a message, made or deleted.
+    Keyword {
+        user: usize,
+        set: bool,
+    },
 }
 
 /// An event as the model sees it.
@@ -70,6 +91,12 @@ struct World {
     events: Vec<Known>,
     members: BTreeMap<usize, Membership>,
     lists: BTreeMap<usize, Vec<Item>>,
+    muted: BTreeSet<usize>,
+    keywords: BTreeSet<usize>,
+}
+
+fn asks(number: usize) -> Requester {
+    Requester { user_id: user(number), device_id: None, is_admin: false, session: 1 }
 }
 
 fn user(number: usize) -> OwnedUserId {
@@ -80,9 +107,17 @@ impl World {
     fn new() -> Self {
         let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
         let shared = Arc::clone(&engine) as Arc<dyn Engine>;
-        let notify = Notify::new(shared, "here.test".try_into().unwrap());
-        let (members, lists) = (BTreeMap::new(), BTreeMap::new());
-        Self { engine, notify, events: Vec::new(), members, lists }
+        let (env, _) = Env::seeded(1);
+        let notify = Notify::new(shared, env, "here.test".try_into().unwrap(), Schemes::HttpsOnly);
+        Self {
+            engine,
+            notify,
+            events: Vec::new(),
+            members: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            keywords: BTreeSet::new(),
+        }
     }
 
     async fn snapshot(&self) -> Box<dyn Snapshot> {
@@ -107,6 +142,33 @@ impl World {
             Step::Send(sending) => self.send(sending).await,
             Step::Member { user, membership } => self.member(*user, *membership).await,
             Step::Read { user, event, thread } => self.read(*user, *event, *thread).await,
+            Step::Mute { user, muted } => self.mute(*user, *muted).await,
+            Step::Keyword { user, set } => self.keyword(*user, *set).await,
+        }
+    }
+
+    async fn mute(&mut self, number: usize, muted: bool) {
+        let changed = if muted { self.muted.insert(number) } else { self.muted.remove(&number) };
+        if changed {
+            self.rule(number, "room", "!room:here.test", json!({ "actions": [] }), muted).await;
+        }
+    }
+
+    async fn keyword(&mut self, number: usize, set: bool) {
+        let changed = if set { self.keywords.insert(number) } else { self.keywords.remove(&number) };
+        let rule = json!({ "pattern": "cake", "actions": ["notify", { "set_tweak": "highlight" }] });
+        if changed {
+            self.rule(number, "content", "cake", rule, set).await;
+        }
+    }
+
+    async fn rule(&self, number: usize, kind: &str, rule_id: &str, rule: Value, set: bool) {
+        let asks = asks(number);
+        if set {
+            let rule: NewRule = serde_json::from_value(rule).unwrap();
+            self.notify.set_push_rule(&asks, kind, rule_id, &rule, &Relative::default()).await.unwrap();
+        } else {
+            self.notify.delete_push_rule(&asks, kind, rule_id).await.unwrap();
         }
     }
 
@@ -124,6 +186,9 @@ impl World {
             Kind::Topic => ("m.room.topic", Some(""), json!({})),
             Kind::Tombstone => ("m.room.tombstone", Some(""), json!({})),
         };
+        if sending.keyword {
+            content["body"] = json!("Let them eat Cake!");
+        }
         let users: Vec<_> = sending.mentions.iter().map(|number| user(*number)).collect();
         content["m.mentions"] = json!({ "user_ids": users, "room": sending.mentions_room });
         if let Some(root) = thread {
@@ -148,8 +213,11 @@ impl World {
                 continue;
             }
             let mentioned = sending.mentions.contains(number) && !is_notice;
-            if counts || mentioned {
-                list.push(Item { order, thread, highlight: mentioned || of_all });
+            let silenced = is_notice || matches!(sending.kind, Kind::Reaction | Kind::Edit);
+            let named = mentioned || of_all;
+            let word = sending.keyword && self.keywords.contains(number) && !silenced;
+            if named || word || (counts && !self.muted.contains(number)) {
+                list.push(Item { order, thread, highlight: named || word });
             }
         }
     }
@@ -210,7 +278,9 @@ impl World {
         let counter = self.counter();
         let mut batch = self.batch();
         let pos = batch.next_pos();
-        let new = NewEvent { room: ROOM, event, pdu: &pdu, order, pos, counter, may_notify_room: true };
+        let joined = 3;
+        let new =
+            NewEvent { room: ROOM, event, pdu: &pdu, order, pos, counter, joined, may_notify_room: true };
         let snapshot = self.snapshot().await;
         let notifies = self.notify.observe(&*snapshot, &new, &mut batch).await.unwrap();
         let counter = counter + i64::from(notifies == Notifies::Yes);
@@ -235,6 +305,15 @@ impl World {
         if let Some(root) = thread {
             batch.put(&relation(self.events[root].event_id.clone(), order, event, sender, kind));
         }
+        batch.put(&head(order, pos, counter));
+        batch.put(&Room {
+            room: ROOM,
+            room_id: "!room:here.test".try_into().unwrap(),
+            version: "11".to_owned(),
+            creator: user(0),
+            room_type: None,
+            created: pos,
+        });
         if let Some(membership) = pdu.membership() {
             batch.put(&member(sender, membership, order, event, pos));
         }
@@ -264,6 +343,19 @@ impl World {
     }
 }
 
+fn head(last_order: i64, pos: Pos, counter: i64) -> RoomHead {
+    RoomHead {
+        room: ROOM,
+        last_order,
+        last_pos: pos,
+        extremities: "[]".to_owned(),
+        bump_pos: pos,
+        counter,
+        joined: 3,
+        invited: 0,
+    }
+}
+
 fn relation(target: OwnedEventId, order: i64, event: EventNid, sender: &UserId, kind: &str) -> Relation {
     Relation {
         target,
@@ -277,13 +369,7 @@ fn relation(target: OwnedEventId, order: i64, event: EventNid, sender: &UserId, 
     }
 }
 
-fn member(
-    user_id: &UserId,
-    membership: &str,
-    order: i64,
-    event: EventNid,
-    changed: myelin_model::Pos,
-) -> Member {
+fn member(user_id: &UserId, membership: &str, order: i64, event: EventNid, changed: Pos) -> Member {
     let membership = match membership {
         "join" => Membership::Join,
         "invite" => Membership::Invite,
@@ -306,7 +392,14 @@ fn member(
 }
 
 fn text(sender: usize) -> Sending {
-    Sending { sender, kind: Kind::Text, thread: None, mentions: Vec::new(), mentions_room: false }
+    Sending {
+        sender,
+        kind: Kind::Text,
+        thread: None,
+        mentions: Vec::new(),
+        mentions_room: false,
+        keyword: false,
+    }
 }
 
 /// A room that these users have joined.
@@ -322,16 +415,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     use Kind::{Edit, Encrypted, Notice, Reaction, Text, Tombstone, Topic};
     let kinds = vec![Text, Text, Text, Encrypted, Notice, Reaction, Edit, Topic, Tombstone];
     let mentions = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(0..5_usize, 1..3)];
-    let sending = (0..4_usize, prop::sample::select(kinds), prop::option::of(0..3_usize), mentions, 0..8_u8);
-    let sending = sending.prop_map(|(sender, kind, thread, mentions, room)| {
-        Step::Send(Sending { sender, kind, thread, mentions, mentions_room: room == 0 })
+    let sending = (0..4_usize, prop::sample::select(kinds), prop::option::of(0..3_usize), mentions, 0..16_u8);
+    let sending = sending.prop_map(|(sender, kind, thread, mentions, dice)| {
+        let (mentions_room, keyword) = (dice < 2, dice % 4 == 1);
+        Step::Send(Sending { sender, kind, thread, mentions, mentions_room, keyword })
     });
     let memberships = vec![Membership::Join, Membership::Join, Membership::Leave, Membership::Invite];
     let member = (0..4_usize, prop::sample::select(memberships))
         .prop_map(|(user, membership)| Step::Member { user, membership });
     let read = (0..4_usize, 0..60_usize, prop::option::of(0..3_usize))
         .prop_map(|(user, event, thread)| Step::Read { user, event, thread });
-    prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read], 1..60)
+    let mute = (0..4_usize, any::<bool>()).prop_map(|(user, muted)| Step::Mute { user, muted });
+    let keyword = (0..4_usize, any::<bool>()).prop_map(|(user, set)| Step::Keyword { user, set });
+    prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read, 1 => mute, 1 => keyword], 1..60)
 }
 
 proptest! {
@@ -438,11 +534,67 @@ async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
 #[tokio::test]
 async fn the_rules_of_a_user_are_read_by_kind_and_id() {
     let world = World::new();
-    let asks = Requester { user_id: user(1), device_id: None, is_admin: false, session: 1 };
-    let rules = world.notify.push_rules(&asks).await.unwrap();
-    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 10);
-    let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap();
+    let rules = world.notify.push_rules(&asks(1)).await.unwrap();
+    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 11);
+    let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap().unwrap();
     assert_eq!(rule["conditions"][0]["value"], user(1).as_str());
-    assert_eq!(rules.rule("underride", ".m.rule.is_user_mention"), None);
-    assert_eq!(rules.rule("nonsense", ".m.rule.master"), None);
+    assert_eq!(rules.rule("underride", ".m.rule.is_user_mention"), Ok(None));
+    assert_eq!(rules.rule("nonsense", ".m.rule.master"), Err(RuleProblem::UnknownKind));
+}
+
+#[tokio::test]
+async fn a_muted_room_writes_no_row_for_an_ordinary_message() {
+    let mut world = room(3).await;
+    world.mute(1, true).await;
+    world.send(&text(0)).await;
+    world.send(&text(0)).await;
+    assert!(world.rows::<Notification>(1).await.is_empty());
+    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.unread(2).await, Unread { notifications: 2, highlights: 0 });
+}
+
+#[tokio::test]
+async fn rules_whose_spreading_was_cut_off_reach_the_rooms_at_the_next_start() {
+    let mut world = room(2).await;
+    world.mute(1, true).await;
+    let user_id = user(1);
+    let mut batch = world.batch();
+    let snapshot = world.snapshot().await;
+    let push_user = snapshot.get::<PushUser>(&(user_id.clone(),)).await.unwrap().unwrap();
+    batch.put(&PushUser { spreading: true, ..push_user });
+    batch.delete::<PushMember>(&(ROOM, user_id.clone()));
+    batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(),), usize::MAX));
+    world.engine.commit(batch).await.unwrap();
+    world.notify.finish_spreading().await.unwrap();
+    world.send(&text(0)).await;
+    assert_eq!(world.unread(1).await, Unread::default());
+    let push_user = world.snapshot().await.get::<PushUser>(&(user_id,)).await.unwrap().unwrap();
+    assert!(!push_user.spreading);
+}
+
+#[tokio::test]
+async fn a_join_planned_before_the_users_first_rules_is_a_conflict() {
+    let mut world = room(1).await;
+    let joiner = user(1);
+    let json = json!({
+        "type": "m.room.member", "content": { "membership": "join" }, "sender": joiner, "state_key": joiner,
+        "room_id": "!room:here.test", "depth": 9, "origin_server_ts": 9, "prev_events": [], "auth_events": [],
+        "hashes": {}, "signatures": {},
+    });
+    let pdu = Pdu::parse(Bytes::from(json.to_string()), RoomVersionId::V11.rules()).unwrap();
+    let mut batch = world.batch();
+    let pos = batch.next_pos();
+    let new = NewEvent {
+        room: ROOM,
+        event: EventNid(99),
+        pdu: &pdu,
+        order: 999,
+        pos,
+        counter: 0,
+        joined: 2,
+        may_notify_room: false,
+    };
+    world.notify.observe(&*world.snapshot().await, &new, &mut batch).await.unwrap();
+    world.mute(1, true).await;
+    assert!(world.engine.commit(batch).await.is_err());
 }

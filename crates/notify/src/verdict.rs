@@ -71,9 +71,10 @@ pub(crate) fn judge(
     if (content.mentions["room"] == Value::Bool(true) && may_notify_room) || is_tombstone {
         return Verdict::HighlightsAll;
     }
-    // The rules for reactions and server ACLs say no of what no later rule would notify of.
+    // The rules for reactions, server ACLs and answers to polls say no of what no later rule would notify of.
     let is_edit = content.relates_to["rel_type"] == "m.replace";
-    let counts = is("m.room.message") || is("m.room.encrypted") || is("m.call.invite");
+    let is_poll = is("org.matrix.msc3381.poll.start") || is("org.matrix.msc3381.poll.end");
+    let counts = is("m.room.message") || is("m.room.encrypted") || is("m.call.invite") || is_poll;
     let others = if counts && !is_edit { Notifies::Yes } else { Notifies::No };
     let named = content.mentions["user_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
     let named = named.iter().filter_map(|user_id| UserId::parse(user_id.as_str()?).ok());

@@ -137,6 +137,8 @@ impl Rooms {
                 Err(CommitError::Conflict { keyspace: "alias" }) => {
                     return Err(alias.map_or(CreateError::TooMuch, CreateError::AliasInUse));
                 }
+                // What the observer read of a member has changed meanwhile, such as their push rules.
+                Err(CommitError::Conflict { keyspace: "push_user" }) => {}
                 Err(error) => return Err(SendError::from(error).into()),
             }
         }

@@ -7,7 +7,7 @@ use myelin_api::{ApiState, Authenticate, Limits, ServerName};
 use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Media, StorageError};
-use myelin_notify::Notify;
+use myelin_notify::{Gateway, Notify, Schemes};
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
@@ -18,7 +18,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration};
 use crate::departures;
-use crate::ports::{Counted, Judged, KeysEnd, Received, Shown, Typers};
+use crate::ports::{Counted, Judged, KeysEnd, PushersEnd, Received, Shown, Typers};
 
 /// What the services stand on.
 pub struct Base {
@@ -30,6 +30,8 @@ pub struct Base {
     pub env: Env,
     /// The key events are signed with.
     pub signing_key: SigningKey,
+    /// The way out to push gateways.
+    pub gateway: Arc<dyn Gateway>,
 }
 
 /// The services of one server.
@@ -59,10 +61,14 @@ impl Server {
     /// # Errors
     /// See [`ComposeError`].
     pub async fn compose(config: &Config, base: Base) -> Result<Self, ComposeError> {
-        let Base { engine, blobs, env, signing_key } = base;
+        let Base { engine, blobs, env, signing_key, gateway } = base;
         let server_name = config.server_name()?;
+        let schemes = if config.push.allow_private_addresses { Schemes::HttpToo } else { Schemes::HttpsOnly };
+        let notify = Notify::new(Arc::clone(&engine), env.clone(), server_name.clone(), schemes);
+        let notify = Arc::new(notify);
         let e2ee = Arc::new(E2ee::new(Arc::clone(&engine), env.clone(), server_name.clone()));
-        let ends: Vec<Arc<dyn SessionEnd>> = vec![Arc::new(KeysEnd(Arc::clone(&e2ee)))];
+        let ends: Vec<Arc<dyn SessionEnd>> =
+            vec![Arc::new(KeysEnd(Arc::clone(&e2ee))), Arc::new(PushersEnd(Arc::clone(&notify)))];
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config(config, &server_name), ends);
         let auth = Arc::new(auth);
         auth.start();
@@ -76,7 +82,7 @@ impl Server {
             signing_key,
             default_room_version: config.default_room_version()?,
         };
-        let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
+        notify.start(&gateway);
         let observer = Arc::new(Judged(Arc::clone(&notify)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
         rooms.start().await;

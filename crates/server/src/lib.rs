@@ -13,6 +13,7 @@ pub mod listen;
 mod logging;
 mod metrics;
 mod ports;
+pub mod push_gateways;
 pub mod serve;
 mod signing_key;
 pub mod tls;

@@ -27,6 +27,15 @@ impl SessionEnd for KeysEnd {
     }
 }
 
+/// A device that goes takes its pushers along.
+pub(crate) struct PushersEnd(pub(crate) Arc<Notify>);
+
+impl SessionEnd for PushersEnd {
+    fn extend(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
+        self.0.device_removed(batch, user_id, device_id);
+    }
+}
+
 /// Each event is judged for notifications in its own commit.
 pub(crate) struct Judged(pub(crate) Arc<Notify>);
 
@@ -45,6 +54,7 @@ impl Observer for Judged {
                 order: arrival.order,
                 pos: arrival.pos,
                 counter: arrival.counter,
+                joined: arrival.joined,
                 may_notify_room: arrival.may_notify_room,
             };
             Ok(match self.0.observe(snapshot, &new, batch).await? {

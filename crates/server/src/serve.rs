@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::compose::{Base, ComposeError, Server};
 use crate::config::{Config, ConfigError, Durability};
 use crate::listen::{self, Serving};
+use crate::push_gateways::PushGateways;
 use crate::signing_key::{self, KeyError};
 use crate::{admin, greeting, metrics, tls};
 
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The signing key.
     #[error("{0}")]
     Key(String),
+    /// The client for requests to others.
+    #[error("no requests can be made to others: {0}")]
+    Client(#[from] reqwest::Error),
     /// The services.
     #[error(transparent)]
     Compose(#[from] ComposeError),
@@ -70,7 +74,8 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     let listeners = bind(config).await?;
     let env = Env::system();
     let (engine, blobs, signing_key) = open(config, &env).await?;
-    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key };
+    let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses)?);
+    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, gateway };
     let server = Server::compose(config, base).await?;
     let recorder = metrics::install();
     let router = crate::front::routes(server.router(), &server, recorder.clone());

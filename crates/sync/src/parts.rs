@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::e2ee::ToDevice as Message;
-use myelin_store::schema::notify::{PUSH_RULES, push_rules_content};
+use myelin_store::schema::notify::{PUSH_RULES, PushRules, push_rules_content};
 use myelin_store::schema::users::{AccountData, GLOBAL, Receipt};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::event_filter::EventFilter;
@@ -123,7 +123,7 @@ pub(crate) fn to_device_answer(since: Pos, messages: &[Message]) -> ToDeviceAnsw
     }
 }
 
-/// All global account data, with the push rules everyone starts with.
+/// All global account data, and the push rules.
 pub(crate) async fn all_global(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
@@ -132,13 +132,11 @@ pub(crate) async fn all_global(
     let rows = snapshot.scan::<AccountData>(scan).await?;
     let mut events: Vec<_> =
         rows.iter().filter_map(|row| account_data_event(&row.kind, &row.content)).collect();
-    if !rows.iter().any(|row| row.kind == PUSH_RULES) {
-        events.extend(account_data_event(PUSH_RULES, &push_rules_content(snapshot, user_id).await?));
-    }
+    events.extend(account_data_event(PUSH_RULES, &push_rules_content(snapshot, user_id).await?));
     Ok(events)
 }
 
-/// Account data that changed after a position, by room (global is [`GLOBAL`]).
+/// Account data that changed after a position, push rules among them, by room (global is [`GLOBAL`]).
 pub(crate) async fn changed_account_data(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
@@ -146,7 +144,12 @@ pub(crate) async fn changed_account_data(
 ) -> Result<HashMap<RoomNid, Vec<Box<RawValue>>>, ReadError> {
     let scan = Scan::index::<AccountData>(AccountData::BY_CHANGE, (user_id.to_owned(),), MOST);
     let rows = snapshot.scan::<AccountData>(scan.after((Pos::new(since),))).await?;
-    Ok(by_room(&rows))
+    let mut found = by_room(&rows);
+    let rules = snapshot.get::<PushRules>(&(user_id.to_owned(),)).await?;
+    if let Some(rules) = rules.filter(|rules| rules.changed.get() > since) {
+        found.entry(GLOBAL).or_default().extend(account_data_event(PUSH_RULES, &rules.content));
+    }
+    Ok(found)
 }
 
 /// All account data of these rooms. Content `{}` says that there is none and is not shown.

@@ -2,6 +2,7 @@
 //! only the test moves. Requests go straight into the router; no sockets, no sleeps.
 
 mod client;
+mod gateway;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use myelin_media::MemoryBlobs;
+use myelin_notify::Gateway;
 use myelin_pdu::SigningKey;
 use myelin_runtime::{Env, ManualClock};
 use myelin_server::compose::{Base, Server};
@@ -18,6 +20,7 @@ use myelin_store::{Engine, Identity};
 use tower::ServiceExt;
 
 pub use client::{Answer, Client};
+pub use gateway::{Pushed, TestGateway};
 
 /// A server in this process.
 pub struct TestServer {
@@ -25,6 +28,8 @@ pub struct TestServer {
     pub clock: Arc<ManualClock>,
     /// Its store.
     pub engine: Arc<dyn Engine>,
+    /// What it takes for every push gateway.
+    pub gateway: Arc<TestGateway>,
     router: Router,
     env: Env,
     config: Config,
@@ -49,7 +54,7 @@ impl TestServer {
     /// When the server can't be made, which fails the test.
     pub async fn with(seed: u64, config: Config) -> Self {
         let identity = Identity { server_name: config.server_name.clone() };
-        Self::on(seed, config, Arc::new(MemoryEngine::new(&identity))).await
+        Self::on(seed, config, Arc::new(MemoryEngine::new(&identity)), Arc::default()).await
     }
 
     /// The same server started again on the store it left: everything in memory is gone.
@@ -58,10 +63,10 @@ impl TestServer {
     /// When the server can't be made, which fails the test.
     pub async fn restart(self) -> Self {
         self.env.tasks.stop(std::time::Duration::from_secs(5)).await;
-        Self::on(self.seed + 1, self.config, self.engine).await
+        Self::on(self.seed + 1, self.config, self.engine, self.gateway).await
     }
 
-    async fn on(seed: u64, config: Config, engine: Arc<dyn Engine>) -> Self {
+    async fn on(seed: u64, config: Config, engine: Arc<dyn Engine>, gateway: Arc<TestGateway>) -> Self {
         let (env, clock) = Env::seeded(seed);
         let id = "ed25519:test".parse().expect("a key id");
         let signing_key = SigningKey::from_seed(id, &[1; 32]).expect("an ed25519 key");
@@ -70,9 +75,10 @@ impl TestServer {
             blobs: Arc::new(MemoryBlobs::new()),
             env: env.clone(),
             signing_key,
+            gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, router: server.router(), env, config, seed }
+        Self { clock, engine, gateway, router: server.router(), env, config, seed }
     }
 
     /// Sends a request into the router.

@@ -62,6 +62,9 @@ fn events() -> impl Strategy<Value = Value> {
         "m.call.invite",
         "m.room.topic",
         "M.Room.Message",
+        "org.matrix.msc3381.poll.start",
+        "org.matrix.msc3381.poll.end",
+        "org.matrix.msc3381.poll.response",
     ];
     let state_keys = [None, Some(""), Some(READER), Some(SENDER)];
     let msgtypes = [json!(null), json!("m.text"), json!("m.notice"), json!("M.NOTICE"), json!(7)];

@@ -11,6 +11,7 @@ use super::text;
 use crate::admin::{self, Command, Reply};
 use crate::compose::{Base, Server};
 use crate::config::Config;
+use crate::push_gateways::PushGateways;
 use crate::serve;
 
 #[derive(Debug, Subcommand)]
@@ -156,7 +157,8 @@ fn is_stopped(error: &io::Error) -> bool {
 async fn on_stopped(config: &Config, command: Command) -> Result<Reply, String> {
     let env = Env::system();
     let (engine, blobs, signing_key) = serve::open(config, &env).await.map_err(text)?;
-    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key };
+    let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses).map_err(text)?);
+    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, gateway };
     let server = Server::compose(config, base).await.map_err(text)?;
     let reply = admin::run(&server, command).await;
     env.tasks.stop(std::time::Duration::from_secs(5)).await;

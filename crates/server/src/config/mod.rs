@@ -16,7 +16,7 @@ use myelin_rooms::room_versions;
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Registration, Tls};
+pub use sections::{Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Push, Registration, Tls};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub struct Config {
     pub limits: Limits,
     /// Uploaded files.
     pub media: Media,
+    /// Requests to push gateways.
+    pub push: Push,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -77,6 +79,7 @@ impl Default for Config {
             federation: Federation::default(),
             limits: Limits::default(),
             media: Media::default(),
+            push: Push::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }

@@ -87,6 +87,14 @@ impl Default for Media {
     }
 }
 
+/// Requests to push gateways.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Push {
+    /// Whether users' push gateways may be on loopback and private networks, and then be reached by plain HTTP.
+    pub allow_private_addresses: bool,
+}
+
 /// Prometheus metrics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

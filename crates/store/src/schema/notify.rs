@@ -3,13 +3,18 @@
 //! A user's unread count in a room is `room_head.counter` minus the counter at their [`UnreadBase`], plus or minus
 //! the [`Notification`] rows above it. A message into a room of ten thousand so writes no row per member; nor does one
 //! that is a highlight for all of them ([`RoomHighlight`]). [`unread`] puts the count together.
+//!
+//! Who has push rules of their own is found by the room ([`PushMember`]) and judged one by one. Where their rules are
+//! silent in a room, the counter does not count for them at all ([`QuietSpan`]), so that a muted room writes no rows
+//! either.
 
 mod read;
 
-pub use read::{MAX_COUNTED, PUSH_RULES, Unread, push_rules_content, unread};
+pub use read::{MAX_COUNTED, MAX_SPANS, PUSH_RULES, Unread, push_rules_content, unread};
 
+use bytes::Bytes;
 use myelin_model::{EventNid, Pos, RoomNid};
-use ruma::OwnedUserId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{KeyspaceDef, keyspace};
 
@@ -35,8 +40,10 @@ keyspace! {
         key { user_id: OwnedUserId, room: RoomNid, order: i64 }
         value {
             event: EventNid,
-            /// What it adds to the unread count beyond the room's counter: 1, 0 or -1.
-            unread: i64,
+            /// The room's counter after the event, if the event made it step.
+            step: Option<i64>,
+            /// Whether it notifies this user, whatever the counter says.
+            notifies: bool,
             /// Whether it is a highlight; said of this user, it overrides a [`RoomHighlight`] of the same event.
             highlight: bool,
         }
@@ -53,5 +60,112 @@ keyspace! {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] =
-    &[super::def::<UnreadBase>(), super::def::<Notification>(), super::def::<RoomHighlight>()];
+keyspace! {
+    /// A user's push rules, once they changed any: the content of `m.push_rules`.
+    pub struct PushRules in "push_rules" {
+        key { user_id: OwnedUserId }
+        value { content: Bytes, changed: Pos }
+        index {}
+    }
+}
+
+keyspace! {
+    /// A user at whom events are looked one by one: they have push rules of their own, or had a pusher once. The row
+    /// stays when they have no longer.
+    pub struct PushUser in "push_user" {
+        key { user_id: OwnedUserId }
+        value {
+            /// When their own rules last changed; absent while they have the default ones.
+            rules: Option<Pos>,
+            /// Not all of their rooms have a [`PushMember`] yet that says so.
+            spreading: bool,
+        }
+        index { BY_SPREADING = "by_spreading" (spreading) }
+    }
+}
+
+keyspace! {
+    /// A joined member of a room who is a [`PushUser`].
+    pub struct PushMember in "push_member" {
+        key { room: RoomNid, user_id: OwnedUserId }
+        value {
+            /// Their push rules are their own.
+            own_rules: bool,
+            /// Their rules let no ordinary message of the room notify: see [`QuietSpan`].
+            quiet: bool,
+        }
+        index { BY_RULES = "by_rules" (room, own_rules) }
+    }
+}
+
+keyspace! {
+    /// A part of a room's notification counter that does not count for a user: its steps after `from`, up to `until`.
+    /// What notifies the user nevertheless is a [`Notification`]. Goes when the user leaves, or has read past its end and
+    /// changes their rules.
+    pub struct QuietSpan in "quiet_span" {
+        key { user_id: OwnedUserId, room: RoomNid, from: i64 }
+        value {
+            /// Absent while it lasts.
+            until: Option<i64>,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// A pusher: a place to which a user's notifications are sent. Set and deleted by its user, deleted with the device
+    /// that set it, and when its gateway says that the key is no longer good.
+    pub struct Pusher in "pusher" {
+        key { user_id: OwnedUserId, app_id: String, pushkey: String }
+        value {
+            device_id: Option<OwnedDeviceId>,
+            app_display_name: String,
+            device_display_name: String,
+            profile_tag: Option<String>,
+            lang: String,
+            /// `data` as it was set, a JSON object; the gateway gets it without `url`.
+            data: Bytes,
+            /// `data.url`.
+            url: String,
+            /// When it was set, in milliseconds since the Unix epoch.
+            set_at: i64,
+        }
+        index { BY_DEVICE = "by_device" (user_id, device_id), BY_KEY = "by_key" (app_id, pushkey) }
+    }
+}
+
+keyspace! {
+    /// Up to where the log was looked through for what to push. One row, written behind.
+    pub struct PushCursor in "push_cursor" {
+        key { name: String }
+        value { pos: Pos }
+        index {}
+    }
+}
+
+keyspace! {
+    /// An event at or below the [`PushCursor`] that a pusher's gateway has not taken yet. What is delivered within a
+    /// few seconds never gets a row.
+    pub struct PendingPush in "pending_push" {
+        key { user_id: OwnedUserId, app_id: String, pushkey: String, pos: Pos }
+        value {
+            event: EventNid,
+            /// When it was found, in milliseconds since the Unix epoch.
+            at: i64,
+        }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<UnreadBase>(),
+    super::def::<Notification>(),
+    super::def::<RoomHighlight>(),
+    super::def::<PushRules>(),
+    super::def::<PushUser>(),
+    super::def::<PushMember>(),
+    super::def::<QuietSpan>(),
+    super::def::<Pusher>(),
+    super::def::<PushCursor>(),
+    super::def::<PendingPush>(),
+];

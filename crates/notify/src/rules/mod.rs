@@ -1,4 +1,11 @@
-//! A user's push rules, for the endpoints that read them.
+//! A user's push rules: reading them, and what a change makes of them.
+
+mod change;
+mod ruleset;
+
+pub use change::RuleError;
+pub(crate) use ruleset::parse;
+pub use ruleset::{MAX_CONDITIONS, MAX_RULE_ID, MAX_RULES, MAX_RULES_BYTES, NewRule, Relative, RuleProblem};
 
 use bytes::Bytes;
 use myelin_model::Requester;
@@ -40,10 +47,14 @@ impl PushRules {
     }
 
     /// One rule, by its kind (`override`, `content`, `room`, `sender`, `underride`) and id.
-    #[must_use]
-    pub fn rule(&self, kind: &str, rule_id: &str) -> Option<Value> {
+    ///
+    /// # Errors
+    /// When there is no such kind.
+    pub fn rule(&self, kind: &str, rule_id: &str) -> Result<Option<Value>, RuleProblem> {
+        ruleset::kind(kind)?;
         let mut global = self.global();
-        let rules = global.get_mut(kind)?.as_array_mut()?;
-        rules.iter_mut().find(|rule| rule["rule_id"] == rule_id).map(Value::take)
+        let rules = global.get_mut(kind).and_then(Value::as_array_mut);
+        let rule = rules.and_then(|rules| rules.iter_mut().find(|rule| rule["rule_id"] == rule_id));
+        Ok(rule.map(Value::take))
     }
 }

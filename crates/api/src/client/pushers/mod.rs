@@ -1,0 +1,5 @@
+//! Pushers.
+
+mod error;
+pub(crate) mod list;
+pub(crate) mod set;

@@ -1,0 +1,136 @@
+//! Judging an event for those who have push rules of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use myelin_model::RoomNid;
+use myelin_store::schema::notify::{Notification, PushMember, PushUser, QuietSpan};
+use myelin_store::schema::rooms::Member;
+use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
+use ruma::{OwnedUserId, UserId};
+
+use crate::judge::{Rules, Says, Subject};
+use crate::{NewEvent, Notify};
+
+/// How many members of one room are judged by rules of their own; who comes after them is notified like everyone else.
+pub const MAX_RULED: usize = 50_000;
+
+/// What an event does for everyone who has the default rules and is not named.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common {
+    /// The room's counter after the event, if the event made it step.
+    pub(crate) step: Option<i64>,
+    /// It is a highlight for everyone.
+    pub(crate) highlight: bool,
+}
+
+/// The members of the room who have rules of their own, with whether these are quiet in it.
+pub(crate) struct Ruled(HashMap<OwnedUserId, bool>);
+
+impl Ruled {
+    pub(crate) async fn read(snapshot: &dyn Snapshot, new: &NewEvent<'_>) -> Result<Self, ReadError> {
+        let scan = Scan::index::<PushMember>(PushMember::BY_RULES, (new.room, true), MAX_RULED);
+        let mut members = snapshot.scan::<PushMember>(scan).await?;
+        members.retain(|member| member.user_id != new.pdu.sender());
+        Ok(Self(members.into_iter().map(|member| (member.user_id, member.quiet)).collect()))
+    }
+
+    pub(crate) fn contains(&self, user_id: &UserId) -> bool {
+        self.0.contains_key(user_id)
+    }
+}
+
+impl Notify {
+    /// Writes a row for each of them for whom the event is something else than what is said of everyone.
+    pub(crate) async fn judge_ruled(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+        ruled: &Ruled,
+        common: Common,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        if ruled.0.is_empty() {
+            return Ok(());
+        }
+        let users: Vec<OwnedUserId> = ruled.0.keys().cloned().collect();
+        let rules = self.own_rules(snapshot, &users).await?;
+        let names = names(snapshot, new.room, &rules).await?;
+        let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
+        for (user_id, rules) in rules {
+            let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
+            let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
+            let unsaid = Says { notifies: common.step.is_some() && !quiet, highlight: common.highlight };
+            if says != unsaid {
+                let (room, order, event, step) = (new.room, new.order, new.event, common.step);
+                let Says { notifies, highlight } = says;
+                batch.put(&Notification { user_id, room, order, event, step, notifies, highlight });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rules of a user, who is not in the room, say of an invite. By the default rules it notifies.
+    pub(crate) async fn judge_invite(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+        user_id: &OwnedUserId,
+    ) -> Result<Says, ReadError> {
+        let rules = self.own_rules(snapshot, std::slice::from_ref(user_id)).await?;
+        let subject = || Subject::of(new.pdu, new.joined, new.may_notify_room);
+        let by_default = Says { notifies: true, highlight: false };
+        Ok(rules.get(user_id).map_or(by_default, |rules| rules.says(&subject(), None)))
+    }
+
+    /// Notes of someone who comes in that their events are judged one by one, if they are.
+    pub(crate) async fn comes(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+        user_id: OwnedUserId,
+        counter: i64,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let key = (user_id,);
+        let Some(push_user) = snapshot.get::<PushUser>(&key).await? else {
+            // Rules that come to be meanwhile don't know of this room.
+            batch.expect_absent::<PushUser>(&key);
+            return Ok(());
+        };
+        batch.expect_column::<PushUser>(&key, "rules", &push_user.rules);
+        let (user_id,) = key;
+        let rules = self.own_rules(snapshot, std::slice::from_ref(&user_id)).await?;
+        let rules = rules.get(&user_id);
+        let quiet = rules.is_some_and(|rules| rules.are_quiet_in(new.pdu.room_id()));
+        let room = new.room;
+        batch.put(&PushMember { room, user_id: user_id.clone(), own_rules: rules.is_some(), quiet });
+        if quiet {
+            batch.put(&QuietSpan { user_id, room, from: counter, until: None });
+        }
+        Ok(())
+    }
+}
+
+/// Forgets what was noted of someone who goes.
+pub(crate) fn goes(user_id: OwnedUserId, new: &NewEvent<'_>, batch: &mut Batch) {
+    batch.delete::<PushMember>(&(new.room, user_id.clone()));
+    batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(), new.room), usize::MAX));
+    batch.delete_range(Scan::prefix::<Notification>((user_id, new.room), usize::MAX));
+}
+
+/// The display names of those whose rules ask for them.
+pub(crate) async fn names(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    rules: &HashMap<OwnedUserId, Arc<Rules>>,
+) -> Result<HashMap<OwnedUserId, String>, ReadError> {
+    let asking = rules.iter().filter(|(_, rules)| rules.wants_name);
+    let keys: Vec<_> = asking.map(|(user_id, _)| (room, user_id.clone())).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let members = snapshot.get_all::<Member>(&keys).await?;
+    let named = members.into_iter().flatten();
+    Ok(named.filter_map(|member| Some((member.user_id, member.display_name?))).collect())
+}
