@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, media, profile, push_rules, receipts,
-    room_keys, rooms, server, session, sync, to_device,
+    account, account_data, delayed, device, directory, filters, keys, media, presence, profile, push_rules,
+    receipts, room_keys, rooms, server, session, sync, to_device,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -57,6 +57,7 @@ pub fn table() -> Vec<Route> {
     table.extend(delayed_routes());
     table.extend(directory_routes());
     table.extend(user_routes());
+    table.extend(presence_routes());
     table.extend(push_rule_routes());
     table.extend(media_routes());
     table
@@ -165,10 +166,10 @@ fn room_routes() -> Vec<Route> {
         post(V3, &room("/kick"), rooms::kick::post),
         post(V3, &room("/ban"), rooms::ban::post),
         post(V3, &room("/unban"), rooms::unban::post),
-        put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send),
+        put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send).activity(),
         // Before transaction ids an event was posted; some bots still do.
-        post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send),
-        put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send),
+        post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send).activity(),
+        put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send).activity(),
         post(V3, &room("/upgrade"), rooms::upgrade::post).class(RateClass::Send),
         get(V3, &room("/state"), rooms::state::get),
         get(V3, &format!("{state}/{{state_key}}"), rooms::state_event::get),
@@ -241,12 +242,17 @@ fn user_routes() -> Vec<Route> {
         get(V3, TAGS, account_data::tags::get),
         put(V3, TAG, account_data::tag::put),
         delete(V3, TAG, account_data::tag::delete),
-        post(V3, RECEIPT, receipts::receipt::post),
-        post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post),
-        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put),
+        post(V3, RECEIPT, receipts::receipt::post).activity(),
+        post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post).activity(),
+        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put).activity(),
         post(V3, "/user/{user_id}/filter", filters::save::post),
         get(V3, "/user/{user_id}/filter/{filter_id}", filters::filter::get),
     ]
+}
+
+fn presence_routes() -> Vec<Route> {
+    const STATUS: &str = "/presence/{user_id}/status";
+    vec![get(V3, STATUS, presence::status::get), put(V3, STATUS, presence::status::put)]
 }
 
 fn push_rule_routes() -> Vec<Route> {

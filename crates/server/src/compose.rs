@@ -18,7 +18,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration};
 use crate::departures;
-use crate::ports::{Counted, Judged, KeysEnd, Received, Shown, Typers};
+use crate::ports::{Counted, Judged, KeysEnd, Present, Received, Shown, Typers};
 
 /// What the services stand on.
 pub struct Base {
@@ -81,13 +81,16 @@ impl Server {
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
         rooms.start();
         let counted = Arc::new(Counted(Arc::clone(&notify)));
-        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), server_name.clone(), counted));
+        let users_config =
+            myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
+        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), users_config, counted));
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);
         departures::start(&auth, &rooms, &env);
         let received = Arc::new(Received(Arc::clone(&e2ee)));
         let typers = Arc::new(Typers(Arc::clone(&users)));
-        let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers);
+        let present = Arc::new(Present(Arc::clone(&users)));
+        let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers, present);
         let state = ApiState {
             env,
             tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,

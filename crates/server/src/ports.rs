@@ -9,10 +9,10 @@ use myelin_model::{Pos, RoomNid};
 use myelin_notify::{NewEvent, Notify, ReadTo};
 use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms};
 use myelin_store::{Batch, ReadError, Snapshot};
-use myelin_sync::ports::{Inboxes, Typing};
+use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// A device that goes takes its keys and its inbox along.
 pub(crate) struct KeysEnd(pub(crate) Arc<E2ee>);
@@ -123,5 +123,33 @@ impl Typing for Typers {
 
     fn changes(&self) -> broadcast::Receiver<RoomNid> {
         self.0.typing().subscribe()
+    }
+}
+
+/// Who is there, for syncs.
+pub(crate) struct Present(pub(crate) Arc<Users>);
+
+impl Presence for Present {
+    fn changed_after(&self, counter: u64) -> Vec<(u64, OwnedUserId)> {
+        self.0.presence().changed_after(counter)
+    }
+
+    fn present(&self) -> Vec<OwnedUserId> {
+        self.0.presence().present()
+    }
+
+    fn content(&self, user_id: &UserId) -> Option<PresenceContent> {
+        let presence = self.0.presence().of(user_id)?;
+        let ago = presence.last_active_ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+        Some(PresenceContent {
+            presence: presence.state.as_str(),
+            last_active_ago: ago,
+            currently_active: presence.currently_active,
+            status_msg: presence.status_msg,
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.presence().subscribe()
     }
 }

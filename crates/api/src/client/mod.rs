@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod filters;
 pub(crate) mod keys;
 pub(crate) mod media;
+pub(crate) mod presence;
 pub(crate) mod profile;
 pub(crate) mod push_rules;
 pub(crate) mod receipts;
