@@ -12,8 +12,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, media, presence, profile, push_rules,
-    receipts, room_keys, rooms, server, session, sync, to_device,
+    account, account_data, delayed, device, directory, filters, keys, media, openid, presence, profile,
+    push_rules, receipts, room_keys, rooms, server, session, sync, to_device, user_directory, voip,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -33,6 +33,10 @@ const SUMMARY: &[&str] = &["/_matrix/client/unstable/im.nheko.summary"];
 const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
 /// The prefix of delayed events, as clients called them before MSC4140 was merged.
 const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
+/// The prefix of the rooms shared with a user, as clients called it before MSC2666 was merged.
+const MUTUAL_ROOMS: &[&str] = &["/_matrix/client/unstable/uk.half-shot.msc2666"];
+/// The prefix of what other servers and services call.
+const FEDERATION: &[&str] = &["/_matrix/federation/v1"];
 /// The prefix of what tools for Synapse call.
 const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 
@@ -231,6 +235,12 @@ fn user_routes() -> Vec<Route> {
     const TAG: &str = "/user/{user_id}/rooms/{room_id}/tags/{tag}";
     const RECEIPT: &str = "/rooms/{room_id}/receipt/{receipt_type}/{event_id}";
     vec![
+        post(V3, "/user_directory/search", user_directory::search::post),
+        get(V1, "/mutual_rooms", user_directory::mutual_rooms::get),
+        get(MUTUAL_ROOMS, "/user/mutual_rooms", user_directory::mutual_rooms::get_unstable),
+        post(V3, "/user/{user_id}/openid/request_token", openid::request_token::post),
+        get(FEDERATION, "/openid/userinfo", openid::userinfo::get).public(),
+        get(V3, "/voip/turnServer", voip::turn_server::get),
         get(V3, "/profile/{user_id}", profile::whole::get).optional(),
         get(V3, FIELD, profile::field::get).optional(),
         put(V3, FIELD, profile::field::put),

@@ -1,10 +1,11 @@
 //! The composition root: makes the services and wires them. Nothing else knows all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use myelin_api::{ApiState, Authenticate, Limits, ServerName};
-use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
+use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Media, StorageError};
 use myelin_notify::Notify;
@@ -16,7 +17,7 @@ use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
 use ruma::OwnedServerName;
 
-use crate::config::{Config, ConfigError, Registration};
+use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::ports::{Counted, Judged, KeysEnd, Present, Received, Shown, Typers};
 
@@ -77,13 +78,13 @@ impl Server {
             default_room_version: config.default_room_version()?,
         };
         let notify = Arc::new(Notify::new(Arc::clone(&engine), server_name.clone()));
-        let observer = Arc::new(Judged(Arc::clone(&notify)));
-        let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
-        rooms.start();
         let counted = Arc::new(Counted(Arc::clone(&notify)));
         let users_config =
             myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
         let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), users_config, counted));
+        let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
+        let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
+        rooms.start();
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);
         departures::start(&auth, &rooms, &env);
@@ -122,6 +123,17 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
         },
         registration_shared_secret: config.registration_shared_secret.clone().map(Secret::new),
         limit_failures: config.limits.enabled,
+        turn: turn_config(&config.turn),
         ..AuthConfig::new(server_name.clone(), config.public_url())
     }
+}
+
+/// The TURN servers, if any are configured with the secret they share.
+fn turn_config(turn: &Turn) -> Option<TurnConfig> {
+    let shared_secret = turn.shared_secret.clone().filter(|_| !turn.uris.is_empty())?;
+    Some(TurnConfig {
+        uris: turn.uris.clone(),
+        shared_secret: Secret::new(shared_secret),
+        user_lifetime: Duration::from_secs(turn.user_lifetime),
+    })
 }

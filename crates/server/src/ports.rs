@@ -12,6 +12,7 @@ use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
 
 /// A device that goes takes its keys and its inbox along.
@@ -27,8 +28,8 @@ impl SessionEnd for KeysEnd {
     }
 }
 
-/// Each event is judged for notifications in its own commit.
-pub(crate) struct Judged(pub(crate) Arc<Notify>);
+/// Each event is judged for notifications in its own commit, and whoever joins is found by those who look for them.
+pub(crate) struct Judged(pub(crate) Arc<Notify>, pub(crate) Arc<Users>);
 
 impl Observer for Judged {
     fn observe<'a>(
@@ -47,11 +48,32 @@ impl Observer for Judged {
                 counter: arrival.counter,
                 may_notify_room: arrival.may_notify_room,
             };
+            if arrival.pdu.event_type() == "m.room.member" && arrival.pdu.membership() == Some("join") {
+                self.list(snapshot, arrival, batch).await?;
+            }
             Ok(match self.0.observe(snapshot, &new, batch).await? {
                 myelin_notify::Notifies::Yes => Notifies::Yes,
                 myelin_notify::Notifies::No => Notifies::No,
             })
         })
+    }
+}
+
+impl Judged {
+    async fn list(
+        &self,
+        snapshot: &dyn Snapshot,
+        arrival: &Arrival<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        #[derive(Default, Deserialize)]
+        struct Content {
+            displayname: Option<String>,
+        }
+        let user_id = arrival.pdu.state_key().and_then(|key| <&UserId>::try_from(key).ok());
+        let Some(user_id) = user_id else { return Ok(()) };
+        let Content { displayname } = arrival.pdu.content_as().unwrap_or_default();
+        self.1.list_member(snapshot, batch, arrival.room, user_id, displayname.as_deref()).await
     }
 }
 

@@ -28,12 +28,15 @@ fn of(user: &UserId, state: &str) -> (String, String) {
     (user.to_string(), state.to_owned())
 }
 
-/// Waits until something is to be told; says how long that took.
-async fn wait(server: &Server, client: &mut Client) -> (Value, Duration) {
-    let began = tokio::time::Instant::now();
+/// Waits for a minute, or until something is to be told; says whether that was in the first ten seconds.
+async fn wait(server: &Server, client: &mut Client) -> (Value, bool) {
     let request = V3Request { timeout: Some(Duration::from_secs(60)), ..V3Request::default() };
-    let answer = client.try_v3(server, request).await.unwrap();
-    (answer, began.elapsed())
+    let mut answer = std::pin::pin!(client.try_v3(server, request));
+    tokio::select! {
+        answer = &mut answer => return (answer.unwrap(), true),
+        () = tokio::time::sleep(Duration::from_secs(10)) => {}
+    }
+    (answer.await.unwrap(), false)
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,10 +56,10 @@ async fn a_change_wakes_those_who_share_a_room_and_nobody_else() {
     let (own, others, strangers, ()) =
         tokio::join!(wait(&server, &mut a), wait(&server, &mut b), wait(&server, &mut e), change);
     assert_eq!(presence(&others.0), [of(alice(), "online")]);
-    assert_eq!(others.1, Duration::from_secs(5));
+    assert!(others.1);
     assert_eq!(presence(&own.0), [of(alice(), "online")], "one's own comes with the next answer");
-    assert_eq!(own.1, Duration::from_secs(60));
-    assert_eq!((presence(&strangers.0), strangers.1), (vec![], Duration::from_secs(60)));
+    assert!(!own.1);
+    assert_eq!((presence(&strangers.0), strangers.1), (vec![], false));
     assert_eq!(presence(&b.v3(&server).await), [], "it is told once");
 }
 
@@ -119,17 +122,16 @@ async fn many_changes_wake_once_in_a_while() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let count = async {
-        let mut answers = 0;
-        let end = tokio::time::Instant::now() + Duration::from_secs(12);
-        while tokio::time::Instant::now() < end {
-            let request = V3Request { timeout: Some(Duration::from_secs(1)), ..V3Request::default() };
-            let answer = a.try_v3(&server, request).await.unwrap();
-            answers += usize::from(!presence(&answer).is_empty());
-        }
-        answers
-    };
-    let ((), answers) = tokio::join!(changes, count);
+    let mut changes = std::pin::pin!(changes);
+    let mut answers = 0;
+    loop {
+        let request = V3Request { timeout: Some(Duration::from_secs(5)), ..V3Request::default() };
+        let answer = tokio::select! {
+            answer = a.try_v3(&server, request) => answer.unwrap(),
+            () = &mut changes => break,
+        };
+        answers += usize::from(!presence(&answer).is_empty());
+    }
     assert!((5..=12).contains(&answers), "{answers}");
 }
 

@@ -8,8 +8,10 @@
 //!   one commit ([`Users::start`]).
 
 mod account_data;
+mod directory;
 mod filters;
 mod member;
+mod mutual_rooms;
 mod presence;
 mod profile;
 mod profile_key;
@@ -24,7 +26,9 @@ mod typing;
 mod testing;
 
 pub use account_data::{AccountDataError, MAX_ACCOUNT_DATA, MAX_TYPE};
+pub use directory::{Found, MAX_FOUND, MAX_SEARCH_TERM, SearchError, SearchResults};
 pub use filters::{FilterError, MAX_FILTER, MAX_FILTERS};
+pub use mutual_rooms::{MAX_MUTUAL_ROOMS, MutualRooms, MutualRoomsError};
 pub use presence::{Connected, MAX_PRESENT, MAX_STATUS, Presence, PresenceError, PresenceState, Presences};
 pub use profile::{MAX_PROFILE, ProfileError};
 pub use profile_key::{InvalidKey, ProfileKey};

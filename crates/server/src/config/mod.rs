@@ -17,7 +17,7 @@ use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Registration, Tls,
+    Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Registration, Tls, Turn,
 };
 
 /// Everything an operator can set.
@@ -58,6 +58,8 @@ pub struct Config {
     pub media: Media,
     /// Who is online.
     pub presence: Presence,
+    /// Relays for calls.
+    pub turn: Turn,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -82,6 +84,7 @@ impl Default for Config {
             limits: Limits::default(),
             media: Media::default(),
             presence: Presence::default(),
+            turn: Turn::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }
@@ -203,6 +206,9 @@ impl Config {
         {
             return value("public_url", "must begin with https:// (or http:// behind a proxy)");
         }
+        if let Some((key, problem)) = self.turn.problem() {
+            return value(key, problem);
+        }
         self.proxies().map(|_| ())
     }
 
@@ -265,6 +271,9 @@ mod tests {
             ("trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
             ("limits = 3", "limits"),
             ("default_room_version = \"1\"", "default_room_version"),
+            ("[turn]\nuris = [\"stun:x\"]", "turn.uris"),
+            ("[turn]\nuris = [\"turn:x\"]", "turn.shared_secret"),
+            ("[turn]\nuser_lifetime = 1", "turn.user_lifetime"),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();
