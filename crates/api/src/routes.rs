@@ -35,6 +35,8 @@ const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc35
 const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
 /// The prefix of the rooms shared with a user, as clients called it before MSC2666 was merged.
 const MUTUAL_ROOMS: &[&str] = &["/_matrix/client/unstable/uk.half-shot.msc2666"];
+/// The prefix of deleting account data.
+const MSC3391: &[&str] = &["/_matrix/client/unstable/org.matrix.msc3391"];
 /// The prefix of what other servers and services call.
 const FEDERATION: &[&str] = &["/_matrix/federation/v1"];
 /// The prefix of what tools for Synapse call.
@@ -249,6 +251,8 @@ fn user_routes() -> Vec<Route> {
         put(V3, DATA, account_data::global::put),
         get(V3, ROOM_DATA, account_data::room::get),
         put(V3, ROOM_DATA, account_data::room::put),
+        delete(MSC3391, DATA, account_data::global::delete),
+        delete(MSC3391, ROOM_DATA, account_data::room::delete),
         get(V3, TAGS, account_data::tags::get),
         put(V3, TAG, account_data::tag::put),
         delete(V3, TAG, account_data::tag::delete),

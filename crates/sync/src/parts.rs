@@ -123,13 +123,15 @@ pub(crate) fn to_device_answer(since: Pos, messages: &[Message]) -> ToDeviceAnsw
     }
 }
 
-/// All global account data, with the push rules everyone starts with.
+/// All global account data, with the push rules everyone starts with. Content `{}` says that there is none and is not
+/// shown.
 pub(crate) async fn all_global(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
 ) -> Result<Vec<Box<RawValue>>, ReadError> {
     let scan = Scan::prefix::<AccountData>((user_id.to_owned(), GLOBAL), MOST);
-    let rows = snapshot.scan::<AccountData>(scan).await?;
+    let mut rows = snapshot.scan::<AccountData>(scan).await?;
+    rows.retain(|row| &*row.content != b"{}");
     let mut events: Vec<_> =
         rows.iter().filter_map(|row| account_data_event(&row.kind, &row.content)).collect();
     if !rows.iter().any(|row| row.kind == PUSH_RULES) {

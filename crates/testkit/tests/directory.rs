@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use myelin_server::config::{Config, Registration};
 use myelin_testkit::{Answer, Client, TestServer};
 use serde_json::{Value, json};
@@ -142,4 +142,39 @@ async fn turn_credentials_are_given_where_there_are_servers() {
     assert_eq!((&answer["uris"][0], &answer["ttl"]), (&json!("turn:turn.hs?transport=udp"), &json!(600)));
     assert_eq!(answer["username"], "1767226200:@alice:hs");
     assert_eq!(answer["password"].as_str().unwrap().len(), 28);
+}
+
+#[tokio::test]
+async fn deleted_account_data_are_told_once_and_gone() {
+    let server = TestServer::new(6).await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let own = format!("user/{}", alice.user_id);
+    for place in [own.clone(), format!("{own}/rooms/{room}")] {
+        for by_delete in [true, false] {
+            let path = format!("{V3}/{place}/account_data/org.example.test");
+            let _ = alice.put(&path, json!({ "test_data": 1 })).await.ok();
+            let first = alice.get(&format!("{V3}/sync")).await.ok();
+            assert!(first.to_string().contains("org.example.test"));
+            let unstable = "/_matrix/client/unstable/org.matrix.msc3391";
+            let gone = if by_delete {
+                let path = format!("{unstable}/{place}/account_data/org.example.test");
+                alice.call(Method::DELETE, &path, None).await
+            } else {
+                alice.put(&path, json!({})).await
+            };
+            assert_eq!(gone.ok(), json!({}));
+            let since = first["next_batch"].as_str().unwrap();
+            let next = alice.get(&format!("{V3}/sync?since={since}")).await.ok();
+            let events = [&next["account_data"], &next["rooms"]["join"][&room]["account_data"]];
+            let deleted = json!([{ "type": "org.example.test", "content": {} }]);
+            assert!(events.iter().any(|part| part["events"] == deleted), "{next}");
+            refused(&alice.get(&path).await, StatusCode::NOT_FOUND, "M_NOT_FOUND");
+            let first = alice.get(&format!("{V3}/sync")).await.ok();
+            assert!(!first.to_string().contains("org.example.test"));
+        }
+    }
+    let eve = server.register("eve").await;
+    let path = format!("/_matrix/client/unstable/org.matrix.msc3391/{own}/account_data/org.example.test");
+    refused(&eve.call(Method::DELETE, &path, None).await, StatusCode::FORBIDDEN, "M_FORBIDDEN");
 }
