@@ -52,6 +52,9 @@ async fn admit(state: &ApiState, rule: Rule, request: &mut Request) -> Result<()
     state.limits.check_user(rule.class, &requester, &state.env)?;
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
     state.tokens.seen(&requester, address);
+    if rule.is_activity {
+        state.users.presence().act(&requester);
+    }
     request.extensions_mut().insert(requester);
     Ok(())
 }

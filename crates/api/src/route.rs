@@ -42,7 +42,7 @@ impl Route {
         Self {
             method,
             paths: prefixes.iter().map(|prefix| format!("{prefix}{path}")).collect(),
-            rule: Rule { access: Access::User, class: RateClass::Normal },
+            rule: Rule { access: Access::User, class: RateClass::Normal, is_activity: false },
             body_limit: Some(JSON_LIMIT),
             handler: on(filter, handler),
         }
@@ -69,6 +69,12 @@ impl Route {
     /// Only administrators.
     pub(crate) fn admin(mut self) -> Self {
         self.rule.access = Access::Admin;
+        self
+    }
+
+    /// Who calls it is there and does something (client-server API, "Last active ago").
+    pub(crate) fn activity(mut self) -> Self {
+        self.rule.is_activity = true;
         self
     }
 

@@ -12,8 +12,9 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, media, notifications, profile,
-    push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
+    account, account_data, delayed, device, directory, filters, keys, media, notifications, openid, presence,
+    profile, push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
+    user_directory, voip,
 };
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
@@ -33,6 +34,12 @@ const SUMMARY: &[&str] = &["/_matrix/client/unstable/im.nheko.summary"];
 const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
 /// The prefix of delayed events, as clients called them before MSC4140 was merged.
 const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
+/// The prefix of the rooms shared with a user, as clients called it before MSC2666 was merged.
+const MUTUAL_ROOMS: &[&str] = &["/_matrix/client/unstable/uk.half-shot.msc2666"];
+/// The prefix of deleting account data.
+const MSC3391: &[&str] = &["/_matrix/client/unstable/org.matrix.msc3391"];
+/// The prefix of what other servers and services call.
+const FEDERATION: &[&str] = &["/_matrix/federation/v1"];
 /// The prefix of what tools for Synapse call.
 const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 
@@ -58,6 +65,7 @@ pub fn table() -> Vec<Route> {
     table.extend(directory_routes());
     table.extend(user_routes());
     table.extend(push_routes());
+    table.extend(presence_routes());
     table.extend(media_routes());
     table
 }
@@ -167,10 +175,10 @@ fn room_routes() -> Vec<Route> {
         post(V3, &room("/kick"), rooms::kick::post),
         post(V3, &room("/ban"), rooms::ban::post),
         post(V3, &room("/unban"), rooms::unban::post),
-        put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send),
+        put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send).activity(),
         // Before transaction ids an event was posted; some bots still do.
-        post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send),
-        put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send),
+        post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send).activity(),
+        put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send).activity(),
         post(V3, &room("/upgrade"), rooms::upgrade::post).class(RateClass::Send),
         get(V3, &room("/state"), rooms::state::get),
         get(V3, &format!("{state}/{{state_key}}"), rooms::state_event::get),
@@ -232,6 +240,12 @@ fn user_routes() -> Vec<Route> {
     const TAG: &str = "/user/{user_id}/rooms/{room_id}/tags/{tag}";
     const RECEIPT: &str = "/rooms/{room_id}/receipt/{receipt_type}/{event_id}";
     vec![
+        post(V3, "/user_directory/search", user_directory::search::post),
+        get(V1, "/mutual_rooms", user_directory::mutual_rooms::get),
+        get(MUTUAL_ROOMS, "/user/mutual_rooms", user_directory::mutual_rooms::get_unstable),
+        post(V3, "/user/{user_id}/openid/request_token", openid::request_token::post),
+        get(FEDERATION, "/openid/userinfo", openid::userinfo::get).public(),
+        get(V3, "/voip/turnServer", voip::turn_server::get),
         get(V3, "/profile/{user_id}", profile::whole::get).optional(),
         get(V3, FIELD, profile::field::get).optional(),
         put(V3, FIELD, profile::field::put),
@@ -240,15 +254,22 @@ fn user_routes() -> Vec<Route> {
         put(V3, DATA, account_data::global::put),
         get(V3, ROOM_DATA, account_data::room::get),
         put(V3, ROOM_DATA, account_data::room::put),
+        delete(MSC3391, DATA, account_data::global::delete),
+        delete(MSC3391, ROOM_DATA, account_data::room::delete),
         get(V3, TAGS, account_data::tags::get),
         put(V3, TAG, account_data::tag::put),
         delete(V3, TAG, account_data::tag::delete),
-        post(V3, RECEIPT, receipts::receipt::post),
-        post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post),
-        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put),
+        post(V3, RECEIPT, receipts::receipt::post).activity(),
+        post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post).activity(),
+        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put).activity(),
         post(V3, "/user/{user_id}/filter", filters::save::post),
         get(V3, "/user/{user_id}/filter/{filter_id}", filters::filter::get),
     ]
+}
+
+fn presence_routes() -> Vec<Route> {
+    const STATUS: &str = "/presence/{user_id}/status";
+    vec![get(V3, STATUS, presence::status::get), put(V3, STATUS, presence::status::put)]
 }
 
 fn push_routes() -> Vec<Route> {

@@ -130,4 +130,6 @@ impl Limits {
 pub(crate) struct Rule {
     pub(crate) access: Access,
     pub(crate) class: RateClass,
+    /// Whether it shows that the user is there and does something.
+    pub(crate) is_activity: bool,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
+use crate::TurnConfig;
+
 /// Who may make an account for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegistrationMode {
@@ -52,6 +54,8 @@ pub struct AuthConfig {
     pub limit_failures: bool,
     /// How long the audit log keeps an entry.
     pub audit_kept: Duration,
+    /// The TURN servers that users are told of.
+    pub turn: Option<TurnConfig>,
 }
 
 impl AuthConfig {
@@ -67,6 +71,7 @@ impl AuthConfig {
             password_cost: PasswordCost::OWASP,
             limit_failures: true,
             audit_kept: Duration::from_secs(180 * 86_400),
+            turn: None,
         }
     }
 }

@@ -15,8 +15,10 @@ mod auth;
 mod config;
 mod error;
 mod maintain;
+mod openid;
 mod registration;
 mod session;
+mod turn;
 mod uia;
 
 pub use account::localpart::{NameProblem, new_user_id};
@@ -28,6 +30,7 @@ pub use audit::{Actor, AuditEntry};
 pub use auth::{Auth, SessionEnd};
 pub use config::{AuthConfig, PasswordCost, RegistrationMode};
 pub use error::StoreError;
+pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};
 pub use registration::token::{NewRegistrationToken, RegistrationTokenInfo, TokenCreateError};
 pub use registration::{Created, NewAccount, RegisterError};
@@ -36,6 +39,7 @@ pub use session::device::{DeviceError, DeviceInfo};
 pub use session::login::{Login, LoginError};
 pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
+pub use turn::{TurnConfig, TurnCredentials};
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What goes on behind the requests: writing sights, ending what a crash left, forgetting old audit entries.
+//! What goes on behind the requests: writing sights, ending what a crash left, forgetting old audit entries and tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{Auth, StoreError};
 
 /// How often the rounds are made.
 const ROUND: Duration = Duration::from_secs(60);
-/// Every how many rounds the audit log is pruned.
+/// Every how many rounds the audit log and expired OpenID tokens are pruned.
 const PRUNE_EVERY: u32 = 60;
 /// How many deactivated accounts one round looks after.
 const DEPARTING: usize = 100;
@@ -45,7 +45,11 @@ impl Auth {
         if due == Due::Rested {
             self.end_departing().await?;
         }
-        if prune { self.prune_audit().await } else { Ok(()) }
+        if prune {
+            self.prune_openid().await?;
+            self.prune_audit().await?;
+        }
+        Ok(())
     }
 
     /// Ends sessions that a deactivation left behind when the server died in the middle of it.

@@ -1,10 +1,11 @@
 //! The composition root: makes the services and wires them. Nothing else knows all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use myelin_api::{ApiState, Authenticate, Limits, ServerName};
-use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
+use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Media, StorageError};
 use myelin_notify::{Gateway, Notify, Schemes};
@@ -16,9 +17,9 @@ use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
 use ruma::OwnedServerName;
 
-use crate::config::{Config, ConfigError, Registration};
+use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
-use crate::ports::{Counted, Judged, KeysEnd, PushersEnd, Received, Shown, Typers};
+use crate::ports::{Counted, Judged, KeysEnd, Present, PushersEnd, Received, Shown, Typers};
 
 /// What the services stand on.
 pub struct Base {
@@ -83,17 +84,20 @@ impl Server {
             default_room_version: config.default_room_version()?,
         };
         notify.start(&gateway);
-        let observer = Arc::new(Judged(Arc::clone(&notify)));
+        let counted = Arc::new(Counted(Arc::clone(&notify)));
+        let users_config =
+            myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
+        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), users_config, counted));
+        let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
         rooms.start().await;
-        let counted = Arc::new(Counted(Arc::clone(&notify)));
-        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), server_name.clone(), counted));
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);
         departures::start(&auth, &rooms, &env);
         let received = Arc::new(Received(Arc::clone(&e2ee)));
         let typers = Arc::new(Typers(Arc::clone(&users)));
-        let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers);
+        let present = Arc::new(Present(Arc::clone(&users)));
+        let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers, present);
         let state = ApiState {
             env,
             tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,
@@ -125,6 +129,17 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
         },
         registration_shared_secret: config.registration_shared_secret.clone().map(Secret::new),
         limit_failures: config.limits.enabled,
+        turn: turn_config(&config.turn),
         ..AuthConfig::new(server_name.clone(), config.public_url())
     }
+}
+
+/// The TURN servers, if any are configured with the secret they share.
+fn turn_config(turn: &Turn) -> Option<TurnConfig> {
+    let shared_secret = turn.shared_secret.clone().filter(|_| !turn.uris.is_empty())?;
+    Some(TurnConfig {
+        uris: turn.uris.clone(),
+        shared_secret: Secret::new(shared_secret),
+        user_lifetime: Duration::from_secs(turn.user_lifetime),
+    })
 }

@@ -9,10 +9,11 @@ use myelin_model::{Pos, RoomNid};
 use myelin_notify::{NewEvent, Notify, ReadTo};
 use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms};
 use myelin_store::{Batch, ReadError, Snapshot};
-use myelin_sync::ports::{Inboxes, Typing};
+use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
-use tokio::sync::broadcast;
+use serde::Deserialize;
+use tokio::sync::{broadcast, watch};
 
 /// A device that goes takes its keys and its inbox along.
 pub(crate) struct KeysEnd(pub(crate) Arc<E2ee>);
@@ -36,8 +37,8 @@ impl SessionEnd for PushersEnd {
     }
 }
 
-/// Each event is judged for notifications in its own commit.
-pub(crate) struct Judged(pub(crate) Arc<Notify>);
+/// Each event is judged for notifications in its own commit, and whoever joins is found by those who look for them.
+pub(crate) struct Judged(pub(crate) Arc<Notify>, pub(crate) Arc<Users>);
 
 impl Observer for Judged {
     fn observe<'a>(
@@ -57,11 +58,32 @@ impl Observer for Judged {
                 joined: arrival.joined,
                 may_notify_room: arrival.may_notify_room,
             };
+            if arrival.pdu.event_type() == "m.room.member" && arrival.pdu.membership() == Some("join") {
+                self.list(snapshot, arrival, batch).await?;
+            }
             Ok(match self.0.observe(snapshot, &new, batch).await? {
                 myelin_notify::Notifies::Yes => Notifies::Yes,
                 myelin_notify::Notifies::No => Notifies::No,
             })
         })
+    }
+}
+
+impl Judged {
+    async fn list(
+        &self,
+        snapshot: &dyn Snapshot,
+        arrival: &Arrival<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        #[derive(Default, Deserialize)]
+        struct Content {
+            displayname: Option<String>,
+        }
+        let user_id = arrival.pdu.state_key().and_then(|key| <&UserId>::try_from(key).ok());
+        let Some(user_id) = user_id else { return Ok(()) };
+        let Content { displayname } = arrival.pdu.content_as().unwrap_or_default();
+        self.1.list_member(snapshot, batch, arrival.room, user_id, displayname.as_deref()).await
     }
 }
 
@@ -133,5 +155,33 @@ impl Typing for Typers {
 
     fn changes(&self) -> broadcast::Receiver<RoomNid> {
         self.0.typing().subscribe()
+    }
+}
+
+/// Who is there, for syncs.
+pub(crate) struct Present(pub(crate) Arc<Users>);
+
+impl Presence for Present {
+    fn changed_after(&self, counter: u64) -> Vec<(u64, OwnedUserId)> {
+        self.0.presence().changed_after(counter)
+    }
+
+    fn present(&self) -> Vec<OwnedUserId> {
+        self.0.presence().present()
+    }
+
+    fn content(&self, user_id: &UserId) -> Option<PresenceContent> {
+        let presence = self.0.presence().of(user_id)?;
+        let ago = presence.last_active_ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+        Some(PresenceContent {
+            presence: presence.state.as_str(),
+            last_active_ago: ago,
+            currently_active: presence.currently_active,
+            status_msg: presence.status_msg,
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.presence().subscribe()
     }
 }

@@ -23,7 +23,9 @@ pub struct SyncToken {
     pub inbox: i64,
     /// The counter of typing changes, which counts from 0 in each run of the server.
     pub typing: u64,
-    /// The run of the server that `typing` belongs to.
+    /// The counter of changes of presence, likewise.
+    pub presence: u64,
+    /// The run of the server that `typing` and `presence` belong to.
     pub run: u64,
 }
 
@@ -103,7 +105,8 @@ fn parts<'t, const N: usize>(text: &'t str, prefix: &str) -> Result<[&'t str; N]
 
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s1_{}_{}_{}_{:016x}", self.position, self.inbox, self.typing, self.run)
+        let Self { position, inbox, typing, presence, run } = self;
+        write!(f, "s1_{position}_{inbox}_{typing}_{presence}_{run:016x}")
     }
 }
 
@@ -111,9 +114,10 @@ impl FromStr for SyncToken {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let [position, inbox, typing, run] = parts(text, "s1_")?;
-        let typing = u64::try_from(number(typing)?).map_err(|_| InvalidToken)?;
-        Ok(Self { position: number(position)?, inbox: number(inbox)?, typing, run: hex(run)? })
+        let [position, inbox, typing, presence, run] = parts(text, "s1_")?;
+        let counter = |text| u64::try_from(number(text)?).map_err(|_| InvalidToken);
+        let (typing, presence) = (counter(typing)?, counter(presence)?);
+        Ok(Self { position: number(position)?, inbox: number(inbox)?, typing, presence, run: hex(run)? })
     }
 }
 
@@ -219,8 +223,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX, rooms in prop::collection::vec((0..100_i64, 0..i64::MAX), 0..60)) {
-            let token = SyncToken { position, inbox, typing, run };
+        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, presence in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX, rooms in prop::collection::vec((0..100_i64, 0..i64::MAX), 0..60)) {
+            let token = SyncToken { position, inbox, typing, presence, run };
             prop_assert_eq!(token.to_string().parse(), Ok(token));
             let pos = pos(position, run, typing, &rooms);
             prop_assert_eq!(pos.to_string().parse(), Ok(pos.clone()));
@@ -256,8 +260,8 @@ mod tests {
             "",
             "s72594_4483_1934",
             "s1_1_2",
-            "s1_01_1_2_00000000000000ff",
-            "s2_1_1_2_00000000000000ff",
+            "s1_01_1_2_3_00000000000000ff",
+            "s2_1_1_2_3_00000000000000ff",
             "t1_m0",
         ] {
             assert!(text.parse::<SyncToken>().is_err(), "{text}");

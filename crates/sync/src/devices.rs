@@ -48,6 +48,15 @@ pub(crate) struct MemberChanges {
     own_rooms: Arc<HashSet<RoomNid>>,
 }
 
+/// Whose memberships in the user's rooms changed since a position.
+#[derive(Debug, Default)]
+pub(crate) struct Moves {
+    /// They are in a room with the user.
+    pub(crate) met: BTreeSet<OwnedUserId>,
+    /// They, or the user, have left a room.
+    parted: BTreeSet<OwnedUserId>,
+}
+
 impl MemberChanges {
     /// What must be looked at, taken from the user's rooms without reading.
     pub(crate) fn collect(rooms: &UserRooms, since: i64) -> Self {
@@ -70,16 +79,16 @@ impl MemberChanges {
         &self,
         snapshot: &dyn Snapshot,
         user_id: &UserId,
+        moves: Moves,
     ) -> Result<DeviceLists<OwnedUserId>, ReadError> {
         let since = Pos::new(self.since);
         let updated = device_list_changes(snapshot, since, MOST).await?;
-        let mut input = DeviceListInput {
+        let input = DeviceListInput {
             own: user_id.to_owned(),
             updated: updated.into_iter().map(|row| row.user_id).collect(),
-            met: BTreeSet::new(),
-            parted: BTreeSet::new(),
+            met: moves.met,
+            parted: moves.parted,
         };
-        self.read_members(snapshot, &mut input).await?;
         let sharing = self.sharing(snapshot, &input.candidates()).await?;
         let mut lists = input.decide(&sharing);
         // One's own signatures on others' keys are news to one's own devices.
@@ -87,11 +96,9 @@ impl MemberChanges {
         Ok(lists)
     }
 
-    async fn read_members(
-        &self,
-        snapshot: &dyn Snapshot,
-        input: &mut DeviceListInput<OwnedUserId>,
-    ) -> Result<(), ReadError> {
+    /// Whose membership changed.
+    pub(crate) async fn read(&self, snapshot: &dyn Snapshot) -> Result<Moves, ReadError> {
+        let mut moves = Moves::default();
         let since = Pos::new(self.since);
         let changes = |room: &RoomNid| Scan::index::<State>(State::BY_CHANGE, (*room,), MOST).after((since,));
         let changed = snapshot.scan_all::<State>(self.joined.iter().map(changes).collect()).await?;
@@ -107,12 +114,12 @@ impl MemberChanges {
         for member in members {
             let in_it = member.membership == Membership::Join && self.own_rooms.contains(&member.room);
             if in_it {
-                input.met.insert(member.user_id);
+                moves.met.insert(member.user_id);
             } else {
-                input.parted.insert(member.user_id);
+                moves.parted.insert(member.user_id);
             }
         }
-        Ok(())
+        Ok(moves)
     }
 
     /// Which of these users are in a room with the user.

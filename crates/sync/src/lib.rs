@@ -13,6 +13,7 @@ mod heroes;
 mod notifier;
 mod parts;
 pub mod ports;
+mod presence;
 mod rooms;
 mod section;
 mod service;

@@ -15,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use crate::ports::Typing;
+use crate::presence::Change;
 
 /// The most rooms whose last activity is remembered.
 const MOST_ROOMS: usize = 200_000;
@@ -101,6 +102,20 @@ impl Notifier {
 
     fn wake_room(&self, room: RoomNid) {
         self.lock().wake_room(room);
+    }
+
+    /// Wakes those who share a room with a user whose presence changed; says how many. Who changed it knows.
+    pub(crate) fn wake_sharing<'c>(&self, changes: impl Iterator<Item = &'c Change>) -> usize {
+        let state = self.lock();
+        let mut woken: HashSet<&Arc<str>> = HashSet::new();
+        for change in changes {
+            let sharing = change.rooms.iter().filter_map(|room| state.interest.get(room)).flatten();
+            woken.extend(sharing.filter(|user| ***user != *change.user_id.as_str()));
+        }
+        for signal in woken.iter().filter_map(|user| state.users.get(*user)) {
+            signal.send_modify(|count| *count += 1);
+        }
+        woken.len()
     }
 
     /// Commits were missed: everyone looks for themselves, and activity counts from here.

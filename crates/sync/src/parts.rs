@@ -123,13 +123,14 @@ pub(crate) fn to_device_answer(since: Pos, messages: &[Message]) -> ToDeviceAnsw
     }
 }
 
-/// All global account data, and the push rules.
+/// All global account data, and the push rules. Content `{}` says that there is none and is not shown.
 pub(crate) async fn all_global(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
 ) -> Result<Vec<Box<RawValue>>, ReadError> {
     let scan = Scan::prefix::<AccountData>((user_id.to_owned(), GLOBAL), MOST);
-    let rows = snapshot.scan::<AccountData>(scan).await?;
+    let mut rows = snapshot.scan::<AccountData>(scan).await?;
+    rows.retain(|row| &*row.content != b"{}");
     let mut events: Vec<_> =
         rows.iter().filter_map(|row| account_data_event(&row.kind, &row.content)).collect();
     events.extend(account_data_event(PUSH_RULES, &push_rules_content(snapshot, user_id).await?));

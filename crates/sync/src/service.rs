@@ -9,7 +9,8 @@ use myelin_store::{CommitError, Engine};
 
 use crate::connections::{Connections, expire};
 use crate::notifier::Notifier;
-use crate::ports::{Inboxes, Typing};
+use crate::ports::{Inboxes, Presence, Typing};
+use crate::presence::{PresenceLog, follow};
 use crate::users::Users;
 
 /// The longest that a request waits, whatever it asks for.
@@ -27,11 +28,14 @@ pub struct Sync {
     pub(crate) env: Env,
     pub(crate) inboxes: Arc<dyn Inboxes>,
     pub(crate) typing: Arc<dyn Typing>,
+    pub(crate) presence: Arc<dyn Presence>,
+    /// What of presence may be told.
+    pub(crate) presences: Arc<PresenceLog>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) users: Users,
     pub(crate) connections: Connections,
     pub(crate) waiters: Waiters,
-    /// Names this run of the server: typing counters of another mean nothing.
+    /// Names this run of the server: counters of typing and presence of another mean nothing.
     pub(crate) run: u64,
 }
 
@@ -43,6 +47,7 @@ impl Sync {
         env: Env,
         inboxes: Arc<dyn Inboxes>,
         typing: Arc<dyn Typing>,
+        presence: Arc<dyn Presence>,
     ) -> Arc<Self> {
         let notifier = Arc::new(Notifier::default());
         notifier.run(&*engine, &*typing, &env.tasks);
@@ -55,9 +60,15 @@ impl Sync {
             env,
             inboxes,
             typing,
+            presence,
+            presences: Arc::default(),
             notifier,
             run,
         });
+        let (engine, presence) = (Arc::clone(&sync.engine), Arc::clone(&sync.presence));
+        let (log, notifier, env) =
+            (Arc::clone(&sync.presences), Arc::clone(&sync.notifier), sync.env.clone());
+        sync.env.tasks.spawn("sync.presence", follow(engine, presence, log, notifier, env));
         let behind = Arc::clone(&sync);
         sync.env.tasks.spawn("sync.connections", async move { behind.write_behind().await });
         sync

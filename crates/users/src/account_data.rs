@@ -15,6 +15,9 @@ pub const MAX_ACCOUNT_DATA: usize = 512 * 1_024;
 /// The longest type, in bytes.
 pub const MAX_TYPE: usize = 255;
 
+/// The content of what was deleted.
+const DELETED: &[u8] = b"{}";
+
 /// The type of the fully-read marker.
 pub(crate) const FULLY_READ: &str = "m.fully_read";
 
@@ -72,10 +75,26 @@ impl Users {
             },
         };
         let row = snapshot.get::<AccountData>(&(user_id.to_owned(), room, kind.to_owned())).await?;
-        Ok(row.map(|row| row.content))
+        Ok(row.map(|row| row.content).filter(|content| &**content != DELETED))
     }
 
-    /// Sets the user's account data of a type; global where no room is named. The last one to write wins.
+    /// Deletes the user's account data of a type (MSC3391); global where no room is named. Clients learn of it in their
+    /// next sync, as an empty content.
+    ///
+    /// # Errors
+    /// See [`AccountDataError`].
+    pub async fn delete_account_data(
+        &self,
+        requester: &Requester,
+        user_id: &UserId,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<(), AccountDataError> {
+        self.set_account_data(requester, user_id, room_id, kind, Bytes::from_static(DELETED)).await
+    }
+
+    /// Sets the user's account data of a type; global where no room is named. The last one to write wins. An empty
+    /// object deletes them (MSC3391).
     ///
     /// # Errors
     /// See [`AccountDataError`].
@@ -94,6 +113,7 @@ impl Users {
             return Err(AccountDataError::Managed(kind.to_owned()));
         }
         check(kind, &content)?;
+        let content = if is_empty(&content) { Bytes::from_static(DELETED) } else { content };
         let room = match room_id {
             None => GLOBAL,
             Some(room_id) => room_for(&*self.engine.snapshot().await?, room_id, user_id).await?,
@@ -106,6 +126,12 @@ impl Users {
         self.engine.commit(batch).await?;
         Ok(())
     }
+}
+
+/// Whether the content, which is an object, has nothing in it.
+fn is_empty(content: &[u8]) -> bool {
+    let inside = content.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 /// The room that account data are about. A room that the user was never anything to is none, so that nobody fills the

@@ -1,15 +1,18 @@
-//! What a user keeps on the server: profile, account data, tags, receipts and filters; and who is typing.
+//! What a user keeps on the server: profile, account data, tags, receipts and filters; who is typing, and who is there.
 //!
 //! **Invariants.**
 //! - Only its own user changes anything here; every method that changes something takes the requester first and checks.
-//! - What was acknowledged is durable, but for typing, which lives in memory and means nothing after a minute.
+//! - What was acknowledged is durable, but for typing and presence, which live in memory and mean nothing after a minute.
 //! - A receipt only moves forward, each kind and thread by itself.
 //! - A profile and the rooms that show it may differ for a while, never for good: the change and the task to spread it are
 //!   one commit ([`Users::start`]).
 
 mod account_data;
+mod directory;
 mod filters;
 mod member;
+mod mutual_rooms;
+mod presence;
 mod profile;
 mod profile_key;
 mod receipts;
@@ -23,7 +26,10 @@ mod typing;
 mod testing;
 
 pub use account_data::{AccountDataError, MAX_ACCOUNT_DATA, MAX_TYPE};
+pub use directory::{Found, MAX_FOUND, MAX_SEARCH_TERM, SearchError, SearchResults};
 pub use filters::{FilterError, MAX_FILTER, MAX_FILTERS};
+pub use mutual_rooms::{MAX_MUTUAL_ROOMS, MutualRooms, MutualRoomsError};
+pub use presence::{Connected, MAX_PRESENT, MAX_STATUS, Presence, PresenceError, PresenceState, Presences};
 pub use profile::{MAX_PROFILE, ProfileError};
 pub use profile_key::{InvalidKey, ProfileKey};
 pub use receipts::{Marks, ReadUpTo, Reading, ReceiptError, Thread};
@@ -43,6 +49,15 @@ use crate::turns::Turns;
 /// How often a write is planned again after another one came between.
 const ATTEMPTS: u32 = 16;
 
+/// What an operator decides of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This server's name.
+    pub server_name: OwnedServerName,
+    /// Whether users of this server tell each other who is there. If not, everybody is offline.
+    pub presence: bool,
+}
+
 /// The service. One for each process.
 pub struct Users {
     engine: Arc<dyn Engine>,
@@ -50,27 +65,25 @@ pub struct Users {
     server_name: OwnedServerName,
     read_up_to: Arc<dyn ReadUpTo>,
     typing: Typing,
+    presence: Arc<Presences>,
     turns: Turns,
     /// Told when there is a profile to spread.
     spread_wanted: tokio::sync::Notify,
 }
 
 impl Users {
-    /// The service of the server with this name.
+    /// The service over a store.
     #[must_use]
-    pub fn new(
-        engine: Arc<dyn Engine>,
-        env: Env,
-        server_name: OwnedServerName,
-        read_up_to: Arc<dyn ReadUpTo>,
-    ) -> Self {
+    pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, read_up_to: Arc<dyn ReadUpTo>) -> Self {
+        let Config { server_name, presence } = config;
         let typing = Typing::new(Arc::clone(&env.clock));
+        let presence = Arc::new(Presences::new(Arc::clone(&env.clock), presence));
         let (turns, spread_wanted) = (Turns::new(), tokio::sync::Notify::new());
-        Self { engine, env, server_name, read_up_to, typing, turns, spread_wanted }
+        Self { engine, env, server_name, read_up_to, typing, presence, turns, spread_wanted }
     }
 
     /// Starts what runs by itself: spreading changed profiles to rooms, those that were left over by the last process
-    /// included, and the end of typing. Call it once.
+    /// included, the end of typing, and what time does to presence. Call it once.
     pub fn start(self: &Arc<Self>, rooms: &Arc<dyn ProfileSpread>) {
         let (users, rooms) = (Arc::clone(self), Arc::clone(rooms));
         self.env.tasks.supervise("profile spread", move || {
@@ -82,6 +95,17 @@ impl Users {
             let users = Arc::clone(&users);
             async move { users.typing.expire_until(users.env.tasks.stopping()).await }
         });
+        let users = Arc::clone(self);
+        self.env.tasks.supervise("presence", move || {
+            let users = Arc::clone(&users);
+            async move { users.presence.expire_until(users.env.tasks.stopping()).await }
+        });
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn presence(&self) -> &Arc<Presences> {
+        &self.presence
     }
 
     /// Who is typing.

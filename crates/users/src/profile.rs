@@ -10,7 +10,7 @@ use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{InvalidKey, Outcome, ProfileKey, Users, is_own};
+use crate::{InvalidKey, Outcome, ProfileKey, Users, directory, is_own};
 
 /// The largest profile as JSON, in bytes.
 pub const MAX_PROFILE: usize = 64 * 1_024;
@@ -176,6 +176,9 @@ fn plan(batch: &mut Batch, before: &Profile, after: Profile) -> bool {
     }
     let shown = after.display_name != before.display_name || after.avatar_url != before.avatar_url;
     let changed = batch.next_pos();
+    if after.display_name != before.display_name {
+        directory::renamed(batch, &key.0, before.display_name.as_deref(), after.display_name.as_deref());
+    }
     if shown {
         batch.put(&ProfileSpread { user_id: key.0.clone(), done: GLOBAL, changed });
     }

@@ -16,7 +16,7 @@ use myelin_timeline::testing::World;
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use tokio::sync::{broadcast, watch};
 
-use crate::{ReadUpTo, Reading, Users};
+use crate::{Config, ReadUpTo, Reading, Users};
 
 /// A reading as the port was told of it: user, order, counter, thread root.
 pub(crate) type Told = (OwnedUserId, i64, i64, Option<String>);
@@ -65,7 +65,8 @@ impl House {
         let listener = Arc::new(Listener::default());
         let engine = Arc::new(Yielding(Arc::clone(&world.engine)));
         let port = Arc::clone(&listener) as Arc<dyn ReadUpTo>;
-        let users = Arc::new(Users::new(engine, env.clone(), "test".try_into().unwrap(), port));
+        let config = Config { server_name: "test".try_into().unwrap(), presence: true };
+        let users = Arc::new(Users::new(engine, env.clone(), config, port));
         Self { world, users, listener, clock, env }
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Access,
     /// Renews the access token.
     Refresh,
+    /// Tells another service who its user is.
+    OpenId,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Self::Access => "myelin_at_",
             Self::Refresh => "myelin_rt_",
+            Self::OpenId => "myelin_oi_",
         }
     }
 

@@ -16,7 +16,9 @@ use myelin_rooms::room_versions;
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Push, Registration, Tls};
+pub use sections::{
+    Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push, Registration, Tls, Turn,
+};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +58,10 @@ pub struct Config {
     pub media: Media,
     /// Requests to push gateways.
     pub push: Push,
+    /// Who is online.
+    pub presence: Presence,
+    /// Relays for calls.
+    pub turn: Turn,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -80,6 +86,8 @@ impl Default for Config {
             limits: Limits::default(),
             media: Media::default(),
             push: Push::default(),
+            presence: Presence::default(),
+            turn: Turn::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }
@@ -201,6 +209,9 @@ impl Config {
         {
             return value("public_url", "must begin with https:// (or http:// behind a proxy)");
         }
+        if let Some((key, problem)) = self.turn.problem() {
+            return value(key, problem);
+        }
         self.proxies().map(|_| ())
     }
 
@@ -263,6 +274,9 @@ mod tests {
             ("trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
             ("limits = 3", "limits"),
             ("default_room_version = \"1\"", "default_room_version"),
+            ("[turn]\nuris = [\"stun:x\"]", "turn.uris"),
+            ("[turn]\nuris = [\"turn:x\"]", "turn.shared_secret"),
+            ("[turn]\nuser_lifetime = 1", "turn.user_lifetime"),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();

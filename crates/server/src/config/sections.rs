@@ -95,6 +95,56 @@ pub struct Push {
     pub allow_private_addresses: bool,
 }
 
+/// Who is online.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Presence {
+    /// Whether users of this server tell each other. If not, everybody is offline.
+    pub enabled: bool,
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// Relays for calls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Turn {
+    /// Their URIs; none by default.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub uris: Vec<String>,
+    /// What they share with this server (`static-auth-secret` of coturn).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_secret: Option<String>,
+    /// How long the credentials of a user are good for, in seconds.
+    pub user_lifetime: u64,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { uris: Vec::new(), shared_secret: None, user_lifetime: 86_400 }
+    }
+}
+
+impl Turn {
+    /// The key and the problem, where it can't be used.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let is_turn = |uri: &String| uri.starts_with("turn:") || uri.starts_with("turns:");
+        if !self.uris.iter().all(is_turn) {
+            return Some(("turn.uris", "must begin with turn: or turns:"));
+        }
+        if !self.uris.is_empty() && self.shared_secret.as_ref().is_none_or(String::is_empty) {
+            return Some(("turn.shared_secret", "must be set where turn.uris is, as the TURN server has it"));
+        }
+        let year = 365 * 86_400;
+        let fits = (60..=year).contains(&self.user_lifetime);
+        (!fits).then_some(("turn.user_lifetime", "must be between a minute and a year, in seconds"))
+    }
+}
+
 /// Prometheus metrics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -90,6 +90,16 @@ keyspace! {
 }
 
 keyspace! {
+    /// A token by which its user proves to another service who they are (client-server API, "OpenID"), by the SHA-256
+    /// of it. Deleted some time after it has expired.
+    pub struct OpenIdToken in "openid_token" {
+        key { hash: Bytes }
+        value { user_id: OwnedUserId, expires_at: i64 }
+        index { BY_EXPIRY = "by_expiry" (expires_at), BY_USER = "by_user" (user_id, expires_at) }
+    }
+}
+
+keyspace! {
     /// A token that lets its bearer register (client-server API, "Token-authenticated registration").
     pub struct RegistrationToken in "registration_token" {
         key { token: String }
@@ -152,6 +162,7 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<DeviceSeen>(),
     super::def::<AccessToken>(),
     super::def::<RefreshToken>(),
+    super::def::<OpenIdToken>(),
     super::def::<RegistrationToken>(),
     super::def::<Audit>(),
 ];

@@ -40,6 +40,19 @@ keyspace! {
 }
 
 keyspace! {
+    /// A word, or the end of one, in the name or the localpart of a user who is or was in a room here: where the search
+    /// for users begins. What it finds is looked at again, so a row may be there that is no longer true.
+    pub struct DirectoryTerm in "directory_term" {
+        key { term: String, user_id: OwnedUserId }
+        value {
+            /// Whether it is a whole word rather than the end of one.
+            whole: bool,
+        }
+        index {}
+    }
+}
+
+keyspace! {
     /// A user's account data, global (room 0) or of one room. Tags are the room's `m.tag`. Content `{}` of a type that
     /// was deleted (MSC3391) stays as a row, so that clients learn of it.
     pub struct AccountData in "account_data" {
@@ -92,6 +105,7 @@ keyspace! {
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<Profile>(),
     super::def::<ProfileSpread>(),
+    super::def::<DirectoryTerm>(),
     super::def::<AccountData>(),
     super::def::<Receipt>(),
     super::def::<Filter>(),

@@ -229,7 +229,8 @@ impl MakingExtensions<'_> {
         let Some(device_id) = self.asked.requester.device_id() else { return Ok(None) };
         let device_lists = match &picked.members {
             Some(members) => {
-                let lists = members.device_lists(self.snapshot, user_id).await?;
+                let moves = members.read(self.snapshot).await?;
+                let lists = members.device_lists(self.snapshot, user_id, moves).await?;
                 let changed = lists.changed.into_iter().collect();
                 Some(DeviceListsAnswer { changed, left: lists.left.into_iter().collect() })
             }

@@ -34,6 +34,9 @@ pub(crate) struct V3Answer {
     #[serde(flatten)]
     pub(crate) counts: Option<KeyCounts>,
     pub(crate) presence: Events,
+    /// Somebody else's presence is among it; one's own wakes nobody.
+    #[serde(skip)]
+    pub(crate) presence_of_others: bool,
     pub(crate) rooms: Rooms,
 }
 
@@ -62,6 +65,7 @@ impl V3Answer {
         !self.rooms.is_empty()
             || !self.account_data.is_empty()
             || !self.to_device.is_empty()
+            || self.presence_of_others
             || lists.is_some_and(|lists| !lists.changed.is_empty() || !lists.left.is_empty())
     }
 }

@@ -14,6 +14,7 @@ const MOST_TIMELINE: usize = 1000;
 #[serde(default)]
 struct FilterBody {
     account_data: EventBody,
+    presence: EventBody,
     room: RoomBody,
 }
 
@@ -57,6 +58,7 @@ impl EventBody {
 #[derive(Clone, Debug)]
 pub(crate) struct SyncFilter {
     pub(crate) account_data: EventFilter,
+    pub(crate) presence: EventFilter,
     pub(crate) room_account_data: EventFilter,
     pub(crate) ephemeral: EventFilter,
     pub(crate) state: EventFilter,
@@ -77,6 +79,7 @@ impl SyncFilter {
         let limit = room.timeline.limit.map(|limit| usize::try_from(limit).unwrap_or(MOST_TIMELINE));
         Ok(Self {
             account_data: body.account_data.events(),
+            presence: body.presence.events(),
             room_account_data: room.account_data.events(),
             ephemeral: room.ephemeral.events(),
             state: room.state.events(),

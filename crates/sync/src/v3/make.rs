@@ -14,8 +14,9 @@ use ruma::OwnedUserId;
 use serde_json::value::RawValue;
 
 use crate::Sync;
-use crate::devices::{MemberChanges, key_counts};
+use crate::devices::{MemberChanges, Moves, key_counts};
 use crate::parts::{DeviceListsAnswer, all_global, changed_account_data, filtered, to_device_event};
+use crate::presence::{PRESENCE, events, present_sharing};
 use crate::rooms::{Facts, UserRooms};
 use crate::state::departures;
 use crate::users::Reading;
@@ -58,6 +59,8 @@ impl Making<'_> {
             None => AccountData::new(),
         };
         let picked = self.pick(&rooms, position, &account_data, &typing);
+        let presence_counter = self.sync.presences.counter();
+        let own_rooms = rooms.joined();
         drop(rooms);
 
         let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
@@ -71,10 +74,45 @@ impl Making<'_> {
             rooms: self.rooms(snapshot, &viewer, &picked, account_data, typing).await?,
             ..V3Answer::default()
         };
-        let inbox = self.devices(snapshot, &picked, &mut answer).await?;
-        let token = SyncToken { position, inbox, typing: typing_counter, run: self.sync.run };
-        answer.next_batch = token.to_string();
+        let moves = match &picked.members {
+            Some(members) => members.read(snapshot).await?,
+            None => Moves::default(),
+        };
+        self.presence(snapshot, &picked, (presence_counter, &own_rooms), &moves, &mut answer).await?;
+        let inbox = self.devices(snapshot, &picked, moves, &mut answer).await?;
+        let (typing, presence, run) = (typing_counter, presence_counter, self.sync.run);
+        answer.next_batch = SyncToken { position, inbox, typing, presence, run }.to_string();
         Ok(answer)
+    }
+
+    /// Fills in whose presence the client does not know: it has changed since, or they are new in a room with the user.
+    async fn presence(
+        &self,
+        snapshot: &dyn Snapshot,
+        picked: &Picked,
+        (counter, own_rooms): (u64, &HashSet<RoomNid>),
+        moves: &Moves,
+        answer: &mut V3Answer,
+    ) -> Result<(), ReadError> {
+        let filter = &self.asked.filter.presence;
+        if !filter.allows_type(PRESENCE) || filter.is_closed() {
+            return Ok(());
+        }
+        let (presence, own) = (&*self.sync.presence, &self.asked.requester.user_id);
+        let mut users = match self.asked.since {
+            None => present_sharing(snapshot, presence, own, &picked.joined).await?,
+            Some(since) => {
+                let seen = if since.run == self.sync.run { since.presence } else { 0 };
+                let changed =
+                    (counter != seen).then(|| self.sync.presences.changed_after(seen, own, own_rooms));
+                changed.into_iter().flatten().chain(moves.met.iter().cloned()).collect()
+            }
+        };
+        users.retain(|user_id| filter.allows(PRESENCE, user_id.as_str()));
+        let own = users.iter().any(|user_id| user_id == own) && presence.content(own).is_some();
+        answer.presence.events = events(presence, users);
+        answer.presence_of_others = answer.presence.events.len() > usize::from(own);
+        Ok(())
     }
 
     /// Who types in which room, as far as the client does not know, and the counter that goes with it.
@@ -192,6 +230,7 @@ impl Making<'_> {
         &self,
         snapshot: &dyn Snapshot,
         picked: &Picked,
+        moves: Moves,
         answer: &mut V3Answer,
     ) -> Result<i64, ReadError> {
         let requester = self.asked.requester;
@@ -202,7 +241,7 @@ impl Making<'_> {
         answer.to_device.events = messages.iter().filter_map(to_device_event).collect();
         answer.counts = Some(key_counts(snapshot, &requester.user_id, device_id).await?);
         if let Some(members) = &picked.members {
-            let lists = members.device_lists(snapshot, &requester.user_id).await?;
+            let lists = members.device_lists(snapshot, &requester.user_id, moves).await?;
             let changed = lists.changed.into_iter().collect();
             answer.device_lists = Some(DeviceListsAnswer { changed, left: lists.left.into_iter().collect() });
         }

@@ -14,13 +14,13 @@ use myelin_runtime::Env;
 use myelin_store::Engine;
 use myelin_store::schema::e2ee::{DeviceListChange, ToDevice};
 use myelin_sync::Sync;
-use myelin_sync::ports::{Inboxes, Typing};
+use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_sync::sliding::SlidingError;
 use myelin_sync::v3::{V3Error, V3Request};
 use myelin_timeline::testing::World;
 use ruma::{DeviceId, OwnedUserId, UserId, user_id};
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 pub(crate) fn alice() -> &'static UserId {
     user_id!("@alice:test")
@@ -79,11 +79,54 @@ impl Typing for FakeTyping {
     }
 }
 
+/// Presence that tests set.
+pub(crate) struct FakePresence {
+    users: Mutex<HashMap<OwnedUserId, (u64, &'static str)>>,
+    changes: watch::Sender<u64>,
+}
+
+impl FakePresence {
+    fn new() -> Self {
+        Self { users: Mutex::default(), changes: watch::channel(0).0 }
+    }
+
+    pub(crate) fn set(&self, user: &UserId, presence: &'static str) {
+        let version = *self.changes.borrow() + 1;
+        self.users.lock().unwrap().insert(user.to_owned(), (version, presence));
+        self.changes.send_replace(version);
+    }
+}
+
+impl Presence for FakePresence {
+    fn changed_after(&self, counter: u64) -> Vec<(u64, OwnedUserId)> {
+        let users = self.users.lock().unwrap();
+        let after = users.iter().filter(|(_, (version, _))| *version > counter);
+        let mut after: Vec<_> = after.map(|(user, (version, _))| (*version, user.clone())).collect();
+        after.sort_unstable();
+        after
+    }
+
+    fn present(&self) -> Vec<OwnedUserId> {
+        let users = self.users.lock().unwrap();
+        users.iter().filter(|(_, (_, state))| *state != "offline").map(|(user, _)| user.clone()).collect()
+    }
+
+    fn content(&self, user_id: &UserId) -> Option<PresenceContent> {
+        let (_, presence) = *self.users.lock().unwrap().get(user_id)?;
+        Some(PresenceContent { presence, last_active_ago: None, currently_active: None, status_msg: None })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
 pub(crate) struct Server {
     pub(crate) world: World,
     pub(crate) sync: Arc<Sync>,
     pub(crate) inboxes: Arc<FakeInboxes>,
     pub(crate) typing: Arc<FakeTyping>,
+    pub(crate) presence: Arc<FakePresence>,
     env: Env,
 }
 
@@ -99,8 +142,10 @@ impl Server {
         let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
         let (read, typed) =
             (Arc::clone(&inboxes) as Arc<dyn Inboxes>, Arc::clone(&typing) as Arc<dyn Typing>);
-        let sync = Sync::new(engine, env.clone(), read, typed);
-        Self { world, sync, inboxes, typing, env }
+        let presence = Arc::new(FakePresence::new());
+        let present = Arc::clone(&presence) as Arc<dyn Presence>;
+        let sync = Sync::new(engine, env.clone(), read, typed, present);
+        Self { world, sync, inboxes, typing, presence, env }
     }
 
     /// Another process over the same store; what was not written is lost.

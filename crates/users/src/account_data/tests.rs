@@ -20,7 +20,7 @@ async fn what_was_set_comes_back_byte_for_byte_each_in_its_place() {
     let users = &house.users;
     let global = json(r#"{ "b":1.50, "a":"\u0041" }"#);
     users.set_account_data(&alice, &alice.user_id, None, "org.x", global.clone()).await.unwrap();
-    let of_room = json("{}");
+    let of_room = json(r#"{"c":{}}"#);
     users.set_account_data(&alice, &alice.user_id, Some(&room_id), "org.x", of_room.clone()).await.unwrap();
     let read = |room| users.account_data(&alice, &alice.user_id, room, "org.x");
     assert_eq!(read(None).await.unwrap(), Some(global));
@@ -31,6 +31,27 @@ async fn what_was_set_comes_back_byte_for_byte_each_in_its_place() {
     let rows = house.all::<AccountData>().await;
     assert!(rows[0].changed < rows[1].changed);
     assert_eq!((rows[0].room, rows[1].room), (RoomNid(0), room));
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_gone_but_for_the_row_that_tells_clients() {
+    let house = House::new();
+    let alice = house.account("alice").await;
+    let (_, room_id) = house.room(&[&alice]).await;
+    let users = &house.users;
+    for room in [None, Some(&*room_id)] {
+        for empty in [None, Some(json("{ \n}"))] {
+            let set = |content| users.set_account_data(&alice, &alice.user_id, room, "org.x", content);
+            set(json(r#"{"a":1}"#)).await.unwrap();
+            match empty {
+                None => users.delete_account_data(&alice, &alice.user_id, room, "org.x").await.unwrap(),
+                Some(empty) => set(empty).await.unwrap(),
+            }
+            assert_eq!(users.account_data(&alice, &alice.user_id, room, "org.x").await.unwrap(), None);
+        }
+    }
+    let rows = house.all::<AccountData>().await;
+    assert!(rows.len() == 2 && rows.iter().all(|row| &*row.content == b"{}"));
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! `GET` and `PUT /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}`
 //! <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridroomsroomidaccount_datatype>
+//!
+//! `DELETE /_matrix/client/unstable/org.matrix.msc3391/user/{userId}/rooms/{roomId}/account_data/{type}`
+//! <https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/3391-account-data-delete.md>
 
 use std::sync::Arc;
 
@@ -30,5 +33,15 @@ pub(crate) async fn put(
     Object(content): Object,
 ) -> Result<Json<Value>, Error> {
     users.set_account_data(&requester, &user_id, Some(&room_id(&room)?), &kind, content).await?;
+    Ok(Json(json!({})))
+}
+
+/// MSC3391.
+pub(crate) async fn delete(
+    State(users): State<Arc<Users>>,
+    Asks(requester): Asks,
+    UserPath(user_id, [room, kind]): UserPath<2>,
+) -> Result<Json<Value>, Error> {
+    users.delete_account_data(&requester, &user_id, Some(&room_id(&room)?), &kind).await?;
     Ok(Json(json!({})))
 }

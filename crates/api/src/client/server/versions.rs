@@ -15,6 +15,8 @@ pub(crate) async fn get() -> Json<Value> {
             "org.matrix.e2e_cross_signing": true,
             "org.matrix.msc4140": true,
             "org.matrix.msc4140.stable": true,
+            "uk.half-shot.msc2666.query_mutual_rooms": true,
+            "uk.half-shot.msc2666.query_mutual_rooms.stable": true,
         },
     }))
 }

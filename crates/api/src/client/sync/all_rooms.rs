@@ -8,13 +8,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use myelin_sync::Sync;
 use myelin_sync::v3::{V3Error, V3Request};
+use myelin_users::Users;
 use serde::Deserialize;
 
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
+use crate::client::presence::set_presence;
 
-/// What stands in the query. `set_presence` is accepted and means nothing here.
+/// What stands in the query.
 #[derive(Deserialize)]
 pub(crate) struct SyncQuery {
     filter: Option<String>,
@@ -23,6 +25,7 @@ pub(crate) struct SyncQuery {
     full_state: bool,
     /// Milliseconds.
     timeout: Option<u64>,
+    set_presence: Option<String>,
     #[serde(default)]
     use_state_after: bool,
     #[serde(default, rename = "org.matrix.msc4222.use_state_after")]
@@ -31,6 +34,7 @@ pub(crate) struct SyncQuery {
 
 pub(crate) async fn get(
     State(sync): State<Arc<Sync>>,
+    State(users): State<Arc<Users>>,
     Asks(requester): Asks,
     query: Result<Query<SyncQuery>, QueryRejection>,
 ) -> Result<RawAnswer, Error> {
@@ -45,6 +49,7 @@ pub(crate) async fn get(
         use_state_after: query.use_state_after,
         unstable_use_state_after: query.unstable_use_state_after,
     };
+    let _connected = users.presence().connect(&requester, set_presence(query.set_presence.as_deref())?);
     Ok(RawAnswer(sync.v3(&requester, &request).await?))
 }
 

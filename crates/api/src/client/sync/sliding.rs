@@ -13,23 +13,27 @@ use http::StatusCode;
 use myelin_sync::Sync;
 use myelin_sync::sliding::SlidingError;
 use myelin_sync::sliding::request::SlidingRequest;
+use myelin_users::Users;
 use serde::Deserialize;
 
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
 use crate::args::body_error;
+use crate::client::presence::set_presence;
 
-/// What stands in the query. `set_presence` is accepted and means nothing here.
+/// What stands in the query.
 #[derive(Deserialize)]
 pub(crate) struct SlidingQuery {
     pos: Option<String>,
     /// Milliseconds.
     timeout: Option<u64>,
+    set_presence: Option<String>,
 }
 
 pub(crate) async fn post(
     State(sync): State<Arc<Sync>>,
+    State(users): State<Arc<Users>>,
     Asks(requester): Asks,
     query: Result<Query<SlidingQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
@@ -39,6 +43,7 @@ pub(crate) async fn post(
     let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let request = parse(&body)?;
     let timeout = query.timeout.map(Duration::from_millis);
+    let _connected = users.presence().connect(&requester, set_presence(query.set_presence.as_deref())?);
     Ok(RawAnswer(sync.sliding(&requester, request, query.pos.as_deref(), timeout).await?))
 }
 
