@@ -2,5 +2,7 @@
 
 mod crashes;
 mod files;
+mod pending;
+mod previews;
 mod rig;
 mod thumbnails;

@@ -16,13 +16,14 @@ use myelin_store::{Batch, CommitError, Engine, Reader};
 use ruma::ServerName;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::blob::CHUNK;
+use crate::blob::{CHUNK, WHOLE};
 use crate::content::{Contents, blob_id, key as content_key};
 use crate::download::{File, length};
 use crate::{Media, StorageError, fence, now};
 use picture::{Refusal, Thumbnail};
 use size::Size;
 
+pub(crate) use picture::Described;
 pub use size::Wanted;
 
 /// How a picture is fitted into a size (client-server API, "Thumbnails").
@@ -248,7 +249,7 @@ impl Thumbnails {
 
     /// Reads the source, of which the first piece tells whether the rest is worth it.
     async fn load(&self, source: &media::Media) -> Result<Result<Bytes, Refusal>, StorageError> {
-        let mut blob = self.contents.read(blob_id(&source.sha256)?).await?;
+        let mut blob = self.contents.read(blob_id(&source.sha256)?, WHOLE).await?;
         let mut bytes = BytesMut::new();
         while let Some(piece) = blob.bytes.next().await {
             let piece = piece?;
@@ -332,6 +333,11 @@ impl Drop for JobEnd {
     fn drop(&mut self) {
         self.thumbnails.jobs().under_way.remove(&self.key);
     }
+}
+
+/// What a picture is, whatever it is declared as.
+pub(crate) fn describe(bytes: &[u8]) -> Result<Described, Refusal> {
+    guarded(|| picture::describe(bytes))
 }
 
 /// Decoders are large and their input is hostile: a panic in one means that the picture is broken, nothing more. The

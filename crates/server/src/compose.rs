@@ -6,7 +6,7 @@ use axum::Router;
 use myelin_api::{ApiState, Authenticate, Limits, ServerName};
 use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
 use myelin_e2ee::E2ee;
-use myelin_media::{BlobStore, Media, StorageError};
+use myelin_media::{BlobStore, Fetch, Media, Previews, StorageError};
 use myelin_notify::Notify;
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
@@ -18,6 +18,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration};
 use crate::departures;
+use crate::outbound::Web;
 use crate::ports::{Counted, Judged, KeysEnd, Received, Shown, Typers};
 
 /// What the services stand on.
@@ -70,7 +71,10 @@ impl Server {
             server_name: server_name.clone(),
             max_upload_size: config.media.max_upload_size,
         };
-        let media = Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?;
+        let media = Arc::new(Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?);
+        let web = config.url_previews.enabled.then(|| Web::new(config.url_previews.clone()));
+        let web = web.map(|web| Arc::new(web) as Arc<dyn Fetch>);
+        let previews = Arc::new(Previews::new(Arc::clone(&media), web));
         let rooms_config = myelin_rooms::Config {
             server_name: server_name.clone(),
             signing_key,
@@ -98,7 +102,8 @@ impl Server {
             sync,
             users,
             server_name: ServerName(server_name),
-            media: Arc::new(media),
+            media,
+            previews,
         };
         Ok(Self { state, auth, engine })
     }

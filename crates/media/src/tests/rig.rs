@@ -1,5 +1,6 @@
 //! A service over the memory engine and a folder that vanishes after the test; and a world that can end.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -228,8 +229,8 @@ impl BlobStore for Mortal<FolderBlobs> {
         Box::new(MortalStaged { inner: self.inner.stage(), fuse: self.fuse.clone() })
     }
 
-    fn read(&self, id: BlobId) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
-        self.inner.read(id)
+    fn read(&self, id: BlobId, part: Range<u64>) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
+        self.inner.read(id, part)
     }
 
     fn remove(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {

@@ -52,6 +52,16 @@ pub(crate) struct Probe {
     pub(crate) memory: u64,
 }
 
+/// What a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) content_type: &'static str,
+    /// As it is shown, in pixels.
+    pub(crate) width: u32,
+    /// As it is shown, in pixels.
+    pub(crate) height: u32,
+}
+
 /// A thumbnail.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Thumbnail {
@@ -94,6 +104,15 @@ pub(crate) fn thumbnail(bytes: &[u8], size: Size, animated: bool) -> Result<Thum
     let mut picture = shrink(&DynamicImage::from_decoder(decoder)?, size, orientation)?;
     picture.apply_orientation(orientation);
     encode(&picture, profile)
+}
+
+/// Reads a picture's header for what it is.
+pub(crate) fn describe(bytes: &[u8]) -> Result<Described, Refusal> {
+    let format = sniff(bytes)?;
+    let mut decoder = open(bytes, format)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let (width, height) = turned(decoder.dimensions(), orientation);
+    Ok(Described { content_type: format.to_mime_type(), width, height })
 }
 
 fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Refusal> {

@@ -16,7 +16,9 @@ use myelin_rooms::room_versions;
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Registration, Tls};
+pub use sections::{
+    Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Registration, Tls, UrlPreviews,
+};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// Uploaded files.
     pub media: Media,
+    /// Previews of web pages.
+    pub url_previews: UrlPreviews,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -77,6 +81,7 @@ impl Default for Config {
             federation: Federation::default(),
             limits: Limits::default(),
             media: Media::default(),
+            url_previews: UrlPreviews::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }

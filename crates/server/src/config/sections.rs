@@ -87,6 +87,25 @@ impl Default for Media {
     }
 }
 
+/// Previews of web pages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UrlPreviews {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Whether pages may be on loopback and private networks.
+    pub allow_private_addresses: bool,
+    /// The ports that are asked; where the list is empty, all.
+    #[serde(deserialize_with = "lists::ports")]
+    pub ports: Vec<u16>,
+}
+
+impl Default for UrlPreviews {
+    fn default() -> Self {
+        Self { enabled: true, allow_private_addresses: false, ports: vec![80, 443] }
+    }
+}
+
 /// Prometheus metrics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
