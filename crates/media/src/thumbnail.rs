@@ -1,5 +1,6 @@
 //! Thumbnails: made when first asked for, kept, and made only once however many ask.
 
+mod animation;
 mod picture;
 mod size;
 
@@ -113,7 +114,7 @@ impl Key {
 impl Media {
     /// A thumbnail of the file behind `mxc://server/media_id`, at least as large as wanted where the picture is;
     /// `None` where [`Self::lookup`] finds no file. A picture that is small enough is its own thumbnail. Large ones
-    /// that move stand still in their thumbnail.
+    /// that move stand still in their thumbnail, unless it is wanted to move and they are not too long.
     ///
     /// # Errors
     /// See [`ThumbnailError`].
@@ -240,7 +241,9 @@ impl Thumbnails {
             Ok(probe) => probe,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let mebibytes = u32::try_from(probe.memory >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
+        let moving = if key.animated { animation::MEMORY } else { 0 };
+        let memory = probe.memory.saturating_add(moving);
+        let mebibytes = u32::try_from(memory >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let _memory = self.memory.acquire_many(mebibytes).await.map_err(|_| ThumbnailError::Busy)?;
         let (size, animated) = (key.size, key.animated);
         let drawn = self.env.cpu.run(move || guarded(|| picture::thumbnail(&bytes, size, animated)));

@@ -9,7 +9,7 @@ const CREATE: &str = "/_matrix/media/v1/create";
 
 /// The authority and the media id of a URI, as paths have them.
 fn place(uri: &serde_json::Value) -> String {
-    uri.as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned()
+    uri.as_str().and_then(|uri| uri.strip_prefix("mxc://")).expect("a URI of media").to_owned()
 }
 
 async fn created(client: &Client<'_>) -> String {
@@ -22,9 +22,9 @@ async fn file(server: &TestServer, client: &Client<'_>, path: &str) -> Result<Ve
     if let Some(token) = &client.token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let response = server.request(request.body(Body::empty()).unwrap()).await;
+    let response = server.request(request.body(Body::empty()).expect("a request")).await;
     let status = response.status();
-    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
     if status.is_success() { Ok(bytes.to_vec()) } else { Err(status) }
 }
 

@@ -46,8 +46,8 @@ async fn site() -> String {
         .route("/round", get(|| async { Redirect::to("/round") }))
         .route("/inside", get(|| async { Redirect::to("http://localhost:1/") }))
         .route("/file", get(|| async { Redirect::to("file:///etc/passwd") }));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
 }
