@@ -12,10 +12,12 @@ mod download;
 mod error;
 mod pending;
 mod preview;
+mod quarantine;
 mod remove;
 mod stripes;
 mod thumbnail;
 mod upload;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -38,8 +40,10 @@ pub use download::File;
 pub use error::StorageError;
 pub use pending::{CreateError, Created};
 pub use preview::{Fetch, FetchError, Fetched, PreviewError, Previews, Sought};
+pub use quarantine::About;
 pub use thumbnail::{Method, ThumbnailError, Wanted};
 pub use upload::{NewFile, UploadError};
+pub use usage::{Quota, Usage};
 
 /// What the operator decides about media.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct Config {
     pub server_name: OwnedServerName,
     /// The largest upload, in bytes (`media.max_upload_size`).
     pub max_upload_size: u64,
+    /// What one user may have here (`media.max_user_bytes`, `media.max_user_files`).
+    pub quota: Quota,
 }
 
 impl Config {
@@ -63,8 +69,8 @@ pub struct Media {
     contents: Arc<Contents>,
     thumbnails: Arc<Thumbnails>,
     slots: Arc<Slots>,
-    /// By user: one at a time makes URIs without files.
-    creating: Stripes,
+    /// By user: one at a time of those steps that count what the user has.
+    by_user: Arc<Stripes>,
     arrivals: Arc<Arrivals>,
     /// Whether the last upload found no room: the operator is told once, not with every upload.
     full: AtomicBool,
@@ -94,7 +100,7 @@ impl Media {
             contents,
             thumbnails,
             slots: Arc::default(),
-            creating: Stripes::new(),
+            by_user: Arc::new(Stripes::new()),
             arrivals: Arc::default(),
             full: AtomicBool::new(false),
             touches: Arc::new(Semaphore::new(64)),

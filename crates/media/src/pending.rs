@@ -45,7 +45,7 @@ impl Media {
         let creator = requester.user_id.clone();
         let time = now(&self.env);
         // Whoever creates many at once is counted right.
-        let _one_at_a_time = self.creating.lock(Shard::of(creator.as_str()).number()).await;
+        let _one_at_a_time = self.by_user.lock(Shard::of(creator.as_str()).number()).await;
         let pending = Scan::index::<MediaPending>(MediaPending::BY_CREATOR, (creator.clone(),), PER_USER);
         let expired = Scan::index::<MediaPending>(MediaPending::BY_EXPIRY, (), SWEPT).up_to((time,));
         let scans = vec![pending.after((time,)), expired];

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod files;
+mod limits;
 mod pending;
 mod previews;
 mod rig;

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use myelin_model::Requester;
-use myelin_store::schema::media::{self, MediaPending};
+use myelin_model::{Requester, Shard};
+use myelin_store::schema::media::{self, MediaPending, MediaQuarantine};
 use myelin_store::{Batch, CommitError};
 use ruma::{OwnedMxcUri, OwnedUserId};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::blob::{Sealed, Staged};
-use crate::{Media, StorageError, now};
+use crate::{Media, StorageError, now, usage};
 
 /// What the uploader says about a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,12 @@ pub enum UploadError {
     /// Somebody else created the URI.
     #[error("the pending upload is somebody else's")]
     Foreign,
+    /// The user has as much here as they may.
+    #[error("the user's quota is used up")]
+    OverQuota,
+    /// This content is withheld.
+    #[error("this content is quarantined")]
+    Quarantined,
     /// The URI has its file already.
     #[error("the file was uploaded already")]
     Uploaded,
@@ -143,6 +149,13 @@ impl Media {
         }
         check(&file)?;
         let slot = self.slots.take(&requester.user_id).ok_or(UploadError::TooMany)?;
+        self.open_usage(&requester.user_id).await?;
+        if !self.config.quota.is_open() {
+            let usage = self.usage(&requester.user_id).await?;
+            if !self.config.quota.allows(usage, file.declared_size.unwrap_or(0)) {
+                return Err(UploadError::OverQuota);
+            }
+        }
         let stored = self.store(requester, target, file, body, slot).await;
         match &stored {
             Ok(()) => self.full.store(false, Ordering::Relaxed),
@@ -174,6 +187,9 @@ impl Media {
             // It may have expired while the file was on its way.
             self.check_pending(&requester.user_id, media_id).await?;
         }
+        if self.is_withheld(&sealed.id.to_bytes()).await? {
+            return Err(UploadError::Quarantined);
+        }
         let time = now(&self.env);
         let (media_id, is_pending) = target.into_parts();
         let row = media::Media {
@@ -187,8 +203,9 @@ impl Media {
             last_access: time,
             quarantined: false,
             thumbnails: 0,
+            counted: true,
         };
-        Ok(self.record(staged, sealed, NewRecord { row, is_pending }, slot).await?)
+        self.record(staged, sealed, NewRecord { row, is_pending }, slot).await
     }
 
     /// Keeps the file even if the uploader hangs up now: half of it must not stay.
@@ -198,11 +215,27 @@ impl Media {
         sealed: Sealed,
         new: NewRecord,
         slot: Slot,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), UploadError> {
         let (contents, arrivals) = (Arc::clone(&self.contents), Arc::clone(&self.arrivals));
+        let (engine, by_user, quota) =
+            (Arc::clone(&self.engine), Arc::clone(&self.by_user), self.config.quota);
         let (done, kept) = oneshot::channel();
         self.env.tasks.spawn("media.keep", async move {
-            let result = contents.keep(staged, sealed, |batch| new.write(batch)).await;
+            let keep = async {
+                // Where there is a quota, one file of a user at a time is counted.
+                let _counted = if quota.is_open() {
+                    None
+                } else {
+                    let turn = by_user.lock(Shard::of(new.row.uploader.as_str()).number()).await;
+                    let usage = usage::read(&*engine, &new.row.uploader).await?;
+                    if !quota.allows(usage, sealed.size) {
+                        return Err(UploadError::OverQuota);
+                    }
+                    Some(turn)
+                };
+                Ok(contents.keep(staged, sealed, |batch| new.write(batch)).await?)
+            };
+            let result = keep.await;
             if new.is_pending && result.is_ok() {
                 arrivals.wake(&new.row.media_id);
             }
@@ -210,7 +243,7 @@ impl Media {
             // Nobody listens where the uploader hung up.
             drop(done.send(result));
         });
-        kept.await.unwrap_or(Err(StorageError::Abandoned))
+        kept.await.unwrap_or(Err(StorageError::Abandoned.into()))
     }
 }
 
@@ -245,6 +278,8 @@ impl NewRecord {
             batch.expect_column::<MediaPending>(&key, "creator", &self.row.uploader);
             batch.delete::<MediaPending>(&key);
         }
+        batch.expect_absent::<MediaQuarantine>(&(self.row.sha256.clone(),));
+        usage::count(batch, &self.row.uploader, 1, self.row.size);
         batch.insert(&self.row);
     }
 }

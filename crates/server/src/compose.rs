@@ -6,7 +6,7 @@ use axum::Router;
 use myelin_api::{ApiState, Authenticate, Limits, ServerName};
 use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd};
 use myelin_e2ee::E2ee;
-use myelin_media::{BlobStore, Fetch, Media, Previews, StorageError};
+use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
 use myelin_notify::Notify;
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
@@ -70,6 +70,7 @@ impl Server {
         let media_config = myelin_media::Config {
             server_name: server_name.clone(),
             max_upload_size: config.media.max_upload_size,
+            quota: Quota { bytes: config.media.max_user_bytes, files: config.media.max_user_files },
         };
         let media = Arc::new(Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?);
         let web = config.url_previews.enabled.then(|| Web::new(config.url_previews.clone()));

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use myelin_media::MemoryBlobs;
 use myelin_pdu::SigningKey;
 use myelin_runtime::{Env, ManualClock};
+use myelin_server::admin::{self, Command, Reply};
 use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
 use myelin_store::memory::MemoryEngine;
@@ -25,6 +26,7 @@ pub struct TestServer {
     pub clock: Arc<ManualClock>,
     /// Its store.
     pub engine: Arc<dyn Engine>,
+    server: Server,
     router: Router,
     env: Env,
     config: Config,
@@ -72,7 +74,7 @@ impl TestServer {
             signing_key,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, router: server.router(), env, config, seed }
+        Self { clock, engine, router: server.router(), server, env, config, seed }
     }
 
     /// Sends a request into the router.
@@ -84,6 +86,11 @@ impl TestServer {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+
+    /// Does what an operator's command says.
+    pub async fn operate(&self, command: Command) -> Reply {
+        admin::run(&self.server, command).await
     }
 
     /// A client without a session.

@@ -2,13 +2,15 @@
 
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
+use myelin_server::admin::{Command, MediaAction, Reply};
+use myelin_server::config::{Config, Registration};
 use myelin_testkit::{Client, TestServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const CREATE: &str = "/_matrix/media/v1/create";
 
 /// The authority and the media id of a URI, as paths have them.
-fn place(uri: &serde_json::Value) -> String {
+fn place(uri: &Value) -> String {
     uri.as_str().and_then(|uri| uri.strip_prefix("mxc://")).expect("a URI of media").to_owned()
 }
 
@@ -99,4 +101,62 @@ async fn the_deprecated_paths_serve_those_who_send_their_token_and_nobody_else()
     let thumbnail = format!("/_matrix/media/v3/thumbnail/{here}?width=32&height=32");
     assert_eq!(nobody.get(&thumbnail).await.errcode(), "M_NOT_FOUND");
     assert_eq!(alice.get(&thumbnail).await.status, StatusCode::BAD_REQUEST, "a text has none");
+}
+
+async fn done(server: &TestServer, action: MediaAction, target: &str) -> Value {
+    match server.operate(Command::Media { action, target: target.to_owned() }).await {
+        Reply::Done(value) => value,
+        Reply::Failed(problem) => panic!("{problem}"),
+    }
+}
+
+#[tokio::test]
+async fn an_operator_withholds_a_file_or_all_of_its_content() {
+    let server = TestServer::new(4).await;
+    let alice = server.register("alice").await;
+    let upload = async || {
+        let sent = alice.send(Method::POST, "/_matrix/media/v3/upload", "text/plain", b"evil".to_vec()).await;
+        sent.ok()["content_uri"].as_str().expect("a URI").to_owned()
+    };
+    let (first, second) = (upload().await, upload().await);
+    let get = async |uri: &str| {
+        let place = uri.strip_prefix("mxc://").expect("a URI of media");
+        file(&server, &alice, &format!("/_matrix/client/v1/media/download/{place}")).await
+    };
+    done(&server, MediaAction::Quarantine, &first).await;
+    assert_eq!((get(&first).await, get(&second).await.is_ok()), (Err(StatusCode::NOT_FOUND), true));
+    let about = done(&server, MediaAction::Show, &second).await;
+    assert_eq!((&about["uploader"], &about["size"]), (&json!("@alice:hs"), &json!(4)));
+    let sha256 = about["sha256"].as_str().expect("a digest").to_owned();
+    assert_eq!(done(&server, MediaAction::Quarantine, &sha256).await, json!({"files": 2}));
+    assert_eq!(get(&second).await, Err(StatusCode::NOT_FOUND));
+    let again = alice.send(Method::POST, "/_matrix/media/v3/upload", "text/plain", b"evil".to_vec()).await;
+    assert_eq!((again.status, again.errcode()), (StatusCode::FORBIDDEN, "M_FORBIDDEN"));
+    assert_eq!(done(&server, MediaAction::Release, &sha256).await, json!({"files": 2}));
+    assert!(get(&first).await.is_ok() && get(&second).await.is_ok());
+    done(&server, MediaAction::Delete, &first).await;
+    assert_eq!(get(&first).await, Err(StatusCode::NOT_FOUND));
+    let Reply::Done(usage) = server.operate(Command::MediaUsage { name: "alice".to_owned() }).await else {
+        panic!("the usage is told");
+    };
+    assert_eq!(usage, json!({"files": 1, "bytes": 4}));
+    for target in ["nothing", "mxc://elsewhere.org/x", "mxc://hs", &first] {
+        let command = Command::Media { action: MediaAction::Quarantine, target: target.to_owned() };
+        assert!(matches!(server.operate(command).await, Reply::Failed(_)), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_has_all_they_may_is_refused() {
+    let mut config =
+        Config { server_name: "hs".to_owned(), registration: Registration::Open, ..Config::default() };
+    config.media.max_user_bytes = Some(10);
+    let server = TestServer::with(5, config).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let upload = "/_matrix/media/v3/upload";
+    let sent = alice.send(Method::POST, upload, "text/plain", b"seven!!".to_vec()).await;
+    assert!(sent.status.is_success());
+    let sent = alice.send(Method::POST, upload, "text/plain", b"four".to_vec()).await;
+    assert_eq!((sent.status, sent.errcode()), (StatusCode::FORBIDDEN, "M_FORBIDDEN"));
+    assert!(bob.send(Method::POST, upload, "text/plain", b"four".to_vec()).await.status.is_success());
 }

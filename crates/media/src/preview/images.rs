@@ -1,7 +1,7 @@
 //! The pictures of previews: media of this server like any other, but bounded in number, size and age.
 
 use bytes::Bytes;
-use myelin_store::schema::media::{self, PreviewImage};
+use myelin_store::schema::media::{self, MediaQuarantine, PreviewImage};
 use myelin_store::{Batch, Reader, Scan};
 use ruma::{OwnedMxcUri, OwnedUserId};
 use sha2::{Digest, Sha256};
@@ -59,13 +59,17 @@ impl Desk {
         let described = self.media.env.cpu.run(move || describe(&seen)).await;
         let Ok(described) = described.map_err(|_| PreviewError::Busy)? else { return Ok(None) };
         let Described { content_type, width, height } = described;
+        let sha256: [u8; 32] = Sha256::digest(&body).into();
+        if self.media.is_withheld(&Bytes::copy_from_slice(&sha256)).await? {
+            return Ok(None);
+        }
         let size = body.len() as u64;
         let image = |media_id: String| {
             let uri = self.media.uri(&media_id);
             Image { media_id, uri, content_type, width, height, size }
         };
         if let Some(media_id) = before
-            && self.is_same(&media_id, &body).await?
+            && self.is_same(&media_id, &sha256).await?
         {
             return Ok(Some(image(media_id)));
         }
@@ -84,11 +88,10 @@ impl Desk {
     }
 
     /// Whether this is the content of a picture that is still there; if so, it is as good as new.
-    async fn is_same(&self, media_id: &str, body: &Bytes) -> Result<bool, StorageError> {
+    async fn is_same(&self, media_id: &str, sha256: &[u8; 32]) -> Result<bool, StorageError> {
         let key = (media_id.to_owned(),);
         let snapshot = self.media.engine.snapshot().await?;
         let row = snapshot.get::<media::Media>(&key).await?;
-        let sha256: [u8; 32] = Sha256::digest(body).into();
         if !row.is_some_and(|row| row.sha256 == sha256.as_slice() && !row.quarantined) {
             return Ok(false);
         }
@@ -124,9 +127,11 @@ impl Desk {
             last_access: time,
             quarantined: false,
             thumbnails: 0,
+            counted: false,
         };
         let image = PreviewImage { media_id: row.media_id.clone(), size, created: time };
         let record = |batch: &mut Batch| {
+            batch.expect_absent::<MediaQuarantine>(&(row.sha256.clone(),));
             batch.insert(&row);
             batch.insert(&image);
         };

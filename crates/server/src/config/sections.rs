@@ -79,11 +79,17 @@ impl Default for Limits {
 pub struct Media {
     /// The largest upload, in bytes.
     pub max_upload_size: u64,
+    /// How many bytes one user's files may have together; by default without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_user_bytes: Option<u64>,
+    /// How many files one user may have; by default without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_user_files: Option<u64>,
 }
 
 impl Default for Media {
     fn default() -> Self {
-        Self { max_upload_size: 50 * 1024 * 1024 }
+        Self { max_upload_size: 50 * 1024 * 1024, max_user_bytes: None, max_user_files: None }
     }
 }
 

@@ -31,8 +31,10 @@ keyspace! {
             quarantined: bool,
             /// How many rows of [`MediaThumbnail`] it has.
             thumbnails: i64,
+            /// Whether it counts in its uploader's [`MediaUsage`]. A picture of a preview does not.
+            counted: bool,
         }
-        index {}
+        index { BY_CONTENT = "by_content" (sha256) }
     }
 }
 
@@ -90,6 +92,27 @@ keyspace! {
 }
 
 keyspace! {
+    /// How much a user has uploaded that is still there. Made by the first upload.
+    pub struct MediaUsage in "media_usage" {
+        key { user_id: OwnedUserId }
+        value {
+            files: i64,
+            bytes: i64,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// Content that is withheld, whoever uploads it, until the operator gives it free.
+    pub struct MediaQuarantine in "media_quarantine" {
+        key { sha256: Bytes }
+        value { since: i64 }
+        index {}
+    }
+}
+
+keyspace! {
     /// What a web page says of itself. The table has a fixed size: a new row takes the place of whatever stood there.
     pub struct UrlPreview in "url_preview" {
         key {
@@ -127,6 +150,8 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<MediaPending>(),
     super::def::<MediaContent>(),
     super::def::<MediaThumbnail>(),
+    super::def::<MediaUsage>(),
+    super::def::<MediaQuarantine>(),
     super::def::<UrlPreview>(),
     super::def::<PreviewImage>(),
 ];

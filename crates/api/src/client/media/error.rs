@@ -57,6 +57,10 @@ pub(super) fn upload_error(error: UploadError) -> Error {
             Error::not_found("This media id was not created here, or it has expired: create another.")
         }
         UploadError::Foreign => Error::forbidden("This media id is somebody else's."),
+        UploadError::OverQuota => Error::forbidden(
+            "You have as many files here as you may; the server's administrator sets how many.",
+        ),
+        UploadError::Quarantined => Error::forbidden("This content can't be uploaded here."),
         UploadError::Uploaded => {
             let message = "The media has been uploaded already; it can't be replaced.";
             Error::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", message)

@@ -9,7 +9,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, StatusCode, header};
-use myelin_media::{Config, Media, MemoryBlobs};
+use myelin_media::{Config, Media, MemoryBlobs, Quota};
 use myelin_model::Requester;
 use myelin_runtime::Env;
 use myelin_store::Identity;
@@ -27,7 +27,11 @@ const GIF: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0
 
 async fn server() -> Router {
     let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() }));
-    let config = Config { server_name: owned_server_name!("example.org"), max_upload_size: LIMIT };
+    let config = Config {
+        server_name: owned_server_name!("example.org"),
+        max_upload_size: LIMIT,
+        quota: Quota::default(),
+    };
     let (env, _) = Env::seeded(1);
     let media = Media::open(engine, Arc::new(MemoryBlobs::new()), env, config).await.unwrap();
     let requester = Requester {
