@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use myelin_model::Requester;
+use myelin_model::{Requester, Shard};
 use ruma::OwnedUserId;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, oneshot};
@@ -28,9 +28,13 @@ pub use fetch::{Fetch, FetchError, Fetched, Sought};
 /// The longest URL that is looked at, in bytes.
 const MOST_URL: usize = 2048;
 /// How many pages are fetched at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
+/// How many of them for one user, and those who share a shard with them: pages that never end hold up nobody else's.
+const AT_ONCE_FOR_USER: usize = 8;
 /// How many previews may be under way, waiting ones included.
 const UNDER_WAY: usize = 256;
+/// How many of them for one user.
+const UNDER_WAY_FOR_USER: usize = 64;
 
 /// Why there is no preview.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -84,7 +88,9 @@ struct Desk {
     media: Arc<Media>,
     fetch: Option<Arc<dyn Fetch>>,
     fetching: Semaphore,
-    under_way: Mutex<HashMap<String, Job>>,
+    /// By the user's shard.
+    fetching_for: Vec<Semaphore>,
+    under_way: Mutex<HashMap<String, (Job, OwnedUserId)>>,
     stock: Stock,
 }
 
@@ -93,8 +99,14 @@ impl Previews {
     #[must_use]
     pub fn new(media: Arc<Media>, fetch: Option<Arc<dyn Fetch>>) -> Self {
         let stock = Stock::default();
-        let desk =
-            Desk { media, fetch, fetching: Semaphore::new(AT_ONCE), under_way: Mutex::default(), stock };
+        let desk = Desk {
+            media,
+            fetch,
+            fetching: Semaphore::new(AT_ONCE),
+            fetching_for: Shard::all().map(|_| Semaphore::new(AT_ONCE_FOR_USER)).collect(),
+            under_way: Mutex::default(),
+            stock,
+        };
         Self { desk: Arc::new(desk) }
     }
 
@@ -130,22 +142,23 @@ fn parse(text: &str) -> Result<Url, PreviewError> {
 }
 
 impl Desk {
-    fn under_way(&self) -> MutexGuard<'_, HashMap<String, Job>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, (Job, OwnedUserId)>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The job that makes this preview: the one under way, or a new one, which goes on when nobody waits any more.
     fn join(self: &Arc<Self>, url: &Url, user_id: &OwnedUserId) -> Result<Job, PreviewError> {
         let mut under_way = self.under_way();
-        if let Some(job) = under_way.get(url.as_str()) {
+        if let Some((job, _)) = under_way.get(url.as_str()) {
             return Ok(job.clone());
         }
-        if under_way.len() >= UNDER_WAY {
+        let own = under_way.values().filter(|(_, whose)| whose == user_id).count();
+        if under_way.len() >= UNDER_WAY || own >= UNDER_WAY_FOR_USER {
             return Err(PreviewError::Busy);
         }
         let (done, outcome) = oneshot::channel();
         let job = outcome.shared();
-        under_way.insert(url.as_str().to_owned(), job.clone());
+        under_way.insert(url.as_str().to_owned(), (job.clone(), user_id.clone()));
         drop(under_way);
         let (end, user_id) = (JobEnd { desk: Arc::clone(self), url: url.clone() }, user_id.clone());
         self.media.env.tasks.spawn("media.preview", async move {
@@ -158,6 +171,9 @@ impl Desk {
     }
 
     async fn make(&self, url: &Url, user_id: &OwnedUserId) -> Outcome {
+        let shard = usize::from(Shard::of(user_id.as_str()).number());
+        let own = self.fetching_for.get(shard).ok_or(PreviewError::Busy)?;
+        let _own_turn = own.acquire().await.map_err(|_| PreviewError::Busy)?;
         let _turn = self.fetching.acquire().await.map_err(|_| PreviewError::Busy)?;
         // Whoever came just after the last job ended finds its work here.
         if let Some(found) = self.find(url).await? {

@@ -123,10 +123,10 @@ impl Media {
     {
         self.check_pending(&requester.user_id, media_id).await?;
         match self.take_in(requester, Target::Pending(media_id.to_owned()), file, body).await {
-            Err(UploadError::Storage(StorageError::Commit(CommitError::Conflict { .. }))) => {
+            Err(error @ UploadError::Storage(StorageError::Commit(CommitError::Conflict { .. }))) => {
                 // Two uploads to one URI: the other was first. Or it has expired, and is gone.
                 self.check_pending(&requester.user_id, media_id).await?;
-                Err(UploadError::Uploaded)
+                Err(error)
             }
             result => result,
         }

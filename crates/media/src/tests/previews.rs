@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
+use myelin_model::Requester;
 use myelin_store::schema::media::{PreviewImage, UrlPreview};
 use serde_json::{Value, json};
 
@@ -103,6 +104,37 @@ async fn many_who_ask_at_once_and_later_cost_one_fetch_even_after_a_restart() {
     assert_eq!((web.count(), &again), (4, all[0].as_ref().unwrap()), "the same picture keeps its URI");
     assert_eq!(rig.rows::<PreviewImage>().await.len(), 1);
     rig.assert_whole().await;
+}
+
+/// A web in which nothing ever answers, but one page.
+struct Silence;
+
+impl Fetch for Silence {
+    fn fetch<'a>(&'a self, url: &'a str, _: Sought) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            if !url.ends_with("answers") {
+                return std::future::pending().await;
+            }
+            let body = Bytes::from_static(b"<title>here</title>");
+            let content_type = "text/html".to_owned();
+            Ok(Fetched { url: url.to_owned(), content_type, body, is_whole: true })
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_pages_that_never_answer_holds_up_nobody_else() {
+    let rig = Rig::new().await;
+    let previews = Previews::new(Arc::clone(&rig.media), Some(Arc::new(Silence)));
+    let urls: Vec<String> = (0..100).map(|n| format!("http://silent.example/{n}")).collect();
+    let mut asked: Vec<_> = urls.iter().map(|url| Box::pin(preview(&previews, url))).collect();
+    let mut waiting = 0;
+    for one in &mut asked {
+        waiting += usize::from(futures_util::poll!(one).is_pending());
+    }
+    assert_eq!(waiting, 64, "the others are refused");
+    let bob = Requester { user_id: "@bob:example.org".try_into().unwrap(), ..alice() };
+    assert!(previews.preview(&bob, "http://site.example/answers").await.is_ok());
 }
 
 #[tokio::test]
