@@ -76,6 +76,10 @@ key = %q
 trusted_ca = %q
 allow_private_addresses = true
 
+[url_previews]
+allow_private_addresses = true
+ports = []
+
 [limits]
 enabled = false
 

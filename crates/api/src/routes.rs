@@ -48,6 +48,11 @@ const MEDIA: &[&str] = &["/_matrix/client/v1/media"];
 /// The prefixes of media as it was before it was authenticated, uploads included, which are there still.
 const OLD_MEDIA: &[&str] = &["/_matrix/media/v3", "/_matrix/media/r0", "/_matrix/media/v1"];
 
+/// The prefix of what makes a URI for media.
+const NEW_MEDIA: &[&str] = &["/_matrix/media/v1"];
+/// The prefix of what uploads the file of such a URI.
+const FILLED_MEDIA: &[&str] = &["/_matrix/media/v3"];
+
 /// Every route, in the order of the specification.
 #[must_use]
 pub fn table() -> Vec<Route> {
@@ -295,16 +300,25 @@ fn push_routes() -> Vec<Route> {
 }
 
 fn media_routes() -> Vec<Route> {
+    const FILE: &str = "/download/{server_name}/{media_id}";
+    const NAMED: &str = "/download/{server_name}/{media_id}/{filename}";
+    const THUMBNAIL: &str = "/thumbnail/{server_name}/{media_id}";
+    const FILL: &str = "/upload/{server_name}/{media_id}";
     vec![
         get(MEDIA, "/config", media::config::get),
-        get(MEDIA, "/download/{server_name}/{media_id}", media::download::get),
-        get(MEDIA, "/download/{server_name}/{media_id}/{filename}", media::download_as::get),
-        get(MEDIA, "/thumbnail/{server_name}/{media_id}", media::thumbnail::get),
+        get(MEDIA, FILE, media::download::get),
+        get(MEDIA, NAMED, media::download_as::get),
+        get(MEDIA, THUMBNAIL, media::thumbnail::get),
+        get(MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
+        get(OLD_MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
         post(OLD_MEDIA, "/upload", media::upload::post).class(RateClass::Upload).streaming(),
+        put(FILLED_MEDIA, FILL, media::upload_to::put).class(RateClass::Upload).streaming(),
+        post(NEW_MEDIA, "/create", media::create::post).class(RateClass::Upload),
         get(OLD_MEDIA, "/config", media::config::get),
-        get(OLD_MEDIA, "/download/{server_name}/{media_id}", media::frozen::get).public(),
-        get(OLD_MEDIA, "/download/{server_name}/{media_id}/{filename}", media::frozen::get).public(),
-        get(OLD_MEDIA, "/thumbnail/{server_name}/{media_id}", media::frozen::get).public(),
+        // Nobody is asked for a token here, since without one there is nothing: see `client::media::admitted`.
+        get(OLD_MEDIA, FILE, media::download::get).optional(),
+        get(OLD_MEDIA, NAMED, media::download_as::get).optional(),
+        get(OLD_MEDIA, THUMBNAIL, media::thumbnail::get).optional(),
     ]
 }
 
@@ -390,6 +404,17 @@ fn cors() -> CorsLayer {
             header::AUTHORIZATION,
             HeaderName::from_static("x-requested-with"),
             header::DATE,
+            header::RANGE,
+            header::IF_RANGE,
+            header::IF_NONE_MATCH,
+        ])
+        // What a web client reads of media and of refusals; the rest is in bodies.
+        .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::RETRY_AFTER,
         ])
         .max_age(std::time::Duration::from_secs(86_400))
 }

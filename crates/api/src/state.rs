@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use futures_util::future::BoxFuture;
 use myelin_auth::Auth;
 use myelin_e2ee::E2ee;
-use myelin_media::Media;
+use myelin_media::{Media, Previews};
 use myelin_model::Requester;
 use myelin_notify::Notify;
 use myelin_rooms::Rooms;
@@ -59,6 +59,8 @@ pub struct ApiState {
     pub server_name: ServerName,
     /// Uploads and thumbnails.
     pub media: Arc<Media>,
+    /// What web pages say of themselves.
+    pub previews: Arc<Previews>,
 }
 
 /// Rate limits by class. `limits.enabled = false` lifts every one.
@@ -74,6 +76,7 @@ struct Classes {
     by_user: RateLimiter<String>,
     sends: RateLimiter<String>,
     uploads: RateLimiter<String>,
+    previews: RateLimiter<String>,
 }
 
 /// What a request counts against.
@@ -85,6 +88,8 @@ pub enum RateClass {
     Send,
     /// Files.
     Upload,
+    /// Looks at the web.
+    Preview,
     /// Guessing a password or making accounts: strict, by address.
     Login,
 }
@@ -102,6 +107,7 @@ impl Limits {
                 by_user: RateLimiter::new(quota(50.0, 400.0), KEYS),
                 sends: RateLimiter::new(quota(10.0, 100.0), KEYS),
                 uploads: RateLimiter::new(quota(5.0, 100.0), KEYS),
+                previews: RateLimiter::new(quota(1.0, 60.0), KEYS),
             }),
         }
     }
@@ -119,6 +125,7 @@ impl Limits {
         let limiter = match class {
             RateClass::Send => &classes.sends,
             RateClass::Upload => &classes.uploads,
+            RateClass::Preview => &classes.previews,
             RateClass::Normal | RateClass::Login => &classes.by_user,
         };
         limiter.take(&requester.user_id.to_string(), env.clock.elapsed()).map_err(Error::limit_exceeded)

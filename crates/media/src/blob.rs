@@ -8,6 +8,7 @@ mod folder;
 mod memory;
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -63,8 +64,8 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Begins to take bytes in. Nothing of them can be read until they are published.
     fn stage(&self) -> Box<dyn Staged>;
 
-    /// Opens a blob, or answers `None` where there is none.
-    fn read(&self, id: BlobId) -> BoxFuture<'_, Result<Option<Blob>, BlobError>>;
+    /// Opens these bytes of a blob, as far as it has them, or answers `None` where there is none.
+    fn read(&self, id: BlobId, part: Range<u64>) -> BoxFuture<'_, Result<Option<Blob>, BlobError>>;
 
     /// Deletes a blob, if it is there. When this returns, it is gone for good. Whoever reads it at the moment may
     /// read on.
@@ -98,11 +99,14 @@ pub struct Sealed {
 
 /// A blob that is being read.
 pub struct Blob {
-    /// In bytes.
+    /// Of all of it, in bytes.
     pub size: u64,
-    /// The bytes in order, in pieces of at most [`CHUNK`]. Ends early, with an error, where the disk fails.
+    /// The bytes that were asked for in order, in pieces of at most [`CHUNK`]. Ends early, with an error, where the disk fails.
     pub bytes: BoxStream<'static, Result<Bytes, BlobError>>,
 }
+
+/// All bytes of a blob, however many.
+pub(crate) const WHOLE: Range<u64> = 0..u64::MAX;
 
 /// How many bytes are read or written at once.
 pub const CHUNK: usize = 256 * 1024;

@@ -4,18 +4,17 @@
 //! records. Both happen under a lock by digest, so that content which is uploaded again while it is being freed ends
 //! up whole.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use myelin_store::schema::media::MediaContent;
 use myelin_store::{Batch, CommitError, Engine, Reader, Scan};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
 use crate::blob::{Blob, BlobId, BlobStore, Sealed, Staged};
+use crate::stripes::Stripes;
 use crate::{StorageError, fence};
-
-/// How many digests share a lock with others: the lock is held for a few syncs of the disk.
-const STRIPES: usize = 64;
 
 /// How many rows the sweep reads at once.
 const SWEEP_PAGE: usize = 256;
@@ -23,13 +22,12 @@ const SWEEP_PAGE: usize = 256;
 pub(crate) struct Contents {
     engine: Arc<dyn Engine>,
     blobs: Arc<dyn BlobStore>,
-    stripes: Vec<Mutex<()>>,
+    stripes: Stripes,
 }
 
 impl Contents {
     pub(crate) fn new(engine: Arc<dyn Engine>, blobs: Arc<dyn BlobStore>) -> Self {
-        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Self { engine, blobs, stripes }
+        Self { engine, blobs, stripes: Stripes::new() }
     }
 
     /// Begins to take bytes in.
@@ -38,8 +36,8 @@ impl Contents {
     }
 
     /// The bytes behind a record.
-    pub(crate) async fn read(&self, id: BlobId) -> Result<Blob, StorageError> {
-        self.blobs.read(id).await?.ok_or(StorageError::Missing(id))
+    pub(crate) async fn read(&self, id: BlobId, part: Range<u64>) -> Result<Blob, StorageError> {
+        self.blobs.read(id, part).await?.ok_or(StorageError::Missing(id))
     }
 
     /// Makes sealed bytes durable, then commits the record that points at them, which `record` adds to the batch.
@@ -139,7 +137,7 @@ impl Contents {
     }
 
     async fn lock(&self, id: BlobId) -> MutexGuard<'_, ()> {
-        self.stripes[usize::from(id.digest()[0]) % STRIPES].lock().await
+        self.stripes.lock(id.digest()[0].into()).await
     }
 
     fn batch(&self, id: BlobId) -> Batch {

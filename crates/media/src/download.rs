@@ -1,12 +1,13 @@
 //! Finding files and handing them out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use myelin_store::schema::media;
 use myelin_store::{Batch, CommitError, Durability, Reader};
 use ruma::ServerName;
 
-use crate::blob::{Blob, BlobId};
+use crate::blob::{Blob, BlobId, WHOLE};
 use crate::content::blob_id;
 use crate::{Media, StorageError, fence, now};
 
@@ -45,7 +46,15 @@ impl Media {
     /// # Errors
     /// When they can't be read, or are not there.
     pub async fn read(&self, file: &File) -> Result<Blob, StorageError> {
-        self.contents.read(file.blob).await
+        self.contents.read(file.blob, WHOLE).await
+    }
+
+    /// Some of the bytes of a file, as a stream.
+    ///
+    /// # Errors
+    /// When they can't be read, or are not there.
+    pub async fn read_part(&self, file: &File, part: Range<u64>) -> Result<Blob, StorageError> {
+        self.contents.read(file.blob, part).await
     }
 
     /// The record of an upload that may be served.

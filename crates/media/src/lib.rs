@@ -5,13 +5,19 @@
 //! blob, then the blob, then the record and its count. A crash in between leaves a row that counts nothing, and the
 //! next start frees its blob.
 
+mod arrival;
 mod blob;
 mod content;
 mod download;
 mod error;
+mod pending;
+mod preview;
+mod quarantine;
 mod remove;
+mod stripes;
 mod thumbnail;
 mod upload;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,18 +25,25 @@ use std::sync::atomic::AtomicBool;
 use myelin_model::{Fence, Shard};
 use myelin_runtime::Env;
 use myelin_store::Engine;
-use ruma::{OwnedServerName, ServerName};
+use ruma::{OwnedMxcUri, OwnedServerName, ServerName};
 use tokio::sync::Semaphore;
 
+use crate::arrival::Arrivals;
 use crate::content::Contents;
+use crate::stripes::Stripes;
 use crate::thumbnail::Thumbnails;
 use crate::upload::Slots;
 
+pub use arrival::Arrival;
 pub use blob::{Blob, BlobError, BlobId, BlobStore, CHUNK, FolderBlobs, MemoryBlobs, Sealed, Staged};
 pub use download::File;
 pub use error::StorageError;
+pub use pending::{CreateError, Created};
+pub use preview::{Fetch, FetchError, Fetched, PreviewError, Previews, Sought};
+pub use quarantine::About;
 pub use thumbnail::{Method, ThumbnailError, Wanted};
 pub use upload::{NewFile, UploadError};
+pub use usage::{Quota, Usage};
 
 /// What the operator decides about media.
 #[derive(Clone, Debug)]
@@ -39,6 +52,8 @@ pub struct Config {
     pub server_name: OwnedServerName,
     /// The largest upload, in bytes (`media.max_upload_size`).
     pub max_upload_size: u64,
+    /// What one user may have here (`media.max_user_bytes`, `media.max_user_files`).
+    pub quota: Quota,
 }
 
 impl Config {
@@ -54,6 +69,9 @@ pub struct Media {
     contents: Arc<Contents>,
     thumbnails: Arc<Thumbnails>,
     slots: Arc<Slots>,
+    /// By user: one at a time of those steps that count what the user has.
+    by_user: Arc<Stripes>,
+    arrivals: Arc<Arrivals>,
     /// Whether the last upload found no room: the operator is told once, not with every upload.
     full: AtomicBool,
     /// How many notes of an access may be on their way to the store.
@@ -82,6 +100,8 @@ impl Media {
             contents,
             thumbnails,
             slots: Arc::default(),
+            by_user: Arc::new(Stripes::new()),
+            arrivals: Arc::default(),
             full: AtomicBool::new(false),
             touches: Arc::new(Semaphore::new(64)),
         })
@@ -97,6 +117,10 @@ impl Media {
     #[must_use]
     pub fn is_local(&self, server: &ServerName) -> bool {
         server == self.config.server_name
+    }
+
+    fn uri(&self, media_id: &str) -> OwnedMxcUri {
+        format!("mxc://{}/{media_id}", self.config.server_name).into()
     }
 }
 

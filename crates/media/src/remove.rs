@@ -1,17 +1,17 @@
-//! Withholding and deleting files: for the operator's commands, retention and erasure, which decide who may.
+//! Deleting files: for the operator's commands, retention and erasure, which decide who may.
 
 use std::collections::BTreeMap;
 
-use myelin_store::schema::media::{self, MediaContent, MediaThumbnail};
+use myelin_store::schema::media::{self, MediaContent, MediaThumbnail, MediaUsage};
 use myelin_store::{Batch, CommitError, Reader, Scan};
 
 use crate::content::{blob_id, key};
-use crate::{Media, StorageError, fence};
+use crate::{Media, StorageError, fence, usage};
 
 /// More thumbnails than an upload can have: the sizes are a fixed list.
 const THUMBNAILS: usize = 1000;
 
-const ATTEMPTS: u32 = 8;
+pub(crate) const ATTEMPTS: u32 = 8;
 
 impl Media {
     /// Deletes a local file, its thumbnails, and the bytes that nothing else points at. Answers whether there was
@@ -38,12 +38,16 @@ impl Media {
         let Some(row) = snapshot.get::<media::Media>(&id).await? else { return Ok(false) };
         let every = Scan::prefix::<MediaThumbnail>(id.clone(), THUMBNAILS);
         let thumbnails: Vec<MediaThumbnail> = snapshot.scan(every.clone()).await?;
+        let owner = snapshot.get::<MediaUsage>(&(row.uploader.clone(),)).await?;
         drop(snapshot);
 
         let mut batch = Batch::new(fence(&*self.engine, media_id));
         // Every thumbnail that is added raises the count of one, so the row tells whether there are more by now.
         batch.expect_column::<media::Media>(&id, "thumbnails", &row.thumbnails);
         batch.delete::<media::Media>(&id);
+        if row.counted && owner.is_some() {
+            usage::count(&mut batch, &row.uploader, -1, -row.size);
+        }
         batch.delete_range(every);
         let mut gone = BTreeMap::<_, i64>::new();
         *gone.entry(blob_id(&row.sha256)?).or_default() += 1;
@@ -58,42 +62,5 @@ impl Media {
             self.contents.free(blob).await?;
         }
         Ok(true)
-    }
-
-    /// Withholds a local file from everybody. Answers whether there is one. Its bytes stay, as evidence.
-    ///
-    /// # Errors
-    /// When the store can't be read or written.
-    pub async fn quarantine(&self, media_id: &str) -> Result<bool, StorageError> {
-        self.set_quarantined(media_id, true).await
-    }
-
-    /// Gives a file free that was withheld. Answers whether there is one.
-    ///
-    /// # Errors
-    /// When the store can't be read or written.
-    pub async fn unquarantine(&self, media_id: &str) -> Result<bool, StorageError> {
-        self.set_quarantined(media_id, false).await
-    }
-
-    async fn set_quarantined(&self, media_id: &str, quarantined: bool) -> Result<bool, StorageError> {
-        let id = (media_id.to_owned(),);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let row = self.engine.snapshot().await?.get::<media::Media>(&id).await?;
-            let Some(row) = row else { return Ok(false) };
-            if row.quarantined == quarantined {
-                return Ok(true);
-            }
-            let mut batch = Batch::new(fence(&*self.engine, media_id));
-            batch.expect_column::<media::Media>(&id, "quarantined", &row.quarantined);
-            // Added and not put, so that what others write to the row meanwhile stays.
-            batch.add::<media::Media>(&id, "quarantined", if quarantined { 1 } else { -1 });
-            match self.engine.commit(batch).await {
-                Err(CommitError::Conflict { .. }) if attempt < ATTEMPTS => {}
-                result => return Ok(result.map(|_| true)?),
-            }
-        }
     }
 }

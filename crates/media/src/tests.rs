@@ -2,5 +2,8 @@
 
 mod crashes;
 mod files;
+mod limits;
+mod pending;
+mod previews;
 mod rig;
 mod thumbnails;

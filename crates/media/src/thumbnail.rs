@@ -1,5 +1,6 @@
 //! Thumbnails: made when first asked for, kept, and made only once however many ask.
 
+mod animation;
 mod picture;
 mod size;
 
@@ -16,13 +17,14 @@ use myelin_store::{Batch, CommitError, Engine, Reader};
 use ruma::ServerName;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::blob::CHUNK;
+use crate::blob::{CHUNK, WHOLE};
 use crate::content::{Contents, blob_id, key as content_key};
 use crate::download::{File, length};
 use crate::{Media, StorageError, fence, now};
 use picture::{Refusal, Thumbnail};
 use size::Size;
 
+pub(crate) use picture::Described;
 pub use size::Wanted;
 
 /// How a picture is fitted into a size (client-server API, "Thumbnails").
@@ -112,7 +114,7 @@ impl Key {
 impl Media {
     /// A thumbnail of the file behind `mxc://server/media_id`, at least as large as wanted where the picture is;
     /// `None` where [`Self::lookup`] finds no file. A picture that is small enough is its own thumbnail. Large ones
-    /// that move stand still in their thumbnail.
+    /// that move stand still in their thumbnail, unless it is wanted to move and they are not too long.
     ///
     /// # Errors
     /// See [`ThumbnailError`].
@@ -239,7 +241,9 @@ impl Thumbnails {
             Ok(probe) => probe,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let mebibytes = u32::try_from(probe.memory >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
+        let moving = if key.animated { animation::MEMORY } else { 0 };
+        let memory = probe.memory.saturating_add(moving);
+        let mebibytes = u32::try_from(memory >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let _memory = self.memory.acquire_many(mebibytes).await.map_err(|_| ThumbnailError::Busy)?;
         let (size, animated) = (key.size, key.animated);
         let drawn = self.env.cpu.run(move || guarded(|| picture::thumbnail(&bytes, size, animated)));
@@ -248,7 +252,7 @@ impl Thumbnails {
 
     /// Reads the source, of which the first piece tells whether the rest is worth it.
     async fn load(&self, source: &media::Media) -> Result<Result<Bytes, Refusal>, StorageError> {
-        let mut blob = self.contents.read(blob_id(&source.sha256)?).await?;
+        let mut blob = self.contents.read(blob_id(&source.sha256)?, WHOLE).await?;
         let mut bytes = BytesMut::new();
         while let Some(piece) = blob.bytes.next().await {
             let piece = piece?;
@@ -332,6 +336,11 @@ impl Drop for JobEnd {
     fn drop(&mut self) {
         self.thumbnails.jobs().under_way.remove(&self.key);
     }
+}
+
+/// What a picture is, whatever it is declared as.
+pub(crate) fn describe(bytes: &[u8]) -> Result<Described, Refusal> {
+    guarded(|| picture::describe(bytes))
 }
 
 /// Decoders are large and their input is hostile: a panic in one means that the picture is broken, nothing more. The

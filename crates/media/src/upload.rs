@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use myelin_model::Requester;
-use myelin_store::schema::media;
+use myelin_model::{Requester, Shard};
+use myelin_store::schema::media::{self, MediaPending, MediaQuarantine};
+use myelin_store::{Batch, CommitError};
 use ruma::{OwnedMxcUri, OwnedUserId};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::blob::{Sealed, Staged};
-use crate::{Media, StorageError, now};
+use crate::{Media, StorageError, now, usage};
 
 /// What the uploader says about a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,21 @@ pub enum UploadError {
     /// No byte came for [`PATIENCE`].
     #[error("the upload stood still")]
     StoodStill,
+    /// The URI was not created here, or has expired.
+    #[error("there is no such pending upload")]
+    NotCreated,
+    /// Somebody else created the URI.
+    #[error("the pending upload is somebody else's")]
+    Foreign,
+    /// The user has as much here as they may.
+    #[error("the user's quota is used up")]
+    OverQuota,
+    /// This content is withheld.
+    #[error("this content is quarantined")]
+    Quarantined,
+    /// The URI has its file already.
+    #[error("the file was uploaded already")]
+    Uploaded,
     /// It could not be stored.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -66,7 +82,7 @@ const AT_ONCE: usize = 256;
 const MAX_CONTENT_TYPE: usize = 255;
 const MAX_FILENAME: usize = 1024;
 /// Letters and digits of a media id: 190 bits, since whoever knows it may have the content.
-const MEDIA_ID: usize = 32;
+pub(crate) const MEDIA_ID: usize = 32;
 
 impl Media {
     /// Stores a file and answers its `mxc://` URI. When this returns, file and record survive a power cut.
@@ -83,15 +99,66 @@ impl Media {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: Error + Send + Sync + 'static,
     {
+        let media_id = self.env.random.alphanumeric(MEDIA_ID);
+        let uri = self.uri(&media_id);
+        self.take_in(requester, Target::New(media_id), file, body).await?;
+        Ok(uri)
+    }
+
+    /// Stores the file of a URI that its uploader created with [`Self::create`], and wakes those who wait for it. When
+    /// this returns, file and record survive a power cut.
+    ///
+    /// # Errors
+    /// See [`UploadError`].
+    pub async fn upload_to<S, E>(
+        &self,
+        requester: &Requester,
+        media_id: &str,
+        file: NewFile,
+        body: S,
+    ) -> Result<(), UploadError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + Sync + 'static,
+    {
+        self.check_pending(&requester.user_id, media_id).await?;
+        match self.take_in(requester, Target::Pending(media_id.to_owned()), file, body).await {
+            Err(error @ UploadError::Storage(StorageError::Commit(CommitError::Conflict { .. }))) => {
+                // Two uploads to one URI: the other was first. Or it has expired, and is gone.
+                self.check_pending(&requester.user_id, media_id).await?;
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    async fn take_in<S, E>(
+        &self,
+        requester: &Requester,
+        target: Target,
+        file: NewFile,
+        body: S,
+    ) -> Result<(), UploadError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + Sync + 'static,
+    {
         let limit = self.config.max_upload_size;
         if file.declared_size.is_some_and(|size| size > limit) {
             return Err(UploadError::TooLarge { limit });
         }
         check(&file)?;
         let slot = self.slots.take(&requester.user_id).ok_or(UploadError::TooMany)?;
-        let stored = self.store(requester, file, body, slot).await;
+        self.open_usage(&requester.user_id).await?;
+        if !self.config.quota.is_open() {
+            let usage = self.usage(&requester.user_id).await?;
+            if !self.config.quota.allows(usage, file.declared_size.unwrap_or(0)) {
+                return Err(UploadError::OverQuota);
+            }
+        }
+        let stored = self.store(requester, target, file, body, slot).await;
         match &stored {
-            Ok(_) => self.full.store(false, Ordering::Relaxed),
+            Ok(()) => self.full.store(false, Ordering::Relaxed),
             Err(UploadError::Storage(StorageError::Full)) if !self.full.swap(true, Ordering::Relaxed) => {
                 tracing::error!("media.disk.full: uploads fail until there is room again");
             }
@@ -103,10 +170,11 @@ impl Media {
     async fn store<S, E>(
         &self,
         requester: &Requester,
+        target: Target,
         file: NewFile,
         body: S,
         slot: Slot,
-    ) -> Result<OwnedMxcUri, UploadError>
+    ) -> Result<(), UploadError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: Error + Send + Sync + 'static,
@@ -115,9 +183,17 @@ impl Media {
         let mut staged = self.contents.stage();
         receive(&mut *staged, body, limit).await?;
         let sealed = staged.seal().await.map_err(StorageError::from)?;
+        if let Target::Pending(media_id) = &target {
+            // It may have expired while the file was on its way.
+            self.check_pending(&requester.user_id, media_id).await?;
+        }
+        if self.is_withheld(&sealed.id.to_bytes()).await? {
+            return Err(UploadError::Quarantined);
+        }
         let time = now(&self.env);
+        let (media_id, is_pending) = target.into_parts();
         let row = media::Media {
-            media_id: self.env.random.alphanumeric(MEDIA_ID),
+            media_id,
             sha256: sealed.id.to_bytes(),
             size: i64::try_from(sealed.size).unwrap_or(i64::MAX),
             content_type: file.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
@@ -127,10 +203,9 @@ impl Media {
             last_access: time,
             quarantined: false,
             thumbnails: 0,
+            counted: true,
         };
-        let uri = format!("mxc://{}/{}", self.config.server_name, row.media_id);
-        self.record(staged, sealed, row, slot).await?;
-        Ok(uri.into())
+        self.record(staged, sealed, NewRecord { row, is_pending }, slot).await
     }
 
     /// Keeps the file even if the uploader hangs up now: half of it must not stay.
@@ -138,18 +213,74 @@ impl Media {
         &self,
         staged: Box<dyn Staged>,
         sealed: Sealed,
-        row: media::Media,
+        new: NewRecord,
         slot: Slot,
-    ) -> Result<(), StorageError> {
-        let contents = Arc::clone(&self.contents);
+    ) -> Result<(), UploadError> {
+        let (contents, arrivals) = (Arc::clone(&self.contents), Arc::clone(&self.arrivals));
+        let (engine, by_user, quota) =
+            (Arc::clone(&self.engine), Arc::clone(&self.by_user), self.config.quota);
         let (done, kept) = oneshot::channel();
         self.env.tasks.spawn("media.keep", async move {
-            let result = contents.keep(staged, sealed, |batch| batch.insert(&row)).await;
+            let keep = async {
+                // Where there is a quota, one file of a user at a time is counted.
+                let _counted = if quota.is_open() {
+                    None
+                } else {
+                    let turn = by_user.lock(Shard::of(new.row.uploader.as_str()).number()).await;
+                    let usage = usage::read(&*engine, &new.row.uploader).await?;
+                    if !quota.allows(usage, sealed.size) {
+                        return Err(UploadError::OverQuota);
+                    }
+                    Some(turn)
+                };
+                Ok(contents.keep(staged, sealed, |batch| new.write(batch)).await?)
+            };
+            let result = keep.await;
+            if new.is_pending && result.is_ok() {
+                arrivals.wake(&new.row.media_id);
+            }
             drop(slot);
             // Nobody listens where the uploader hung up.
             drop(done.send(result));
         });
-        kept.await.unwrap_or(Err(StorageError::Abandoned))
+        kept.await.unwrap_or(Err(StorageError::Abandoned.into()))
+    }
+}
+
+/// Under which id a file is stored.
+enum Target {
+    /// One that nobody knows yet.
+    New(String),
+    /// One that waits for it.
+    Pending(String),
+}
+
+impl Target {
+    fn into_parts(self) -> (String, bool) {
+        match self {
+            Self::New(media_id) => (media_id, false),
+            Self::Pending(media_id) => (media_id, true),
+        }
+    }
+}
+
+/// What an upload adds to the records.
+struct NewRecord {
+    row: media::Media,
+    /// Whether its id has waited for it.
+    is_pending: bool,
+}
+
+impl NewRecord {
+    fn write(&self, batch: &mut Batch) {
+        if self.is_pending {
+            let key = (self.row.media_id.clone(),);
+            batch.expect_column::<MediaPending>(&key, "creator", &self.row.uploader);
+            batch.delete::<MediaPending>(&key);
+        }
+        batch.expect_absent::<MediaQuarantine>(&(self.row.sha256.clone(),));
+        usage::count(batch, &self.row.uploader, 1, self.row.size);
+        batch.insert(&self.row);
     }
 }
 

@@ -206,12 +206,19 @@ impl<'a> Walk<'a> {
                 }
             }
             if !more {
-                // Behind a filter nobody knows whether that was all; what comes next says so by being empty.
-                let last = page.last().and_then(|event| event.order).filter(|_| self.is_filtered());
-                return Ok((page, last.map(|last| self.request.towards.past(last))));
+                let end = self.end_of_filtered(&page, at);
+                return Ok((page, end));
             }
         }
         Ok((page, Some(PageToken::Before(at))))
+    }
+
+    /// Where a page ends that a filter thinned and that has come to the end of the timeline: after its last event,
+    /// where there are others behind it. A page without a token says that nothing follows, by whatever filter.
+    fn end_of_filtered(&self, page: &[Event], reached: i64) -> Option<PageToken> {
+        let last = page.last().and_then(|event| event.order)?;
+        let skipped = !self.request.filter.events.is_open() && self.next(last) != reached;
+        skipped.then(|| self.request.towards.past(last))
     }
 
     fn scan(&self, at: i64, limit: usize) -> Scan {
@@ -225,10 +232,6 @@ impl<'a> Walk<'a> {
                 None => scan.from((Some(at),)),
             },
         }
-    }
-
-    fn is_filtered(&self) -> bool {
-        self.request.filter.events != EventFilter::default()
     }
 
     /// Where to go on after an event.

@@ -4,6 +4,8 @@
 //! The socket speaks one JSON object a line: a [`Command`] in, a [`Reply`] out. Whoever may open it administers the
 //! server, so it is readable by the server's own user only.
 
+mod media;
+
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::compose::Server;
+
+pub use media::MediaAction;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "admin.sock";
@@ -86,6 +90,18 @@ pub enum Command {
     TokenDelete {
         /// The token.
         token: String,
+    },
+    /// Does something with files of this server.
+    Media {
+        /// What.
+        action: MediaAction,
+        /// With which: an `mxc://` URI, a media id, or the SHA-256 of a content.
+        target: String,
+    },
+    /// Tells how much a user has uploaded.
+    MediaUsage {
+        /// Their name.
+        name: String,
     },
 }
 
@@ -223,6 +239,11 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
                 return Err("there is no such registration token".to_owned());
             }
             Ok(Value::Null)
+        }
+        Command::Media { action, target } => media::run(server, action, &target).await,
+        Command::MediaUsage { name } => {
+            let usage = server.state.media.usage(&user_id(server, &name)?).await.map_err(text)?;
+            Ok(json!({ "files": usage.files, "bytes": usage.bytes }))
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use myelin_api::{ApiState, Authenticate, Limits, ServerName};
 use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
-use myelin_media::{BlobStore, Media, StorageError};
+use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
 use myelin_notify::{Gateway, Notify, Schemes};
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
@@ -19,6 +19,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
+use crate::outbound::Web;
 use crate::ports::{Counted, Judged, KeysEnd, Present, PushersEnd, Received, Shown, Typers};
 
 /// What the services stand on.
@@ -76,8 +77,12 @@ impl Server {
         let media_config = myelin_media::Config {
             server_name: server_name.clone(),
             max_upload_size: config.media.max_upload_size,
+            quota: Quota { bytes: config.media.max_user_bytes, files: config.media.max_user_files },
         };
-        let media = Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?;
+        let media = Arc::new(Media::open(Arc::clone(&engine), blobs, env.clone(), media_config).await?);
+        let web = config.url_previews.enabled.then(|| Web::new(config.url_previews.clone()));
+        let web = web.map(|web| Arc::new(web) as Arc<dyn Fetch>);
+        let previews = Arc::new(Previews::new(Arc::clone(&media), web));
         let rooms_config = myelin_rooms::Config {
             server_name: server_name.clone(),
             signing_key,
@@ -109,7 +114,8 @@ impl Server {
             sync,
             users,
             server_name: ServerName(server_name),
-            media: Arc::new(media),
+            media,
+            previews,
         };
         Ok(Self { state, auth, engine })
     }

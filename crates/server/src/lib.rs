@@ -12,6 +12,7 @@ mod greeting;
 pub mod listen;
 mod logging;
 mod metrics;
+mod outbound;
 mod ports;
 pub mod push_gateways;
 pub mod serve;

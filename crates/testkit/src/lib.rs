@@ -13,6 +13,7 @@ use myelin_media::MemoryBlobs;
 use myelin_notify::Gateway;
 use myelin_pdu::SigningKey;
 use myelin_runtime::{Env, ManualClock};
+use myelin_server::admin::{self, Command, Reply};
 use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
 use myelin_store::memory::MemoryEngine;
@@ -30,6 +31,7 @@ pub struct TestServer {
     pub engine: Arc<dyn Engine>,
     /// What it takes for every push gateway.
     pub gateway: Arc<TestGateway>,
+    server: Server,
     router: Router,
     env: Env,
     config: Config,
@@ -78,7 +80,7 @@ impl TestServer {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, gateway, router: server.router(), env, config, seed }
+        Self { clock, engine, gateway, router: server.router(), server, env, config, seed }
     }
 
     /// Sends a request into the router.
@@ -90,6 +92,11 @@ impl TestServer {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+
+    /// Does what an operator's command says.
+    pub async fn operate(&self, command: Command) -> Reply {
+        admin::run(&self.server, command).await
     }
 
     /// A client without a session.

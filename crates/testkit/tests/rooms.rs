@@ -43,6 +43,25 @@ async fn history_is_paged_both_ways_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn a_filtered_page_keeps_its_token_while_other_events_follow() {
+    let server = TestServer::new(9).await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    alice.say(&room, "1", "text").await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/2");
+    let _ = alice.put(&path, json!({"msgtype": "m.file", "body": "f", "url": "mxc://hs/f"})).await.ok();
+    let filtered =
+        format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&filter=%7B%22contains_url%22:true%7D");
+    let page = alice.get(&filtered).await.ok();
+    assert_eq!(page["chunk"].as_array().unwrap().len(), 1);
+    let rest = format!("from={}", page["end"].as_str().unwrap());
+    let last = alice.get(&format!("{filtered}&{rest}")).await.ok();
+    assert_eq!((last["chunk"].as_array().unwrap().len(), last.get("end")), (0, None));
+    let open = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=100&{rest}");
+    assert_eq!(alice.get(&open).await.ok()["chunk"][0]["content"]["body"], "text");
+}
+
+#[tokio::test]
 async fn a_stranger_reads_and_writes_nothing() {
     let server = TestServer::new(2).await;
     let (alice, eve) = (server.register("alice").await, server.register("eve").await);

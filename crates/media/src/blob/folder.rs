@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -94,15 +95,19 @@ impl Folder {
         Ok(())
     }
 
-    /// Opens a blob and reads its first piece, which for most is all: one trip off the async threads.
-    fn open(&self, id: BlobId) -> Result<Option<Opened>, BlobError> {
-        let file = match File::open(self.path(id)) {
+    /// Opens a blob and reads the first piece, which for most is all: one trip off the async threads.
+    fn open(&self, id: BlobId, part: &Range<u64>) -> Result<Option<Opened>, BlobError> {
+        let mut file = match File::open(self.path(id)) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let size = file.metadata()?.len();
-        let mut rest = Rest { file, left: size };
+        let end = part.end.min(size);
+        if part.start > 0 {
+            file.seek(SeekFrom::Start(part.start.min(end)))?;
+        }
+        let mut rest = Rest { file, left: end.saturating_sub(part.start) };
         Ok(Some(Opened { size, first: rest.take()?, rest }))
     }
 }
@@ -143,10 +148,10 @@ impl BlobStore for FolderBlobs {
         })
     }
 
-    fn read(&self, id: BlobId) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
+    fn read(&self, id: BlobId, part: Range<u64>) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
         let folder = Arc::clone(&self.folder);
         Box::pin(async move {
-            let Some(Opened { size, first, rest }) = blocking(move || folder.open(id)).await? else {
+            let Some(Opened { size, first, rest }) = blocking(move || folder.open(id, &part)).await? else {
                 return Ok(None);
             };
             let first = (!first.is_empty()).then_some(Ok(first));

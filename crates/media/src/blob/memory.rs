@@ -1,6 +1,7 @@
 //! Blobs without a disk, to go with the store that has none.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -39,12 +40,14 @@ impl BlobStore for MemoryBlobs {
         Box::new(MemoryStaged { store: self.clone(), bytes: Vec::new(), sealed: None })
     }
 
-    fn read(&self, id: BlobId) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
+    fn read(&self, id: BlobId, part: Range<u64>) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
         let found = self.lock().get(&id).cloned();
         let blob = found.map(|bytes| {
             let size = bytes.len() as u64;
-            let cut = move |n: usize| Ok(bytes.slice(n..bytes.len().min(n + CHUNK)));
-            Blob { size, bytes: stream::iter((0..size as usize).step_by(CHUNK).map(cut)).boxed() }
+            let end = part.end.min(size) as usize;
+            let start = part.start.min(size) as usize;
+            let cut = move |n: usize| Ok(bytes.slice(n..end.min(n + CHUNK)));
+            Blob { size, bytes: stream::iter((start..end).step_by(CHUNK).map(cut)).boxed() }
         });
         Box::pin(ready(Ok(blob)))
     }

@@ -18,7 +18,11 @@ async fn put(blobs: &dyn BlobStore, bytes: &[u8]) -> BlobId {
 }
 
 async fn get(blobs: &dyn BlobStore, id: BlobId) -> Option<Vec<u8>> {
-    let blob = blobs.read(id).await.unwrap()?;
+    get_part(blobs, id, WHOLE).await
+}
+
+async fn get_part(blobs: &dyn BlobStore, id: BlobId, part: Range<u64>) -> Option<Vec<u8>> {
+    let blob = blobs.read(id, part).await.unwrap()?;
     let pieces: Vec<Bytes> = blob.bytes.try_collect().await.unwrap();
     assert!(pieces.iter().all(|piece| piece.len() <= CHUNK));
     Some(pieces.concat())
@@ -34,6 +38,12 @@ async fn check_contract(blobs: &dyn BlobStore) {
         let id = put(blobs, &bytes).await;
         assert_eq!(get(blobs, id).await, Some(bytes.clone()));
         assert_eq!(put(blobs, &bytes).await, id, "equal bytes have one name");
+        for (start, end) in
+            [(0, 1), (1, length), (length / 2, length + 9), (length, length + 1), (length + 5, usize::MAX)]
+        {
+            let part = bytes.get(start..end.min(length)).unwrap_or_default().to_vec();
+            assert_eq!(get_part(blobs, id, start as u64..end as u64).await, Some(part), "{start}..{end}");
+        }
         blobs.remove(id).await.unwrap();
         assert_eq!(get(blobs, id).await, None);
         blobs.remove(id).await.unwrap();

@@ -1,5 +1,6 @@
 //! A service over the memory engine and a folder that vanishes after the test; and a world that can end.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use myelin_model::{Epoch, Pos, Requester, Shard};
 use myelin_runtime::{Env, ManualClock};
 use myelin_store::memory::MemoryEngine;
-use myelin_store::schema::media::{self, MediaContent, MediaThumbnail};
+use myelin_store::schema::media::{self, MediaContent, MediaThumbnail, MediaUsage};
 use myelin_store::{
     Batch, CommitError, CommitNotice, Committed, Engine, Identity, Keyspace, ReadError, Reader, Scan,
     Snapshot,
@@ -20,11 +21,14 @@ use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Blob, BlobError, BlobId, BlobStore, Config, File, FolderBlobs, Media, NewFile, Sealed, Staged,
+    Blob, BlobError, BlobId, BlobStore, Config, File, FolderBlobs, Media, NewFile, Quota, Sealed, Staged,
     StorageError, UploadError,
 };
 
 pub(super) const LIMIT: u64 = 3 << 20;
+
+/// More than most tests need.
+pub(super) const QUOTA: Quota = Quota { bytes: Some(50 << 20), files: Some(100) };
 
 pub(super) fn here() -> &'static ServerName {
     server_name!("example.org")
@@ -119,6 +123,12 @@ impl Rig {
             contents.iter().map(|content| BlobId::from_bytes(&content.sha256).unwrap().to_string()).collect();
         names.sort();
         assert_eq!(self.files(), names);
+        let counted: Vec<media::Media> = self.rows().await;
+        for usage in self.rows::<MediaUsage>().await {
+            let own = counted.iter().filter(|row| row.counted && row.uploader == usage.user_id);
+            let sizes: Vec<i64> = own.map(|row| row.size).collect();
+            assert_eq!((usage.files, usage.bytes), (sizes.len() as i64, sizes.iter().sum()));
+        }
     }
 }
 
@@ -131,7 +141,8 @@ async fn open(
     let blobs = FolderBlobs::open(folder.join("media"), env.random.clone()).await?;
     let blobs = Arc::new(Mortal { inner: blobs, fuse: fuse.clone() });
     let engine = Arc::new(Mortal { inner: engine.clone(), fuse: fuse.clone() });
-    let config = Config { server_name: owned_server_name!("example.org"), max_upload_size: LIMIT };
+    let config =
+        Config { server_name: owned_server_name!("example.org"), max_upload_size: LIMIT, quota: QUOTA };
     Ok(Arc::new(Media::open(engine, blobs, env.clone(), config).await?))
 }
 
@@ -228,8 +239,8 @@ impl BlobStore for Mortal<FolderBlobs> {
         Box::new(MortalStaged { inner: self.inner.stage(), fuse: self.fuse.clone() })
     }
 
-    fn read(&self, id: BlobId) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
-        self.inner.read(id)
+    fn read(&self, id: BlobId, part: Range<u64>) -> BoxFuture<'_, Result<Option<Blob>, BlobError>> {
+        self.inner.read(id, part)
     }
 
     fn remove(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {

@@ -14,6 +14,7 @@ use image::{
 };
 
 use super::Method;
+use super::animation;
 use super::size::Size;
 
 /// The most pixels a picture may have to be decoded.
@@ -52,6 +53,16 @@ pub(crate) struct Probe {
     pub(crate) memory: u64,
 }
 
+/// What a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) content_type: &'static str,
+    /// As it is shown, in pixels.
+    pub(crate) width: u32,
+    /// As it is shown, in pixels.
+    pub(crate) height: u32,
+}
+
 /// A thumbnail.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Thumbnail {
@@ -87,13 +98,32 @@ pub(crate) fn thumbnail(bytes: &[u8], size: Size, animated: bool) -> Result<Thum
     let mut decoder = open(bytes, format)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = turned(decoder.dimensions(), orientation);
-    if size.holds(width, height) && (animated || !moves(bytes, format)?) {
+    let small = size.holds(width, height);
+    let moves = (animated || small) && moves(bytes, format)?;
+    if small && (animated || !moves) {
         return Ok(Thumbnail::Source(format.to_mime_type()));
+    }
+    if moves
+        && animated
+        && let Some((made, content_type)) = animation::thumbnail(bytes, format, size)
+    {
+        let smaller = made.len() < bytes.len();
+        let source = Thumbnail::Source(format.to_mime_type());
+        return Ok(if smaller { Thumbnail::Made(made, content_type) } else { source });
     }
     let profile = profile(&mut decoder);
     let mut picture = shrink(&DynamicImage::from_decoder(decoder)?, size, orientation)?;
     picture.apply_orientation(orientation);
     encode(&picture, profile)
+}
+
+/// Reads a picture's header for what it is.
+pub(crate) fn describe(bytes: &[u8]) -> Result<Described, Refusal> {
+    let format = sniff(bytes)?;
+    let mut decoder = open(bytes, format)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let (width, height) = turned(decoder.dimensions(), orientation);
+    Ok(Described { content_type: format.to_mime_type(), width, height })
 }
 
 fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Refusal> {
@@ -110,7 +140,7 @@ fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Ref
     Ok(decoder)
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_MEMORY);
     limits
@@ -157,7 +187,11 @@ fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
 }
 
 /// Scales or crops, before the picture is turned: what is small turns faster.
-fn shrink(picture: &DynamicImage, size: Size, orientation: Orientation) -> Result<DynamicImage, Refusal> {
+pub(super) fn shrink(
+    picture: &DynamicImage,
+    size: Size,
+    orientation: Orientation,
+) -> Result<DynamicImage, Refusal> {
     let upright = turned((picture.width(), picture.height()), orientation);
     let (width, height) = turned(size.fit(upright.0, upright.1), orientation);
     let mut small = DynamicImage::new(width, height, picture.color());

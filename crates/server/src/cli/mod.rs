@@ -1,6 +1,7 @@
 //! The command line.
 
 mod config;
+mod media;
 mod operate;
 
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ enum Command {
     /// Make, list and delete registration tokens
     #[command(subcommand)]
     RegistrationToken(operate::TokenCommand),
+    /// Show, withhold and delete uploaded files
+    #[command(subcommand)]
+    Media(media::MediaCommand),
 }
 
 impl Place {
@@ -97,6 +101,7 @@ fn run(cli: Cli) -> Result<(), String> {
             None | Some(Command::Serve) => serve::serve(&config).await.map_err(text),
             Some(Command::User(command)) => operate::run(&config, operate::user(command)?).await,
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
+            Some(Command::Media(command)) => operate::run(&config, media::order(command)).await,
             Some(Command::Config(_)) => Ok(()),
         }
     })

@@ -120,6 +120,12 @@ pub(super) fn token(command: TokenCommand) -> Order {
     Order { command, made_up: None }
 }
 
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, made_up: None }
+    }
+}
+
 /// The password from standard input, or one made up.
 fn password(from_stdin: bool) -> Result<(String, Option<String>), String> {
     if from_stdin {

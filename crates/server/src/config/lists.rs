@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 #[derive(Deserialize)]
@@ -20,6 +21,27 @@ pub(super) fn comma_separated<'de, D: Deserializer<'de>>(deserializer: D) -> Res
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
         }
     })
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenPorts {
+    List(Vec<u16>),
+    One(u16),
+    Text(String),
+}
+
+/// Reads a list of ports, one, or a string with commas between them.
+pub(super) fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    match WrittenPorts::deserialize(deserializer)? {
+        WrittenPorts::List(list) => Ok(list),
+        WrittenPorts::One(port) => Ok(vec![port]),
+        WrittenPorts::Text(text) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            let invalid = |part| D::Error::custom(format!("{part:?} is no port"));
+            parts.map(|part| part.parse().map_err(|_| invalid(part))).collect()
+        }
+    }
 }
 
 /// A network in CIDR notation, or a single address.

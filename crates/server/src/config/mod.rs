@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push, Registration, Tls, Turn,
+    UrlPreviews,
 };
 
 /// Everything an operator can set.
@@ -62,6 +63,8 @@ pub struct Config {
     pub presence: Presence,
     /// Relays for calls.
     pub turn: Turn,
+    /// Previews of web pages.
+    pub url_previews: UrlPreviews,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -88,6 +91,7 @@ impl Default for Config {
             push: Push::default(),
             presence: Presence::default(),
             turn: Turn::default(),
+            url_previews: UrlPreviews::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }

@@ -79,11 +79,36 @@ impl Default for Limits {
 pub struct Media {
     /// The largest upload, in bytes.
     pub max_upload_size: u64,
+    /// How many bytes one user's files may have together; by default without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_user_bytes: Option<u64>,
+    /// How many files one user may have; by default without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_user_files: Option<u64>,
 }
 
 impl Default for Media {
     fn default() -> Self {
-        Self { max_upload_size: 50 * 1024 * 1024 }
+        Self { max_upload_size: 50 * 1024 * 1024, max_user_bytes: None, max_user_files: None }
+    }
+}
+
+/// Previews of web pages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UrlPreviews {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Whether pages may be on loopback and private networks.
+    pub allow_private_addresses: bool,
+    /// The ports that are asked; where the list is empty, all.
+    #[serde(deserialize_with = "lists::ports")]
+    pub ports: Vec<u16>,
+}
+
+impl Default for UrlPreviews {
+    fn default() -> Self {
+        Self { enabled: true, allow_private_addresses: false, ports: vec![80, 443] }
     }
 }
 

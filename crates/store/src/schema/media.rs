@@ -21,6 +21,7 @@ keyspace! {
             content_type: String,
             /// As the uploader declared it.
             filename: Option<String>,
+            /// Of a preview's picture, the user who was the first to see it.
             uploader: OwnedUserId,
             /// In milliseconds since the Unix epoch, as all times of these rows.
             created: i64,
@@ -30,8 +31,24 @@ keyspace! {
             quarantined: bool,
             /// How many rows of [`MediaThumbnail`] it has.
             thumbnails: i64,
+            /// Whether it counts in its uploader's [`MediaUsage`]. A picture of a preview does not.
+            counted: bool,
         }
-        index {}
+        index { BY_CONTENT = "by_content" (sha256) }
+    }
+}
+
+keyspace! {
+    /// A URI whose file is still to be uploaded. The upload turns it into a row of [`Media`]; without one it goes some
+    /// time after it has expired.
+    pub struct MediaPending in "media_pending" {
+        key { media_id: String }
+        value {
+            /// Who may upload the file.
+            creator: OwnedUserId,
+            expires: i64,
+        }
+        index { BY_CREATOR = "by_creator" (creator, expires), BY_EXPIRY = "by_expiry" (expires) }
     }
 }
 
@@ -74,5 +91,67 @@ keyspace! {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] =
-    &[super::def::<Media>(), super::def::<MediaContent>(), super::def::<MediaThumbnail>()];
+keyspace! {
+    /// How much a user has uploaded that is still there. Made by the first upload.
+    pub struct MediaUsage in "media_usage" {
+        key { user_id: OwnedUserId }
+        value {
+            files: i64,
+            bytes: i64,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// Content that is withheld, whoever uploads it, until the operator gives it free.
+    pub struct MediaQuarantine in "media_quarantine" {
+        key { sha256: Bytes }
+        value { since: i64 }
+        index {}
+    }
+}
+
+keyspace! {
+    /// What a web page says of itself. The table has a fixed size: a new row takes the place of whatever stood there.
+    pub struct UrlPreview in "url_preview" {
+        key {
+            /// Made of the URL's SHA-256, below 16,384.
+            slot: i64,
+        }
+        value {
+            url: String,
+            /// The answer to clients, a JSON object; null where the page could not be had.
+            answer: Option<String>,
+            /// The media id of the picture in it, a key of [`PreviewImage`].
+            image: Option<String>,
+            expires: i64,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// A picture that the server took from the web for a preview: an upload that nobody made. The oldest go when there
+    /// are too many, and all after some time.
+    pub struct PreviewImage in "preview_image" {
+        key { media_id: String }
+        value {
+            /// In bytes.
+            size: i64,
+            created: i64,
+        }
+        index { BY_CREATED = "by_created" (created) }
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<Media>(),
+    super::def::<MediaPending>(),
+    super::def::<MediaContent>(),
+    super::def::<MediaThumbnail>(),
+    super::def::<MediaUsage>(),
+    super::def::<MediaQuarantine>(),
+    super::def::<UrlPreview>(),
+    super::def::<PreviewImage>(),
+];

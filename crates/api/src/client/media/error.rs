@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use myelin_media::{Media, StorageError, ThumbnailError, UploadError};
+use myelin_media::{CreateError, Media, PreviewError, StorageError, ThumbnailError, UploadError};
 use ruma::ServerName;
 
 use crate::Error;
@@ -14,6 +14,22 @@ pub(super) fn not_found(media: &Media, server: &ServerName) -> Error {
         Error::not_found("There is no such media.")
     } else {
         Error::not_found(format!("This server does not have media of {server}."))
+    }
+}
+
+/// 504: the file of a URI that was created is still to come.
+pub(super) fn not_yet_uploaded() -> Error {
+    let message = "The media has not been uploaded yet; try again later.";
+    Error::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", message)
+}
+
+/// How long to wait where too many uploads are pending. They may end at any moment, or after a day.
+const PENDING_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) fn create_error(error: CreateError) -> Error {
+    match error {
+        CreateError::TooMany => Error::limit_exceeded(PENDING_PAUSE),
+        CreateError::Storage(error) => storage_error(&error),
     }
 }
 
@@ -37,6 +53,18 @@ pub(super) fn upload_error(error: UploadError) -> Error {
             let message = "The upload stood still for too long; send it again.";
             Error::new(StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN", message)
         }
+        UploadError::NotCreated => {
+            Error::not_found("This media id was not created here, or it has expired: create another.")
+        }
+        UploadError::Foreign => Error::forbidden("This media id is somebody else's."),
+        UploadError::OverQuota => Error::forbidden(
+            "You have as many files here as you may; the server's administrator sets how many.",
+        ),
+        UploadError::Quarantined => Error::forbidden("This content can't be uploaded here."),
+        UploadError::Uploaded => {
+            let message = "The media has been uploaded already; it can't be replaced.";
+            Error::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", message)
+        }
         UploadError::Storage(error) => storage_error(&error),
     }
 }
@@ -54,6 +82,19 @@ pub(super) fn thumbnail_error(error: ThumbnailError) -> Error {
         }
         ThumbnailError::Busy => Error::unavailable(&error),
         ThumbnailError::Storage(error) => storage_error(&error),
+    }
+}
+
+pub(super) fn preview_error(error: PreviewError) -> Error {
+    match error {
+        PreviewError::Off => Error::unrecognized(),
+        PreviewError::BadUrl => Error::invalid_param("The url has to be one of a web page."),
+        PreviewError::Refused => Error::forbidden("The server may not look at this address."),
+        PreviewError::Unreachable => {
+            Error::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", "The page could not be fetched.")
+        }
+        PreviewError::Busy => Error::limit_exceeded(Duration::from_secs(5)),
+        PreviewError::Storage(error) => storage_error(&error),
     }
 }
 

@@ -1,14 +1,19 @@
 //! Files as HTTP answers: streamed, cached for ever by whoever asked, and never run as a page of this origin
 //! (client-server API, "Security considerations" and "Serving inline content" of the content repository).
 
+use std::time::Duration;
+
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use myelin_media::{File, Media};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use myelin_media::{Arrival, File, Media};
 use ruma::ServerName;
 use ruma::http_headers::{ContentDisposition, ContentDispositionType};
 
-use super::error::{not_found, storage_error};
+use super::error::{not_found, not_yet_uploaded, storage_error};
+use super::range::{self, Asked};
 use crate::Error;
 
 /// Types that a browser may show, from the spec's list.
@@ -52,21 +57,59 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// The content behind a URI never changes; `private`, since a proxy must not hand it to others.
 const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
-/// The file behind a URI.
-pub(super) async fn lookup(media: &Media, server: &ServerName, media_id: &str) -> Result<File, Error> {
-    let found = media.lookup(server, media_id).await.map_err(|error| storage_error(&error))?;
-    found.ok_or_else(|| not_found(media, server))
+/// How a file is asked for: which part of it, and what the client has already.
+pub(crate) struct Asking {
+    method: Method,
+    headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { method: parts.method.clone(), headers: parts.headers.clone() })
+    }
+}
+
+/// The file behind a URI. Where it is still to be uploaded, the answer waits for it.
+pub(super) async fn lookup(
+    media: &Media,
+    server: &ServerName,
+    media_id: &str,
+    patience: Duration,
+) -> Result<File, Error> {
+    let look = async || media.lookup(server, media_id).await.map_err(|error| storage_error(&error));
+    if let Some(file) = look().await? {
+        return Ok(file);
+    }
+    wait(media, server, media_id, patience).await?;
+    look().await?.ok_or_else(|| not_found(media, server))
+}
+
+/// Waits until a file has been uploaded; fails where it has not been, and where there is nothing to wait for.
+pub(super) async fn wait(
+    media: &Media,
+    server: &ServerName,
+    media_id: &str,
+    patience: Duration,
+) -> Result<(), Error> {
+    let arrival = media.arrival(server, media_id, patience).await;
+    match arrival.map_err(|error| storage_error(&error))? {
+        Arrival::Uploaded => Ok(()),
+        Arrival::NotYet => Err(not_yet_uploaded()),
+        Arrival::Never => Err(not_found(media, server)),
+    }
 }
 
 /// A file as its uploader declared it.
-pub(super) async fn download(media: &Media, asked: &HeaderMap, file: File) -> Result<Response, Error> {
+pub(super) async fn download(media: &Media, asking: &Asking, file: File) -> Result<Response, Error> {
     let kind = disposition_type(&file.content_type);
     let disposition = ContentDisposition::new(kind).with_filename(file.filename.clone());
-    answer(media, asked, &file, &disposition).await
+    answer(media, asking, &file, &disposition).await
 }
 
 /// A picture that this server has looked at.
-pub(super) async fn thumbnail(media: &Media, asked: &HeaderMap, file: File) -> Result<Response, Error> {
+pub(super) async fn thumbnail(media: &Media, asking: &Asking, file: File) -> Result<Response, Error> {
     let extension = match file.content_type.as_str() {
         "image/png" => "png",
         "image/gif" => "gif",
@@ -75,7 +118,7 @@ pub(super) async fn thumbnail(media: &Media, asked: &HeaderMap, file: File) -> R
     };
     let name = format!("thumbnail.{extension}");
     let disposition = ContentDisposition::new(ContentDispositionType::Inline).with_filename(Some(name));
-    answer(media, asked, &file, &disposition).await
+    answer(media, asking, &file, &disposition).await
 }
 
 /// Whether a browser may show what is declared as this type. One with a comma may be read as several types, of which
@@ -92,31 +135,64 @@ fn disposition_type(content_type: &str) -> ContentDispositionType {
 
 async fn answer(
     media: &Media,
-    asked: &HeaderMap,
+    asking: &Asking,
     file: &File,
     disposition: &ContentDisposition,
 ) -> Result<Response, Error> {
     let tag = format!("\"{}\"", file.blob);
-    let known = is_known(asked, &tag);
-    let mut response = if known {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
+    let mut response = if is_known(&asking.headers, &tag) {
+        empty(StatusCode::NOT_MODIFIED)
     } else {
-        let blob = media.read(file).await.map_err(|error| storage_error(&error))?;
-        let mut response = Response::new(Body::from_stream(blob.bytes));
-        response.headers_mut().insert(header::CONTENT_LENGTH, blob.size.into());
-        response
+        content(media, asking, file, &tag).await?
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, value(&file.content_type)?);
     headers.insert(header::CONTENT_DISPOSITION, value(&disposition.to_string())?);
     headers.insert(header::ETAG, value(&tag)?);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, CACHE);
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     Ok(response)
+}
+
+/// The bytes, or those that were asked for.
+async fn content(media: &Media, asking: &Asking, file: &File, tag: &str) -> Result<Response, Error> {
+    let size = file.size;
+    if asking.method == Method::HEAD {
+        // Ranges are of GET only; and nobody reads the file to tell its length.
+        let mut response = empty(StatusCode::OK);
+        response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+        return Ok(response);
+    }
+    let (part, place) = match range::asked(&asking.headers, size, tag) {
+        Asked::Beyond => {
+            let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+            response.headers_mut().insert(header::CONTENT_RANGE, value(&format!("bytes */{size}"))?);
+            return Ok(response);
+        }
+        Asked::Whole => (0..size, None),
+        Asked::Part(part) => {
+            let place = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
+            (part, Some(place))
+        }
+    };
+    let length = part.end.saturating_sub(part.start);
+    let blob = media.read_part(file, part).await.map_err(|error| storage_error(&error))?;
+    let mut response = Response::new(Body::from_stream(blob.bytes));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    if let Some(place) = place {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        response.headers_mut().insert(header::CONTENT_RANGE, value(&place)?);
+    }
+    Ok(response)
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 /// Whether the client has this content already (RFC 9110, section 13.1.2).

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, StatusCode, header};
-use myelin_media::{Config, Media, MemoryBlobs};
+use myelin_media::{Config, Media, MemoryBlobs, Quota};
 use myelin_model::Requester;
 use myelin_runtime::Env;
 use myelin_store::Identity;
@@ -18,7 +18,7 @@ use ruma::owned_server_name;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{config, download, download_as, frozen, thumbnail, upload};
+use super::{config, create, download, download_as, thumbnail, upload, upload_to};
 
 const LIMIT: u64 = 100_000;
 
@@ -27,7 +27,11 @@ const GIF: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0
 
 async fn server() -> Router {
     let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() }));
-    let config = Config { server_name: owned_server_name!("example.org"), max_upload_size: LIMIT };
+    let config = Config {
+        server_name: owned_server_name!("example.org"),
+        max_upload_size: LIMIT,
+        quota: Quota::default(),
+    };
     let (env, _) = Env::seeded(1);
     let media = Media::open(engine, Arc::new(MemoryBlobs::new()), env, config).await.unwrap();
     let requester = Requester {
@@ -42,7 +46,8 @@ async fn server() -> Router {
         .route("/download/{server}/{id}", get(download::get))
         .route("/download/{server}/{id}/{name}", get(download_as::get))
         .route("/thumbnail/{server}/{id}", get(thumbnail::get))
-        .route("/frozen", get(frozen::get))
+        .route("/create", post(create::post))
+        .route("/upload/{server}/{id}", put(upload_to::put))
         .layer(Extension(requester))
         .with_state(Arc::new(media))
 }
@@ -70,7 +75,7 @@ async fn assert_error(response: Response, status: StatusCode, errcode: &str) {
     assert!(error["error"].as_str().unwrap().ends_with('.'));
 }
 
-async fn put(server: &Router, content_type: &str, query: &str, bytes: &'static [u8]) -> String {
+async fn uploaded(server: &Router, content_type: &str, query: &str, bytes: &'static [u8]) -> String {
     let request = Request::post(format!("/upload{query}")).header(header::CONTENT_TYPE, content_type);
     let response = send(server, request, Body::from(bytes)).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -85,7 +90,7 @@ fn header_of<'r>(response: &'r Response, name: &str) -> &'r str {
 #[tokio::test]
 async fn a_file_comes_back_with_all_that_keeps_a_browser_safe() {
     let server = server().await;
-    let path = put(&server, "image/gif", "?filename=caf%C3%A9.gif", GIF).await;
+    let path = uploaded(&server, "image/gif", "?filename=caf%C3%A9.gif", GIF).await;
     let response = ask(&server, &format!("/download/{path}")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(header_of(&response, "content-type"), "image/gif");
@@ -114,7 +119,7 @@ async fn only_types_of_the_list_are_shown_by_browsers() {
         ("image/png;x=y,text/html", "attachment"),
     ];
     for (content_type, disposition) in cases {
-        let path = put(&server, content_type, "", b"<script>alert(1)</script>").await;
+        let path = uploaded(&server, content_type, "", b"<script>alert(1)</script>").await;
         let response = ask(&server, &format!("/download/{path}")).await;
         assert_eq!(header_of(&response, "content-type"), content_type);
         assert_eq!(header_of(&response, "content-disposition"), disposition, "{content_type}");
@@ -124,7 +129,7 @@ async fn only_types_of_the_list_are_shown_by_browsers() {
 #[tokio::test]
 async fn the_name_in_the_path_wins_and_can_not_break_the_header() {
     let server = server().await;
-    let path = put(&server, "text/html", "?filename=own.html", b"x").await;
+    let path = uploaded(&server, "text/html", "?filename=own.html", b"x").await;
     let response = ask(&server, &format!("/download/{path}")).await;
     assert_eq!(header_of(&response, "content-disposition"), "attachment; filename=own.html");
     let response = ask(&server, &format!("/download/{path}/other%20%22one%22%0d%0aX-Evil:%201")).await;
@@ -136,7 +141,7 @@ async fn the_name_in_the_path_wins_and_can_not_break_the_header() {
 #[tokio::test]
 async fn what_the_client_has_is_not_sent_again() {
     let server = server().await;
-    let path = format!("/download/{}", put(&server, "text/plain", "", b"abc").await);
+    let path = format!("/download/{}", uploaded(&server, "text/plain", "", b"abc").await);
     let response = ask(&server, &path).await;
     let tag = header_of(&response, "etag").to_owned();
     for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
@@ -148,6 +153,44 @@ async fn what_the_client_has_is_not_sent_again() {
     }
     let other = Request::get(&path).header(header::IF_NONE_MATCH, "\"other\"");
     assert_eq!(send(&server, other, Body::empty()).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_served_as_one() {
+    let server = server().await;
+    let path = format!("/download/{}", uploaded(&server, "video/mp4", "", b"0123456789").await);
+    let tag = header_of(&ask(&server, &path).await, "etag").to_owned();
+    let part =
+        async |range: &str| send(&server, Request::get(&path).header("range", range), Body::empty()).await;
+    for (range, bytes, place) in [
+        ("bytes=0-3", "0123", "bytes 0-3/10"),
+        ("bytes=8-", "89", "bytes 8-9/10"),
+        ("bytes=-1", "9", "bytes 9-9/10"),
+    ] {
+        let response = part(range).await;
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(header_of(&response, "content-range"), place);
+        assert_eq!(header_of(&response, "content-length"), bytes.len().to_string());
+        assert_eq!(header_of(&response, "etag"), tag);
+        assert_eq!(header_of(&response, "x-content-type-options"), "nosniff");
+        assert_eq!(body(response).await, bytes);
+    }
+    let beyond = part("bytes=10-").await;
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(header_of(&beyond, "content-range"), "bytes */10");
+    assert!(body(beyond).await.is_empty());
+    let whole = part("bytes=0-1,3-4").await;
+    assert_eq!((whole.status(), header_of(&whole, "accept-ranges")), (StatusCode::OK, "bytes"));
+    assert_eq!(body(whole).await, "0123456789");
+    let changed = Request::get(&path).header("range", "bytes=4-").header("if-range", "\"other\"");
+    assert_eq!(send(&server, changed, Body::empty()).await.status(), StatusCode::OK);
+    let same = Request::get(&path).header("range", "bytes=4-").header("if-range", &tag);
+    assert_eq!(body(send(&server, same, Body::empty()).await).await, "456789");
+    let head = Request::head(&path).header("range", "bytes=4-");
+    let head = send(&server, head, Body::empty()).await;
+    assert_eq!((head.status(), header_of(&head, "content-length")), (StatusCode::OK, "10"));
+    assert_eq!(header_of(&head, "content-type"), "video/mp4");
+    assert!(body(head).await.is_empty());
 }
 
 #[tokio::test]
@@ -187,7 +230,6 @@ async fn what_is_not_here_is_not_found() {
         "/download/example.org/nothing/name",
         "/thumbnail/example.org/nothing?width=1&height=1",
         "/thumbnail/elsewhere.org/nothing?width=1&height=1",
-        "/frozen",
     ] {
         assert_error(ask(&server, path).await, StatusCode::NOT_FOUND, "M_NOT_FOUND").await;
     }
@@ -197,7 +239,7 @@ async fn what_is_not_here_is_not_found() {
 #[tokio::test]
 async fn a_thumbnail_is_shown_by_browsers() {
     let server = server().await;
-    let path = put(&server, "application/octet-stream", "?filename=own.gif", GIF).await;
+    let path = uploaded(&server, "application/octet-stream", "?filename=own.gif", GIF).await;
     let response =
         ask(&server, &format!("/thumbnail/{path}?width=32&height=32&method=crop&animated=false")).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -213,15 +255,15 @@ async fn a_thumbnail_is_shown_by_browsers() {
 #[tokio::test]
 async fn a_thumbnail_that_can_not_be_made_is_told_so() {
     let server = server().await;
-    let text = put(&server, "image/png", "", b"no picture").await;
-    let broken = put(&server, "image/png", "", b"\x89PNG\r\n\x1a\n, but no more").await;
+    let text = uploaded(&server, "image/png", "", b"no picture").await;
+    let broken = uploaded(&server, "image/png", "", b"\x89PNG\r\n\x1a\n, but no more").await;
     for path in [text, broken] {
         let response = ask(&server, &format!("/thumbnail/{path}?width=32&height=32")).await;
         assert_error(response, StatusCode::BAD_REQUEST, "M_UNKNOWN").await;
     }
     let mut bomb = GIF.to_vec();
     bomb[6..10].fill(0xff);
-    let bomb = put(&server, "image/gif", "", bomb.leak()).await;
+    let bomb = uploaded(&server, "image/gif", "", bomb.leak()).await;
     let response = ask(&server, &format!("/thumbnail/{bomb}?width=32&height=32")).await;
     assert_error(response, StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE").await;
     for query in ["", "?width=1", "?width=-1&height=1", "?width=x&height=1", "?width=0&height=1"] {

@@ -1,25 +1,27 @@
 //! `GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}`
+//! (and deprecated `GET /_matrix/media/v3/thumbnail/...`, for those who send their token there)
 //! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid>
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use myelin_media::{Media, Method, Wanted};
 use ruma::UInt;
 use ruma::api::client::authenticated_media::get_content_thumbnail::v1::Request;
 use ruma::media;
 
+use super::admitted::Admitted;
 use super::error::{not_found, thumbnail_error};
-use super::serve;
+use super::serve::{self, Asking};
 use crate::Error;
 use crate::args::Args;
 
 /// A small picture of a large one.
 pub(crate) async fn get(
     State(media): State<Arc<Media>>,
-    headers: HeaderMap,
+    _: Admitted,
+    asking: Asking,
     Args(request): Args<Request>,
 ) -> Result<Response, Error> {
     let wanted = Wanted {
@@ -28,10 +30,15 @@ pub(crate) async fn get(
         method: method(request.method.as_ref())?,
         animated: request.animated.unwrap_or(false),
     };
-    let found =
-        media.thumbnail(&request.server_name, &request.media_id, wanted).await.map_err(thumbnail_error)?;
-    let file = found.ok_or_else(|| not_found(&media, &request.server_name))?;
-    serve::thumbnail(&media, &headers, file).await
+    let (server, media_id) = (&request.server_name, &request.media_id);
+    let make = async || media.thumbnail(server, media_id, wanted).await.map_err(thumbnail_error);
+    let mut found = make().await?;
+    if found.is_none() {
+        serve::wait(&media, server, media_id, request.timeout_ms).await?;
+        found = make().await?;
+    }
+    let file = found.ok_or_else(|| not_found(&media, server))?;
+    serve::thumbnail(&media, &asking, file).await
 }
 
 fn length(pixels: UInt) -> Result<u32, Error> {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
+use http::request::Parts;
 use http::{HeaderMap, header};
 use myelin_media::{Media, NewFile};
 use ruma::api::client::media::create_content::v3::Response;
@@ -16,27 +16,37 @@ use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
 
-#[derive(Deserialize)]
-pub(crate) struct UploadQuery {
-    filename: Option<String>,
-}
-
 /// Stores the body as it comes: it is never whole in memory.
 pub(crate) async fn post(
     State(media): State<Arc<Media>>,
     Asks(requester): Asks,
-    query: Result<Query<UploadQuery>, QueryRejection>,
-    headers: HeaderMap,
+    Declared(file): Declared,
     body: Body,
 ) -> Result<Answer<Response>, Error> {
-    let Query(query) = query.map_err(|_| Error::invalid_param("The query is not valid."))?;
-    let file = NewFile {
-        content_type: content_type(&headers)?,
-        filename: query.filename.filter(|name| !name.is_empty()),
-        declared_size: content_length(&headers),
-    };
     let uri = media.upload(&requester, file, body.into_data_stream()).await.map_err(upload_error)?;
     Ok(Answer(Response::new(uri)))
+}
+
+/// What the query and the headers of an upload say about its file.
+pub(crate) struct Declared(pub(crate) NewFile);
+
+#[derive(Deserialize)]
+struct UploadQuery {
+    filename: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Declared {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let invalid = |_| Error::invalid_param("The query is not valid.");
+        let Query(query) = Query::<UploadQuery>::from_request_parts(parts, state).await.map_err(invalid)?;
+        Ok(Self(NewFile {
+            content_type: content_type(&parts.headers)?,
+            filename: query.filename.filter(|name| !name.is_empty()),
+            declared_size: content_length(&parts.headers),
+        }))
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Option<String>, Error> {

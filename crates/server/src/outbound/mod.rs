@@ -1,0 +1,7 @@
+//! Requests to servers that users name.
+
+mod address;
+mod resolve;
+mod web;
+
+pub(crate) use web::Web;
