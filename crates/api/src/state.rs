@@ -49,7 +49,7 @@ pub struct ApiState {
     pub limits: Arc<Limits>,
     /// Rooms: making, changing and reading them.
     pub rooms: Arc<Rooms>,
-    /// Profiles, account data, receipts, filters, typing.
+    /// Profiles, account data, receipts, filters, typing, presence, the user directory.
     pub users: Arc<myelin_users::Users>,
     /// Push rules and what they say of events.
     pub notify: Arc<Notify>,

@@ -162,7 +162,8 @@ pub(crate) async fn present_sharing(
     own: &UserId,
     rooms: &[Facts],
 ) -> Result<Vec<OwnedUserId>, ReadError> {
-    let present: HashSet<OwnedUserId> = presence.present().into_iter().collect();
+    let mut present: HashSet<OwnedUserId> = presence.present().into_iter().collect();
+    let themself = present.take(own);
     let members: i64 = rooms.iter().map(|facts| facts.head.joined).sum();
     let others = i64::try_from(present.len()).unwrap_or(i64::MAX).saturating_mul(ROOMS_EACH);
     let scans: Vec<Scan> = if members <= others {
@@ -178,7 +179,7 @@ pub(crate) async fn present_sharing(
             found.insert(member.user_id);
         }
     }
-    found.extend(present.get(own).cloned());
+    found.extend(themself);
     Ok(found.into_iter().collect())
 }
 

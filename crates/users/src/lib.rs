@@ -1,4 +1,5 @@
-//! What a user keeps on the server: profile, account data, tags, receipts and filters; who is typing, and who is there.
+//! What a user keeps on the server: profile, account data, tags, receipts and filters; who is typing, who is
+//! there, and how users are found.
 //!
 //! **Invariants.**
 //! - Only its own user changes anything here; every method that changes something takes the requester first and checks.
