@@ -1,5 +1,7 @@
 //! The table of contents: every route this server answers, with who may call it.
 
+mod media;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
@@ -12,7 +14,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, media, notifications, openid, presence,
+    account, account_data, delayed, device, directory, filters, keys, notifications, openid, presence,
     profile, push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
     user_directory, voip,
 };
@@ -43,16 +45,6 @@ const FEDERATION: &[&str] = &["/_matrix/federation/v1"];
 /// The prefix of what tools for Synapse call.
 const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 
-/// The prefix of authenticated media.
-const MEDIA: &[&str] = &["/_matrix/client/v1/media"];
-/// The prefixes of media as it was before it was authenticated, uploads included, which are there still.
-const OLD_MEDIA: &[&str] = &["/_matrix/media/v3", "/_matrix/media/r0", "/_matrix/media/v1"];
-
-/// The prefix of what makes a URI for media.
-const NEW_MEDIA: &[&str] = &["/_matrix/media/v1"];
-/// The prefix of what uploads the file of such a URI.
-const FILLED_MEDIA: &[&str] = &["/_matrix/media/v3"];
-
 /// Every route, in the order of the specification.
 #[must_use]
 pub fn table() -> Vec<Route> {
@@ -71,7 +63,7 @@ pub fn table() -> Vec<Route> {
     table.extend(user_routes());
     table.extend(push_routes());
     table.extend(presence_routes());
-    table.extend(media_routes());
+    table.extend(media::routes());
     table
 }
 
@@ -296,29 +288,6 @@ fn push_routes() -> Vec<Route> {
         get(V3, "/pushers", pushers::list::get),
         post(V3, "/pushers/set", pushers::set::post),
         get(V3, "/notifications", notifications::get),
-    ]
-}
-
-fn media_routes() -> Vec<Route> {
-    const FILE: &str = "/download/{server_name}/{media_id}";
-    const NAMED: &str = "/download/{server_name}/{media_id}/{filename}";
-    const THUMBNAIL: &str = "/thumbnail/{server_name}/{media_id}";
-    const FILL: &str = "/upload/{server_name}/{media_id}";
-    vec![
-        get(MEDIA, "/config", media::config::get),
-        get(MEDIA, FILE, media::download::get),
-        get(MEDIA, NAMED, media::download_as::get),
-        get(MEDIA, THUMBNAIL, media::thumbnail::get),
-        get(MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
-        get(OLD_MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
-        post(OLD_MEDIA, "/upload", media::upload::post).class(RateClass::Upload).streaming(),
-        put(FILLED_MEDIA, FILL, media::upload_to::put).class(RateClass::Upload).streaming(),
-        post(NEW_MEDIA, "/create", media::create::post).class(RateClass::Upload),
-        get(OLD_MEDIA, "/config", media::config::get),
-        // Nobody is asked for a token here, since without one there is nothing: see `client::media::admitted`.
-        get(OLD_MEDIA, FILE, media::download::get).optional(),
-        get(OLD_MEDIA, NAMED, media::download_as::get).optional(),
-        get(OLD_MEDIA, THUMBNAIL, media::thumbnail::get).optional(),
     ]
 }
 

@@ -67,6 +67,11 @@ impl<E: Into<StorageError>> From<E> for PreviewError {
 
 impl From<FetchError> for PreviewError {
     fn from(error: FetchError) -> Self {
+        // Pages fail for reasons of their own, so nobody need be told but who looks for one.
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a page could not be fetched for a preview"
+        );
         match error {
             FetchError::Refused => Self::Refused,
             FetchError::Status(_) | FetchError::Failed(_) => Self::Unreachable,

@@ -121,7 +121,7 @@ async fn a_file_that_turns_out_too_large_is_refused_and_leaves_nothing() {
     assert!(rig.upload(&noise(0, LIMIT as usize)).await.is_ok());
     let refused = rig.upload(&noise(1, LIMIT as usize + 1)).await;
     assert!(matches!(refused, Err(UploadError::TooLarge { limit: LIMIT })));
-    settle(&rig).await;
+    rig.settle().await;
     rig.assert_whole().await;
     assert_eq!(rig.files().len(), 1);
 }
@@ -132,7 +132,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let broken = body(&noise(0, 1_000_000)).chain(stream::iter([Err(std::io::Error::other("reset"))]));
     let refused = rig.media.upload(&alice(), NewFile::default(), broken).await;
     assert!(matches!(refused, Err(UploadError::BrokenOff(_))));
-    settle(&rig).await;
+    rig.settle().await;
     rig.assert_whole().await;
     assert_eq!(rig.files(), [""; 0]);
 }
@@ -143,14 +143,6 @@ async fn an_upload_that_stands_still_is_given_up() {
     let stuck = body(b"some").chain(stream::pending());
     let refused = rig.media.upload(&alice(), NewFile::default(), stuck).await;
     assert!(matches!(refused, Err(UploadError::StoodStill)));
-}
-
-/// Waits until what was dropped is off the disk, which happens beside.
-async fn settle(rig: &Rig) {
-    let staged = || rig.files().iter().any(|name| name.len() != 64);
-    while staged() {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

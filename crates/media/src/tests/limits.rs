@@ -28,6 +28,7 @@ async fn what_is_uploaded_counts_until_it_is_deleted() {
     rig.media.delete(&first).await.unwrap();
     rig.media.delete(&picture).await.unwrap();
     assert_eq!(usage(&rig).await, (1, 5));
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -42,6 +43,7 @@ async fn nobody_has_more_than_their_quota_however_they_hurry() {
     assert_eq!(hurried.iter().filter(|one| one.is_ok()).count(), 4, "20 of them are 50 MiB");
     assert!(hurried.iter().all(|one| matches!(one, Ok(_) | Err(UploadError::OverQuota))));
     assert!(matches!(rig.upload(b"x").await, Err(UploadError::OverQuota)));
+    rig.settle().await;
     rig.assert_whole().await;
     let one = hurried.into_iter().flatten().next().unwrap();
     rig.media.delete(&one).await.unwrap();
@@ -81,5 +83,6 @@ async fn content_that_is_withheld_is_served_to_nobody_and_not_taken_in() {
     assert_eq!(rig.media.unquarantine_content(blob).await.unwrap(), 3);
     assert_eq!(rig.download(&all[2]).await.unwrap().1, b"evil");
     rig.upload(b"evil").await.unwrap();
+    rig.settle().await;
     rig.assert_whole().await;
 }

@@ -35,6 +35,7 @@ async fn a_file_comes_to_its_uri_later_and_only_once() {
     assert!(matches!(fill(&rig, &media_id, b"again").await, Err(UploadError::Uploaded)));
     assert_eq!(rig.download(&media_id).await.unwrap().1, b"later");
     assert!(rig.rows::<MediaPending>().await.is_empty());
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -49,6 +50,7 @@ async fn only_who_made_a_uri_may_fill_it() {
     }
     assert!(matches!(fill(&rig, &direct, b"x").await, Err(UploadError::Uploaded)));
     assert!(matches!(fill(&rig, "nothing", b"x").await, Err(UploadError::NotCreated)));
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -60,6 +62,7 @@ async fn of_two_files_for_one_uri_at_once_one_is_kept() {
     assert!(first.is_ok() != second.is_ok());
     let refused = first.err().or(second.err()).unwrap();
     assert!(matches!(refused, UploadError::Uploaded), "{refused}");
+    rig.settle().await;
     rig.assert_whole().await;
 }
 

@@ -85,6 +85,7 @@ async fn the_picture_of_a_page_is_kept_here_and_told_in_full() {
     });
     assert_eq!(shown, expected);
     assert_eq!(rig.download(&image).await.unwrap().1, photo());
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -103,6 +104,7 @@ async fn many_who_ask_at_once_and_later_cost_one_fetch_even_after_a_restart() {
     let again = preview(&previews, PAGE).await.unwrap();
     assert_eq!((web.count(), &again), (4, all[0].as_ref().unwrap()), "the same picture keeps its URI");
     assert_eq!(rig.rows::<PreviewImage>().await.len(), 1);
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -171,6 +173,7 @@ async fn what_is_no_page_has_an_empty_preview_and_a_picture_is_its_own() {
     web.put("http://site.example/large.png", "image/png", large);
     assert_eq!(preview(&previews, "http://site.example/large.png").await.unwrap(), json!({}));
     assert_eq!(rig.rows::<PreviewImage>().await.len(), 1);
+    rig.settle().await;
     rig.assert_whole().await;
 }
 
@@ -218,5 +221,6 @@ async fn pictures_go_when_they_are_old_and_come_again_when_they_are_needed() {
     assert!(again != first && rig.download(&again).await.is_some());
     assert_eq!(rig.rows::<PreviewImage>().await.len(), 2);
     assert_eq!(rig.rows::<UrlPreview>().await.len(), 2);
+    rig.settle().await;
     rig.assert_whole().await;
 }

@@ -107,6 +107,13 @@ impl Rig {
         found
     }
 
+    /// Waits until what was dropped is off the disk, which happens beside.
+    pub(super) async fn settle(&self) {
+        while self.files().iter().any(|name| name.len() != 64) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Every blob is counted rightly by its row, and there is nothing else on the disk.
     pub(super) async fn assert_whole(&self) {
         let mut pointers: Vec<Bytes> = Vec::new();

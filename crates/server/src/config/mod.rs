@@ -277,6 +277,8 @@ mod tests {
             ("registration = \"maybe\"", "registration"),
             ("trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
             ("limits = 3", "limits"),
+            ("[url_previews]\nports = [70000]", "url_previews.ports"),
+            ("[url_previews]\nports = \"80, x\"", "x"),
             ("default_room_version = \"1\"", "default_room_version"),
             ("[turn]\nuris = [\"stun:x\"]", "turn.uris"),
             ("[turn]\nuris = [\"turn:x\"]", "turn.shared_secret"),
