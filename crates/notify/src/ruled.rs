@@ -28,19 +28,27 @@ pub(crate) struct Common {
 pub(crate) struct Ruled(HashMap<OwnedUserId, bool>);
 
 impl Ruled {
-    pub(crate) async fn read(snapshot: &dyn Snapshot, new: &NewEvent<'_>) -> Result<Self, ReadError> {
-        let scan = Scan::index::<PushMember>(PushMember::BY_RULES, (new.room, true), MAX_RULED);
-        let mut members = snapshot.scan::<PushMember>(scan).await?;
-        members.retain(|member| member.user_id != new.pdu.sender());
-        Ok(Self(members.into_iter().map(|member| (member.user_id, member.quiet)).collect()))
-    }
-
     pub(crate) fn contains(&self, user_id: &UserId) -> bool {
         self.0.contains_key(user_id)
     }
 }
 
 impl Notify {
+    /// The members of the event's room who have rules of their own, but its sender.
+    pub(crate) async fn ruled(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+    ) -> Result<Ruled, ReadError> {
+        if !self.ruled_rooms.may_have(new.room) {
+            return Ok(Ruled(HashMap::new()));
+        }
+        let scan = Scan::index::<PushMember>(PushMember::BY_RULES, (true, new.room), MAX_RULED);
+        let mut members = snapshot.scan::<PushMember>(scan).await?;
+        members.retain(|member| member.user_id != new.pdu.sender());
+        Ok(Ruled(members.into_iter().map(|member| (member.user_id, member.quiet)).collect()))
+    }
+
     /// Writes a row for each of them for whom the event is something else than what is said of everyone.
     pub(crate) async fn judge_ruled(
         &self,
@@ -104,6 +112,9 @@ impl Notify {
         let rules = rules.get(&user_id);
         let quiet = rules.is_some_and(|rules| rules.are_quiet_in(new.pdu.room_id()));
         let room = new.room;
+        if rules.is_some() {
+            self.ruled_rooms.note(room);
+        }
         batch.put(&PushMember { room, user_id: user_id.clone(), own_rules: rules.is_some(), quiet });
         if quiet {
             batch.put(&QuietSpan { user_id, room, from: counter, until: None });
