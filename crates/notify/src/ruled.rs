@@ -15,6 +15,9 @@ use crate::{NewEvent, Notify};
 /// How many members of one room are judged by rules of their own; who comes after them is notified like everyone else.
 pub const MAX_RULED: usize = 50_000;
 
+/// After how many members others have their turn on the processor.
+const TURN: usize = 256;
+
 /// What an event does for everyone who has the default rules and is not named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Common {
@@ -65,7 +68,10 @@ impl Notify {
         let rules = self.own_rules(snapshot, &users).await?;
         let names = names(snapshot, new.room, &rules).await?;
         let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
-        for (user_id, rules) in rules {
+        for (n, (user_id, rules)) in rules.into_iter().enumerate() {
+            if n % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
             let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
             let unsaid = Says { notifies: common.step.is_some() && !quiet, highlight: common.highlight };
