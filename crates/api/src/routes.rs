@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -16,6 +15,7 @@ use crate::client::{
     profile, push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
     user_directory, voip,
 };
+use crate::route::{delete, get, post, put};
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of what a client asks that knows only the server's name.
@@ -320,38 +320,6 @@ fn media_routes() -> Vec<Route> {
         get(OLD_MEDIA, NAMED, media::download_as::get).optional(),
         get(OLD_MEDIA, THUMBNAIL, media::thumbnail::get).optional(),
     ]
-}
-
-fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::GET, prefixes, path, handler)
-}
-
-fn post<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::POST, prefixes, path, handler)
-}
-
-fn put<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::PUT, prefixes, path, handler)
-}
-
-fn delete<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::DELETE, prefixes, path, handler)
 }
 
 /// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
