@@ -111,3 +111,39 @@ impl Route {
 
 /// The largest JSON body: the largest legal event is 64 KiB, key uploads and filters stay below 1 MiB.
 pub(crate) const JSON_LIMIT: usize = 1 << 20;
+
+/// A route under `GET`.
+pub(crate) fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::GET, prefixes, path, handler)
+}
+
+/// A route under `POST`.
+pub(crate) fn post<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::POST, prefixes, path, handler)
+}
+
+/// A route under `PUT`.
+pub(crate) fn put<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::PUT, prefixes, path, handler)
+}
+
+/// A route under `DELETE`.
+pub(crate) fn delete<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Route::new(Method::DELETE, prefixes, path, handler)
+}

@@ -4,7 +4,6 @@ mod media;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -18,6 +17,7 @@ use crate::client::{
     profile, push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
     user_directory, voip,
 };
+use crate::route::{delete, get, post, put};
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of what a client asks that knows only the server's name.
@@ -289,38 +289,6 @@ fn push_routes() -> Vec<Route> {
         post(V3, "/pushers/set", pushers::set::post),
         get(V3, "/notifications", notifications::get),
     ]
-}
-
-fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::GET, prefixes, path, handler)
-}
-
-fn post<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::POST, prefixes, path, handler)
-}
-
-fn put<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::PUT, prefixes, path, handler)
-}
-
-fn delete<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
-where
-    H: Handler<T, ApiState>,
-    T: 'static,
-{
-    Route::new(Method::DELETE, prefixes, path, handler)
 }
 
 /// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.

@@ -13,8 +13,8 @@ use crate::Notify;
 use crate::judge::Rules;
 use crate::rules::parse;
 
-/// How many users' rules are kept.
-const MOST: usize = 16_384;
+/// How many users' rules are kept, and those of one event's members besides.
+const MOST: usize = 8_192;
 
 /// Rules by user, each as of one change.
 #[derive(Default)]

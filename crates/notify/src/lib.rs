@@ -23,6 +23,7 @@ mod observe;
 mod push;
 mod read_up_to;
 mod ruled;
+mod ruled_rooms;
 mod rules;
 mod spread;
 mod subjects;
@@ -56,6 +57,7 @@ use ruma::{OwnedServerName, UserId};
 
 use crate::cache::RulesCache;
 use crate::push::Queues;
+use crate::ruled_rooms::RuledRooms;
 use crate::turns::Turns;
 
 /// How often a write is planned again after another one came between.
@@ -72,6 +74,7 @@ pub struct Notify {
     cache: RulesCache,
     turns: Turns,
     queues: Queues,
+    ruled_rooms: RuledRooms,
 }
 
 impl Notify {
@@ -79,7 +82,8 @@ impl Notify {
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, server_name: OwnedServerName, schemes: Schemes) -> Self {
         let (cache, turns, queues) = (RulesCache::default(), Turns::new(), Queues::default());
-        Self { engine, env, server_name, schemes, cache, turns, queues }
+        let ruled_rooms = RuledRooms::default();
+        Self { engine, env, server_name, schemes, cache, turns, queues, ruled_rooms }
     }
 
     /// Starts what runs by itself: what the last process left over is finished, and notifications go out. Call it once.
@@ -92,7 +96,7 @@ impl Notify {
             async move {
                 let stopping = tasks.stopping();
                 tokio::pin!(stopping);
-                while let Err(error) = notify.finish_spreading().await {
+                while let Err(error) = notify.take_up().await {
                     tracing::warn!(%error, "changed push rules did not reach all rooms yet");
                     tokio::select! {
                         () = tokio::time::sleep(RETRY) => {}
@@ -101,6 +105,11 @@ impl Notify {
                 }
             }
         });
+    }
+
+    async fn take_up(&self) -> Result<(), RuleError> {
+        self.load_ruled_rooms().await?;
+        self.finish_spreading().await
     }
 
     fn is_local(&self, user_id: &UserId) -> bool {

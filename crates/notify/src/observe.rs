@@ -10,7 +10,7 @@ use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use crate::judge::Says;
-use crate::ruled::{Common, Ruled, goes};
+use crate::ruled::{Common, goes};
 use crate::verdict::{Verdict, judge};
 use crate::{Notifies, Notify};
 
@@ -51,7 +51,7 @@ impl Notify {
         batch: &mut Batch,
     ) -> Result<Notifies, ReadError> {
         let sender = new.pdu.sender();
-        let ruled = Ruled::read(snapshot, new).await?;
+        let ruled = self.ruled(snapshot, new).await?;
         let may_count =
             |user_id: &UserId| self.is_local(user_id) && user_id != sender && !ruled.contains(user_id);
         let verdict = judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count);

@@ -15,6 +15,9 @@ use crate::{NewEvent, Notify};
 /// How many members of one room are judged by rules of their own; who comes after them is notified like everyone else.
 pub const MAX_RULED: usize = 50_000;
 
+/// After how many members others have their turn on the processor.
+const TURN: usize = 256;
+
 /// What an event does for everyone who has the default rules and is not named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Common {
@@ -28,19 +31,27 @@ pub(crate) struct Common {
 pub(crate) struct Ruled(HashMap<OwnedUserId, bool>);
 
 impl Ruled {
-    pub(crate) async fn read(snapshot: &dyn Snapshot, new: &NewEvent<'_>) -> Result<Self, ReadError> {
-        let scan = Scan::index::<PushMember>(PushMember::BY_RULES, (new.room, true), MAX_RULED);
-        let mut members = snapshot.scan::<PushMember>(scan).await?;
-        members.retain(|member| member.user_id != new.pdu.sender());
-        Ok(Self(members.into_iter().map(|member| (member.user_id, member.quiet)).collect()))
-    }
-
     pub(crate) fn contains(&self, user_id: &UserId) -> bool {
         self.0.contains_key(user_id)
     }
 }
 
 impl Notify {
+    /// The members of the event's room who have rules of their own, but its sender.
+    pub(crate) async fn ruled(
+        &self,
+        snapshot: &dyn Snapshot,
+        new: &NewEvent<'_>,
+    ) -> Result<Ruled, ReadError> {
+        if !self.ruled_rooms.may_have(new.room) {
+            return Ok(Ruled(HashMap::new()));
+        }
+        let scan = Scan::index::<PushMember>(PushMember::BY_RULES, (true, new.room), MAX_RULED);
+        let mut members = snapshot.scan::<PushMember>(scan).await?;
+        members.retain(|member| member.user_id != new.pdu.sender());
+        Ok(Ruled(members.into_iter().map(|member| (member.user_id, member.quiet)).collect()))
+    }
+
     /// Writes a row for each of them for whom the event is something else than what is said of everyone.
     pub(crate) async fn judge_ruled(
         &self,
@@ -57,7 +68,10 @@ impl Notify {
         let rules = self.own_rules(snapshot, &users).await?;
         let names = names(snapshot, new.room, &rules).await?;
         let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
-        for (user_id, rules) in rules {
+        for (n, (user_id, rules)) in rules.into_iter().enumerate() {
+            if n % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
             let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
             let unsaid = Says { notifies: common.step.is_some() && !quiet, highlight: common.highlight };
@@ -104,6 +118,9 @@ impl Notify {
         let rules = rules.get(&user_id);
         let quiet = rules.is_some_and(|rules| rules.are_quiet_in(new.pdu.room_id()));
         let room = new.room;
+        if rules.is_some() {
+            self.ruled_rooms.note(room);
+        }
         batch.put(&PushMember { room, user_id: user_id.clone(), own_rules: rules.is_some(), quiet });
         if quiet {
             batch.put(&QuietSpan { user_id, room, from: counter, until: None });

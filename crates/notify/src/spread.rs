@@ -68,6 +68,9 @@ impl Notify {
             let members = snapshot.scan::<Member>(scan).await?;
             let mut batch = self.batch(user_id);
             for place in places(&*snapshot, &push_user.user_id, &members).await? {
+                if rules.is_some() {
+                    self.ruled_rooms.note(place.room);
+                }
                 plan(&mut batch, &push_user.user_id, rules, place);
             }
             drop(snapshot);

@@ -106,9 +106,7 @@ fn user(number: usize) -> OwnedUserId {
 impl World {
     fn new() -> Self {
         let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
-        let shared = Arc::clone(&engine) as Arc<dyn Engine>;
-        let (env, _) = Env::seeded(1);
-        let notify = Notify::new(shared, env, "here.test".try_into().unwrap(), Schemes::HttpsOnly);
+        let notify = Self::service(&engine);
         Self {
             engine,
             notify,
@@ -118,6 +116,12 @@ impl World {
             muted: BTreeSet::new(),
             keywords: BTreeSet::new(),
         }
+    }
+
+    fn service(engine: &Arc<MemoryEngine>) -> Notify {
+        let shared = Arc::clone(engine) as Arc<dyn Engine>;
+        let (env, _) = Env::seeded(1);
+        Notify::new(shared, env, "here.test".try_into().unwrap(), Schemes::HttpsOnly)
     }
 
     async fn snapshot(&self) -> Box<dyn Snapshot> {
@@ -405,6 +409,7 @@ fn text(sender: usize) -> Sending {
 /// A room that these users have joined.
 async fn room(users: usize) -> World {
     let mut world = World::new();
+    world.notify.load_ruled_rooms().await.unwrap();
     for user in 0..users {
         world.member(user, Membership::Join).await;
     }
@@ -565,7 +570,9 @@ async fn rules_whose_spreading_was_cut_off_reach_the_rooms_at_the_next_start() {
     batch.delete::<PushMember>(&(ROOM, user_id.clone()));
     batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(),), usize::MAX));
     world.engine.commit(batch).await.unwrap();
-    world.notify.finish_spreading().await.unwrap();
+    // The next process knows nothing but the store.
+    world.notify = World::service(&world.engine);
+    world.notify.take_up().await.unwrap();
     world.send(&text(0)).await;
     assert_eq!(world.unread(1).await, Unread::default());
     let push_user = world.snapshot().await.get::<PushUser>(&(user_id,)).await.unwrap().unwrap();
@@ -597,4 +604,18 @@ async fn a_join_planned_before_the_users_first_rules_is_a_conflict() {
     world.notify.observe(&*world.snapshot().await, &new, &mut batch).await.unwrap();
     world.mute(1, true).await;
     assert!(world.engine.commit(batch).await.is_err());
+}
+
+#[tokio::test]
+async fn a_new_process_knows_which_rooms_have_members_with_rules() {
+    let mut world = room(2).await;
+    world.mute(1, true).await;
+    world.notify = World::service(&world.engine);
+    assert!(world.notify.ruled_rooms.may_have(ROOM), "until it has looked, any room may");
+    world.notify.take_up().await.unwrap();
+    assert!(world.notify.ruled_rooms.may_have(ROOM));
+    assert!(!world.notify.ruled_rooms.may_have(RoomNid(2)));
+    world.send(&text(0)).await;
+    world.send(&Sending { mentions: vec![1], ..text(0) }).await;
+    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 1 });
 }

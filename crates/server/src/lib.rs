@@ -14,7 +14,6 @@ mod logging;
 mod metrics;
 mod outbound;
 mod ports;
-pub mod push_gateways;
 pub mod serve;
 mod signing_key;
 pub mod tls;

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::compose::{Base, ComposeError, Server};
 use crate::config::{Config, ConfigError, Durability};
 use crate::listen::{self, Serving};
-use crate::push_gateways::PushGateways;
+use crate::outbound::PushGateways;
 use crate::signing_key::{self, KeyError};
 use crate::{admin, greeting, metrics, tls};
 

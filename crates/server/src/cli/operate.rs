@@ -11,7 +11,7 @@ use super::text;
 use crate::admin::{self, Command, Reply};
 use crate::compose::{Base, Server};
 use crate::config::Config;
-use crate::push_gateways::PushGateways;
+use crate::outbound::PushGateways;
 use crate::serve;
 
 #[derive(Debug, Subcommand)]

@@ -94,7 +94,7 @@ keyspace! {
             /// Their rules let no ordinary message of the room notify: see [`QuietSpan`].
             quiet: bool,
         }
-        index { BY_RULES = "by_rules" (room, own_rules) }
+        index { BY_RULES = "by_rules" (own_rules, room) }
     }
 }
 
