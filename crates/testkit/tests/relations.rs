@@ -1,5 +1,7 @@
 //! What relates to an event, threads, and events by their time.
 
+#![expect(clippy::unwrap_used, reason = "an answer of another form fails the test")]
+
 use http::StatusCode;
 use myelin_testkit::{Client, TestServer};
 use serde_json::{Value, json};
