@@ -39,7 +39,10 @@ use std::sync::Arc;
 use myelin_model::Pos;
 use myelin_runtime::Env;
 use myelin_store::Engine;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
+
+/// How many queries read at once; others wait. The store's readers are there for everybody.
+const AT_ONCE: usize = 4;
 
 /// The service. One for each process.
 pub struct Search {
@@ -50,13 +53,16 @@ pub struct Search {
     reached: watch::Sender<Pos>,
     /// Told when somebody waits for the index.
     hurry: Notify,
+    /// One for each query that may read.
+    turns: Semaphore,
 }
 
 impl Search {
     /// The service; `states` reads what `include_state` asks for.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, states: Arc<dyn RoomStates>) -> Self {
-        Self { engine, env, states, reached: watch::Sender::new(Pos::ZERO), hurry: Notify::new() }
+        let (reached, hurry) = (watch::Sender::new(Pos::ZERO), Notify::new());
+        Self { engine, env, states, reached, hurry, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// Starts the indexer. It goes on where the last process left the index. Call it once.

@@ -43,6 +43,8 @@ impl Search {
     pub async fn search(&self, viewer: &Viewer, request: &SearchRequest) -> Result<Found, ReadError> {
         let Some(terms) = Terms::parse(&request.term) else { return Ok(nothing(request)) };
         self.catch_up().await?;
+        // The semaphore is never closed, so there is always a turn.
+        let _turn = self.turns.acquire().await.ok();
         let snapshot = self.engine.snapshot().await?;
         let rooms = rooms(&*snapshot, &viewer.user_id, request).await?;
         let (mut matches, floor) = matches(&*snapshot, viewer, request, &terms, &rooms).await?;

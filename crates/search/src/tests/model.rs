@@ -17,7 +17,7 @@ use ruma::{RoomId, UserId, user_id};
 use serde_json::json;
 
 use crate::words::{Terms, Words};
-use crate::{Key, Order, RoomStates, Search, SearchRequest, Token};
+use crate::{Key, MOST_SEEN, Order, RoomStates, Search, SearchRequest, Token};
 
 struct NoStates;
 
@@ -222,4 +222,34 @@ async fn an_index_that_was_lost_is_made_again_from_the_log() {
     let mut restarted = None;
     catch_up(&search, &mut restarted).await;
     assert_eq!(found(&search, request("needle 29")).await.len(), 11);
+}
+
+#[tokio::test]
+async fn more_than_one_query_looks_at_is_found_page_by_page() {
+    let world = World::new();
+    let engine: Arc<dyn Engine> = Arc::clone(&world.engine) as Arc<dyn Engine>;
+    let search = Search::new(engine, Env::seeded(1).0, Arc::new(NoStates));
+    let rooms = [world.room(alice(), "shared").await, world.room(alice(), "shared").await];
+    let mut said = Vec::new();
+    // One room was busy long ago, the other is now, and neither may hide the other.
+    for n in 0..MOST_SEEN + 600 {
+        let event = world.say(rooms[usize::from(n % 8 == 0 || n > 3_000)], alice(), "needle").await;
+        said.push(event.event_id.to_string());
+    }
+    catch_up(&search, &mut None).await;
+    let viewer = Viewer { user_id: alice().to_owned(), session: None, now: 0 };
+    let mut request = SearchRequest { limit: 100, ..request("needle") };
+    let mut all = Vec::new();
+    loop {
+        let page = search.search(&viewer, &request).await.unwrap();
+        assert!((MOST_SEEN / 2..=2 * MOST_SEEN).contains(&page.count), "{}", page.count);
+        for hit in &page.results {
+            let event: serde_json::Value = serde_json::from_str(hit.result.get()).unwrap();
+            all.push(event["event_id"].as_str().unwrap().to_owned());
+        }
+        let Some(next) = page.next_batch else { break };
+        request.from = Some(next.parse::<Token>().unwrap());
+    }
+    said.reverse();
+    assert_eq!(all, said);
 }
