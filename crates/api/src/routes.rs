@@ -14,7 +14,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::access::guard;
 use crate::client::{
     account, account_data, delayed, device, directory, filters, keys, notifications, openid, presence,
-    profile, push_rules, pushers, receipts, room_keys, rooms, server, session, sync, to_device,
+    profile, push_rules, pushers, receipts, room_keys, rooms, search, server, session, sync, to_device,
     user_directory, voip,
 };
 use crate::route::{delete, get, post, put};
@@ -60,6 +60,7 @@ pub fn table() -> Vec<Route> {
     table.extend(room_routes());
     table.extend(delayed_routes());
     table.extend(directory_routes());
+    table.extend(search_routes());
     table.extend(user_routes());
     table.extend(push_routes());
     table.extend(presence_routes());
@@ -227,6 +228,10 @@ fn directory_routes() -> Vec<Route> {
         get(V3, "/directory/list/room/{room_id}", directory::visibility::get).public(),
         put(V3, "/directory/list/room/{room_id}", directory::visibility::put),
     ]
+}
+
+fn search_routes() -> Vec<Route> {
+    vec![post(V3, "/search", search::events::post)]
 }
 
 fn user_routes() -> Vec<Route> {

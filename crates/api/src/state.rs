@@ -12,6 +12,7 @@ use myelin_model::Requester;
 use myelin_notify::Notify;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Quota, RateLimiter};
+use myelin_search::Search;
 use ruma::OwnedServerName;
 
 use crate::{Access, Error};
@@ -49,6 +50,8 @@ pub struct ApiState {
     pub limits: Arc<Limits>,
     /// Rooms: making, changing and reading them.
     pub rooms: Arc<Rooms>,
+    /// Full-text search.
+    pub search: Arc<Search>,
     /// Profiles, account data, receipts, filters, typing, presence, the user directory.
     pub users: Arc<myelin_users::Users>,
     /// Push rules and what they say of events.

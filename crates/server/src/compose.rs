@@ -12,6 +12,7 @@ use myelin_notify::{Gateway, Notify, Schemes};
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
+use myelin_search::Search;
 use myelin_store::Engine;
 use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
@@ -20,7 +21,7 @@ use ruma::OwnedServerName;
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::outbound::Web;
-use crate::ports::{Counted, Judged, KeysEnd, Present, PushersEnd, Received, Shown, Typers};
+use crate::ports::{Counted, Judged, KeysEnd, Present, PushersEnd, Received, Shown, States, Typers};
 
 /// What the services stand on.
 pub struct Base {
@@ -99,6 +100,9 @@ impl Server {
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);
         departures::start(&auth, &rooms, &env);
+        let states = Arc::new(States(Arc::clone(&rooms)));
+        let search = Arc::new(Search::new(Arc::clone(&engine), env.clone(), states));
+        search.start();
         let received = Arc::new(Received(Arc::clone(&e2ee)));
         let typers = Arc::new(Typers(Arc::clone(&users)));
         let present = Arc::new(Present(Arc::clone(&users)));
@@ -111,6 +115,7 @@ impl Server {
             limits: Arc::new(Limits::new(config.limits.enabled)),
             notify,
             rooms,
+            search,
             sync,
             users,
             server_name: ServerName(server_name),

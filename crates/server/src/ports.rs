@@ -7,9 +7,11 @@ use myelin_auth::SessionEnd;
 use myelin_e2ee::E2ee;
 use myelin_model::{Pos, RoomNid};
 use myelin_notify::{NewEvent, Notify, ReadTo};
-use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, Rooms};
+use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, ReadingError, Rooms};
+use myelin_search::RoomStates;
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
+use myelin_timeline::{ClientEvents, Viewer};
 use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
@@ -183,5 +185,25 @@ impl Presence for Present {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.presence().subscribe()
+    }
+}
+
+/// The state of the rooms that a search found something in.
+pub(crate) struct States(pub(crate) Arc<Rooms>);
+
+impl RoomStates for States {
+    fn state<'a>(
+        &'a self,
+        viewer: &'a Viewer,
+        room_id: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<ClientEvents<'static>>, ReadError>> {
+        Box::pin(async move {
+            match self.0.state(viewer, room_id).await {
+                Ok(state) => Ok(Some(state)),
+                Err(ReadingError::Read(error)) => Err(error),
+                // They have forgotten the room meanwhile.
+                Err(_) => Ok(None),
+            }
+        })
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod pushers;
 pub(crate) mod receipts;
 pub(crate) mod room_keys;
 pub(crate) mod rooms;
+pub(crate) mod search;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod sync;

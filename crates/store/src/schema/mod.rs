@@ -9,6 +9,7 @@ pub mod media;
 pub mod node;
 pub mod notify;
 pub mod rooms;
+pub mod search;
 pub mod sync;
 pub mod users;
 
@@ -27,6 +28,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     node::ALL,
     notify::ALL,
     rooms::ALL,
+    search::ALL,
     sync::ALL,
     users::ALL,
 ];

@@ -34,6 +34,7 @@ pub(crate) const LAYERS: &[(&str, Layer)] = &[
     ("notify", Layer::L2),
     ("rooms", Layer::L2),
     ("rtc", Layer::L2),
+    ("search", Layer::L2),
     ("sync", Layer::L2),
     ("users", Layer::L2),
     ("api", Layer::L3),

@@ -37,13 +37,13 @@ use myelin_timeline::Viewer;
 use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter, UrlFilter};
 
 /// On whose behalf a room is read.
-fn viewer(requester: Requester, env: &Env) -> Viewer {
+pub(crate) fn viewer(requester: Requester, env: &Env) -> Viewer {
     let now = i64::try_from(env.clock.now()).unwrap_or(i64::MAX);
     Viewer { user_id: requester.user_id, session: Some(requester.session), now }
 }
 
 /// What of a filter a page of events regards.
-fn page_filter(filter: RoomEventFilter) -> PageFilter {
+pub(crate) fn page_filter(filter: RoomEventFilter) -> PageFilter {
     let text = |users: Vec<ruma::OwnedUserId>| users.into_iter().map(Into::into).collect();
     PageFilter {
         lazy_members: matches!(filter.lazy_load_options, LazyLoadOptions::Enabled { .. }),

@@ -1,0 +1,3 @@
+//! Searching on the server.
+
+pub(crate) mod events;

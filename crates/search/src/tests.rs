@@ -1,0 +1,3 @@
+//! The index against a slow scan of the rooms.
+
+mod model;
