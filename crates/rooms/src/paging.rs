@@ -348,10 +348,17 @@ pub(crate) async fn order_of(
 }
 
 /// The order of the room's oldest event.
-pub(crate) async fn first_order(snapshot: &dyn Snapshot, room: RoomNid) -> Result<i64, ReadError> {
+async fn first_order(snapshot: &dyn Snapshot, room: RoomNid) -> Result<i64, ReadError> {
     let scan = Scan::index::<Event>(Event::BY_ORDER, (room,), 1).from((Some(i64::MIN),));
     let first = snapshot.scan::<Event>(scan).await?;
     Ok(first.first().and_then(|event| event.order).unwrap_or(0))
+}
+
+/// The order of the second event known of the room: that of its creator's join, where the whole room is known.
+pub(crate) async fn second_order(snapshot: &dyn Snapshot, room: RoomNid) -> Result<i64, ReadError> {
+    let scan = Scan::index::<Event>(Event::BY_ORDER, (room,), 2).from((Some(i64::MIN),));
+    let first = snapshot.scan::<Event>(scan).await?;
+    Ok(first.last().and_then(|event| event.order).unwrap_or(0))
 }
 
 fn has_url(json: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use myelin_timeline::{ClientEvents, Format, Viewer, client_events, load};
 use ruma::{EventId, RoomId, UserId};
 use serde_json::value::RawValue;
 
-use crate::paging::{first_order, order_of};
+use crate::paging::{order_of, second_order};
 use crate::redaction::event_by_id;
 use crate::rows::MAIN_BRANCH;
 use crate::{Rooms, members};
@@ -121,7 +121,7 @@ impl Rooms {
                 let before = order_of(&*snapshot, room, token).await?.saturating_sub(1);
                 // Before the room there was nobody; who asks for its very beginning means its creator, who joins it in
                 // the second event.
-                Some(before.max(first_order(&*snapshot, room).await?.saturating_add(1)))
+                Some(before.max(second_order(&*snapshot, room).await?))
             }
             None => None,
         };

@@ -159,12 +159,12 @@ async fn two_identical_rooms_in_one_millisecond_are_two_rooms() {
 }
 
 #[tokio::test]
-async fn a_room_of_version_11_can_be_made_and_one_of_version_9_is_refused() {
+async fn a_room_of_version_11_can_be_made_and_one_of_version_1_is_refused() {
     let world = World::new();
     let room = world.room(Creation { version: Some(RoomVersionId::V11), ..creation("@alice:hs") }).await;
     assert!(room.as_str().ends_with(":hs"));
     assert!(world.say("@alice:hs", &room, "hello").await.is_ok());
-    let old = Creation { version: Some(RoomVersionId::V9), ..creation("@alice:hs") };
+    let old = Creation { version: Some(RoomVersionId::V1), ..creation("@alice:hs") };
     assert!(world.rooms.create(&old).await.is_err());
 }
 

@@ -94,7 +94,7 @@ pub(crate) struct JoinedRoom {
     pub(crate) timeline: Timeline,
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub(crate) ephemeral: Events,
-    #[serde(skip_serializing_if = "Events::is_empty")]
+    /// Written when empty too: there are clients that look for it without asking whether it is there.
     pub(crate) account_data: Events,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unread_notifications: Option<UnreadCounts>,

@@ -19,7 +19,7 @@ pub(super) fn not_found(media: &Media, server: &ServerName) -> Error {
 
 /// 504: the file of a URI that was created is still to come.
 pub(super) fn not_yet_uploaded() -> Error {
-    let message = "The media has not been uploaded yet; try again later.";
+    let message = "Media has not been uploaded yet";
     Error::new(StatusCode::GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED", message)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn upload_error(error: UploadError) -> Error {
         ),
         UploadError::Quarantined => Error::forbidden("This content can't be uploaded here."),
         UploadError::Uploaded => {
-            let message = "The media has been uploaded already; it can't be replaced.";
+            let message = "Media ID already has content";
             Error::new(StatusCode::CONFLICT, "M_CANNOT_OVERWRITE_MEDIA", message)
         }
         UploadError::Storage(error) => storage_error(&error),
