@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -99,7 +100,7 @@ func (s *state) create(name string, asked creation) (*container, error) {
 		return nil, err
 	}
 	if from.data != "" {
-		if err := os.CopyFS(c.data(), os.DirFS(from.data)); err != nil {
+		if err := copyFiles(from.data, c.data()); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +140,7 @@ func (s *state) commit(c *container, labels map[string]string) (*image, error) {
 	maps.Copy(i.labels, c.labels)
 	maps.Copy(i.labels, labels)
 	i.data = filepath.Join(s.folder, i.id)
-	if err := os.CopyFS(i.data, os.DirFS(c.data())); err != nil {
+	if err := copyFiles(c.data(), i.data); err != nil {
 		return nil, err
 	}
 	s.images[i.id] = i
@@ -176,4 +177,29 @@ func wanted(filters string) (func(labels map[string]string) bool, error) {
 		}
 		return true
 	}, nil
+}
+
+// copyFiles copies folders and plain files; a socket that a server left behind stays where it is.
+func copyFiles(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, relative)
+		if entry.IsDir() {
+			return os.MkdirAll(target, 0o700)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, content, 0o600)
+	})
 }

@@ -52,7 +52,7 @@ use std::time::Duration;
 
 use myelin_model::{Fence, Shard};
 use myelin_runtime::Env;
-use myelin_store::{Batch, Engine};
+use myelin_store::{Batch, CommitError, Engine};
 use ruma::{OwnedServerName, UserId};
 
 use crate::cache::RulesCache;
@@ -97,7 +97,10 @@ impl Notify {
                 let stopping = tasks.stopping();
                 tokio::pin!(stopping);
                 while let Err(error) = notify.take_up().await {
-                    tracing::warn!(%error, "changed push rules did not reach all rooms yet");
+                    // The store tells the operator of a full disk.
+                    if !matches!(error, RuleError::Commit(CommitError::Full)) {
+                        tracing::warn!(%error, "changed push rules did not reach all rooms yet");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(RETRY) => {}
                         () = &mut stopping => return,

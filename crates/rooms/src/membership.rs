@@ -78,6 +78,24 @@ impl Rooms {
         Ok(restricted::voucher(&*snapshot, room, &row.version, server).await?)
     }
 
+    /// Who lets somebody into a restricted room is for the server to say, also where a client writes the membership event
+    /// itself.
+    pub(crate) async fn settle_voucher(&self, room_id: &RoomId, draft: &mut Draft) -> Result<(), SendError> {
+        const VOUCHER: &str = "join_authorised_via_users_server";
+        draft.content.remove(VOUCHER);
+        let joins = draft.content.get_str("membership") == Some("join");
+        if !joins || draft.state_key.as_deref() != Some(draft.sender.as_str()) {
+            return Ok(());
+        }
+        let (room, member) = self.membership_of(room_id, &draft.sender).await?;
+        if !is(&member, &[Membership::Join, Membership::Invite])
+            && let Some(voucher) = self.voucher(room, &draft.sender).await?
+        {
+            draft.content.insert(VOUCHER, voucher.as_str());
+        }
+        Ok(())
+    }
+
     /// The user asks to be let into the room.
     ///
     /// # Errors

@@ -117,6 +117,10 @@ impl Rooms {
         if draft.kind == "m.room.canonical_alias" && draft.state_key.as_deref() == Some("") {
             self.check_canonical_alias(room_id, &draft.content).await?;
         }
+        let mut draft = draft;
+        if draft.kind == "m.room.member" {
+            self.settle_voucher(room_id, &mut draft).await?;
+        }
         Ok(self.send(room_id, draft, None).await?)
     }
 

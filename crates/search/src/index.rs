@@ -76,10 +76,13 @@ impl Search {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the search index is behind; trying again"
-                    );
+                    // The store tells the operator of a full disk; every try would be too often.
+                    if !matches!(error, IndexError::Commit(CommitError::Full)) {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the search index is behind; trying again"
+                        );
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                         () = &mut stopping => return,

@@ -98,6 +98,10 @@ async fn members_of_a_space_enter_its_restricted_rooms_and_others_do_not() {
         let member = format!("{V3}/rooms/{room}/state/m.room.member/{}", bob.user_id);
         let member = bob.get(&member).await.ok();
         assert_eq!(member["join_authorised_via_users_server"], alice.user_id.as_str(), "{version}");
+        let renamed =
+            json!({ "membership": "join", "displayname": "B", "join_authorised_via_users_server": "x" });
+        let path = format!("{V3}/rooms/{room}/state/m.room.member/{}", bob.user_id);
+        bob.put(&path, renamed).await.done();
         bob.post(&format!("{V3}/rooms/{space}/leave"), json!({})).await.done();
     }
 }

@@ -141,6 +141,10 @@ impl Users {
 }
 
 fn report(error: &SliceError) {
+    // The store tells the operator of a full disk; every try would be too often.
+    if matches!(error, SliceError::Commit(CommitError::Full)) {
+        return;
+    }
     let error: &(dyn Error + 'static) = error;
     tracing::warn!(error, "a changed profile has not reached all rooms yet; trying again");
 }

@@ -14,6 +14,7 @@ mod full;
 mod fuzz;
 mod provision;
 mod repo;
+mod spec_coverage;
 mod steps;
 mod test;
 mod tidy;
@@ -54,6 +55,8 @@ enum Command {
     ///
     /// Writes conformance/complement/results.txt, one line for each test and subtest; with --check compares with it.
     Complement(complement::Options),
+    /// Write which operations of the specification are served, to conformance/spec-coverage.txt
+    SpecCoverage,
     /// Run what a change must pass: format, tidy, clippy without warnings, test
     ///
     /// Stops at the first step that fails and prints the time of each. `.ci/run` calls this.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Full => full::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Complement(options) => complement::run(&options),
+        Command::SpecCoverage => spec_coverage::run(),
         Command::Ci => ci::run(),
     };
     match done {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::notify::{PushMember, Pusher};
 use myelin_store::schema::rooms::{Event, EventStatus};
-use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use myelin_store::{CommitError, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use super::queue::{PusherKey, Waiting};
@@ -65,7 +65,10 @@ impl Notify {
     }
 
     async fn save(&self) {
-        if let Err(error) = self.save_queues().await {
+        // The store tells the operator of a full disk.
+        if let Err(error) = self.save_queues().await
+            && !matches!(error, CommitError::Full)
+        {
             tracing::warn!(%error, "what waits for push gateways could not be written down yet");
         }
     }

@@ -46,6 +46,8 @@ impl Rooms {
                     let wait = next.map(|due| due.saturating_sub(self.now()).max(0));
                     wait.map_or(LONGEST, |wait| Duration::from_millis(wait.unsigned_abs())).min(LONGEST)
                 }
+                // The store tells the operator of a full disk; every try would be too often.
+                Err(SendError::Full) => PAUSE,
                 Err(error) => {
                     tracing::warn!(%error, "delayed events wait until rooms can be written again");
                     PAUSE
