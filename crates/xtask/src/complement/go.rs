@@ -197,7 +197,9 @@ impl Reading {
 fn go(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("go");
     // Names are looked up by Go itself, in the hosts file, and no C compiler is needed.
-    command.args(arguments).current_dir(folder).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    command.args(arguments).current_dir(folder).env("CGO_ENABLED", "0");
+    // No stamp of the checkout: it may belong to another user, and git then refuses to say what it is.
+    command.env("GOFLAGS", "-mod=readonly -buildvcs=false");
     command
 }
 
