@@ -22,7 +22,6 @@ mod query;
 mod restore;
 mod signatures;
 mod to_device;
-mod turns;
 mod upload;
 
 #[cfg(test)]
@@ -50,7 +49,7 @@ use myelin_store::{Batch, CommitError, Engine};
 use ruma::{OwnedServerName, UserId};
 
 use crate::device_list::Announcing;
-use crate::turns::Turns;
+use myelin_store::Turns;
 
 /// How often a write is planned again after another one came between.
 const ATTEMPTS: u32 = 16;
@@ -74,8 +73,8 @@ impl E2ee {
             engine,
             env,
             server_name,
-            turns: Turns::new(),
-            backup_turns: Turns::new(),
+            turns: Turns::default(),
+            backup_turns: Turns::default(),
             announcing: Announcing::default(),
         }
     }

@@ -27,7 +27,6 @@ mod ruled_rooms;
 mod rules;
 mod spread;
 mod subjects;
-mod turns;
 mod verdict;
 
 #[cfg(test)]
@@ -58,7 +57,7 @@ use ruma::{OwnedServerName, UserId};
 use crate::cache::RulesCache;
 use crate::push::Queues;
 use crate::ruled_rooms::RuledRooms;
-use crate::turns::Turns;
+use myelin_store::Turns;
 
 /// How often a write is planned again after another one came between.
 const ATTEMPTS: u32 = 16;
@@ -81,7 +80,7 @@ impl Notify {
     /// The service of the server with this name, and which push gateways it takes.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, server_name: OwnedServerName, schemes: Schemes) -> Self {
-        let (cache, turns, queues) = (RulesCache::default(), Turns::new(), Queues::default());
+        let (cache, turns, queues) = (RulesCache::default(), Turns::default(), Queues::default());
         let ruled_rooms = RuledRooms::default();
         Self { engine, env, server_name, schemes, cache, turns, queues, ruled_rooms }
     }

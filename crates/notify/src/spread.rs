@@ -46,7 +46,7 @@ impl Notify {
                 return Ok(());
             }
             for PushUser { user_id, .. } in left_over {
-                let _turn = self.turns.of(&user_id).await;
+                let _turn = self.turns.of(myelin_model::Shard::of(user_id.as_str())).await;
                 self.spread(&user_id).await?;
             }
         }

@@ -10,7 +10,7 @@ mod worker;
 pub(crate) use worker::Delays;
 
 use bytes::Bytes;
-use myelin_model::Requester;
+use myelin_model::{Requester, Shard};
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject};
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
 use myelin_store::{Batch, CommitError, Reader, Scan};
@@ -90,7 +90,7 @@ impl Rooms {
     /// See [`DelayError`].
     pub async fn delay(&self, requester: &Requester, delayed: Delayed) -> Result<String, DelayError> {
         let txn = delayed.txn_id.map(|txn_id| format!("{}/{}/{txn_id}", delayed.room_id, delayed.kind));
-        let _turn = self.delays.scheduling.lock().await;
+        let _turn = self.turns.of(Shard::of(requester.user_id.as_str())).await;
         let snapshot = self.deps.engine.snapshot().await?;
         if txn.is_some() {
             let same = Scan::index::<DelayedEvent>(DelayedEvent::BY_TXN, (requester.session, txn.clone()), 1);

@@ -1,7 +1,7 @@
 //! Server notices: what the server's administrators say to one user, in a room made for that
 //! (<https://spec.matrix.org/v1.19/client-server-api/#server-notices>).
 
-use myelin_model::{NOTICE_SENDER, Topic};
+use myelin_model::{NOTICE_SENDER, Shard, Topic};
 use myelin_pdu::CanonicalObject;
 use myelin_store::schema::rooms::{Member, Membership, NoticeRoom, RoomById};
 use myelin_store::{Batch, Reader, Snapshot};
@@ -56,7 +56,8 @@ impl Rooms {
         notice: Notice,
         transaction: Option<TransactionKey>,
     ) -> Result<(Sent, OwnedRoomId), NoticeError> {
-        let _turn = self.noticing.lock().await;
+        // A user gets one room for notices.
+        let _turn = self.turns.of(Shard::of(notice.user_id.as_str())).await;
         let sender = self.notice_sender()?;
         let room_id = match self.notice_room(&notice.user_id).await? {
             Some(room_id) => room_id,

@@ -7,7 +7,7 @@ use myelin_model::{Fence, RoomNid, Shard};
 use myelin_pdu::{RoomIdFormat, RoomRules, RoomVersionId};
 use myelin_room_core::auth::SupportedRules;
 use myelin_runtime::Env;
-use myelin_store::Engine;
+use myelin_store::{Engine, Turns};
 use ruma::{OwnedRoomId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,8 +56,8 @@ pub struct Rooms {
     pub(crate) deps: Arc<Deps>,
     live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
     pub(crate) delays: Delays,
-    /// Held while a notice is sent, so that a user gets one room for them.
-    pub(crate) noticing: tokio::sync::Mutex<()>,
+    /// Taken by a user's shard where a limit or "only one" is to hold.
+    pub(crate) turns: Turns,
 }
 
 /// The versions that rooms can be made in, and whose rooms can be taken part in.
@@ -73,12 +73,7 @@ impl Rooms {
     pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer });
-        Self {
-            deps,
-            live: Mutex::new(HashMap::new()),
-            delays: Delays::default(),
-            noticing: tokio::sync::Mutex::default(),
-        }
+        Self { deps, live: Mutex::new(HashMap::new()), delays: Delays::default(), turns: Turns::default() }
     }
 
     /// The version of rooms whose creator asks for none.

@@ -17,6 +17,7 @@ mod keyspace;
 mod read;
 mod scan;
 pub mod schema;
+mod turns;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -33,3 +34,4 @@ pub use ids::{IdBlock, ReserveError, reserve_ids};
 pub use keyspace::{Column, IndexDef, KeyTuple, Keyspace, KeyspaceDef};
 pub use read::{Reader, decode};
 pub use scan::{Direction, Scan};
+pub use turns::Turns;

@@ -20,7 +20,6 @@ mod receipts;
 mod spread;
 mod tags;
 mod threads;
-mod turns;
 mod typing;
 
 #[cfg(test)]
@@ -45,7 +44,7 @@ use myelin_runtime::Env;
 use myelin_store::{Batch, CommitError, Engine};
 use ruma::{OwnedServerName, UserId};
 
-use crate::turns::Turns;
+use myelin_store::Turns;
 
 /// How often a write is planned again after another one came between.
 const ATTEMPTS: u32 = 16;
@@ -79,7 +78,7 @@ impl Users {
         let Config { server_name, presence } = config;
         let typing = Typing::new(Arc::clone(&env.clock));
         let presence = Arc::new(Presences::new(Arc::clone(&env.clock), presence));
-        let (turns, spread_wanted) = (Turns::new(), tokio::sync::Notify::new());
+        let (turns, spread_wanted) = (Turns::default(), tokio::sync::Notify::new());
         Self { engine, env, server_name, read_up_to, typing, presence, turns, spread_wanted }
     }
 

@@ -119,7 +119,7 @@ impl Users {
         if !is_own(requester, user_id) {
             return Err(ProfileError::NotYours);
         }
-        let _turn = self.turns.of(user_id).await;
+        let _turn = self.turns.of(myelin_model::Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;

@@ -137,7 +137,7 @@ impl Users {
             return Err(ReceiptError::NoThread);
         }
         let user_id = &requester.user_id;
-        let _turn = self.turns.of(user_id).await;
+        let _turn = self.turns.of(myelin_model::Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;

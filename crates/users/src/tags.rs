@@ -86,7 +86,7 @@ impl Users {
         if tag.is_empty() || tag.len() > MAX_TAG {
             return Err(AccountDataError::BadName);
         }
-        let _turn = self.turns.of(user_id).await;
+        let _turn = self.turns.of(myelin_model::Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;

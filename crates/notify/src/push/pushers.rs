@@ -108,7 +108,7 @@ impl Notify {
     /// See [`PusherError`].
     pub async fn set_pusher(&self, requester: &Requester, new: &NewPusher) -> Result<(), PusherError> {
         let url = new.check(self.schemes)?;
-        let _turn = self.turns.of(&requester.user_id).await;
+        let _turn = self.turns.of(myelin_model::Shard::of(requester.user_id.as_str())).await;
         let mut attempt = 0;
         loop {
             let snapshot = self.engine.snapshot().await?;

@@ -20,15 +20,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(crate) struct Delays {
     /// Told of each change: something may be due earlier.
     pub(super) changed: tokio::sync::Notify,
-    /// Held while one is scheduled, so that the limit and the transaction hold.
-    pub(super) scheduling: tokio::sync::Mutex<()>,
 }
 
 impl Rooms {
-    /// Starts what runs by itself: sending delayed events. Those that became due while the server was away are sent
-    /// before it returns, as far as rooms can be written. Call it once.
+    /// Starts what runs by itself: sending delayed events. The first [`AT_ONCE`] that became due while the server was away
+    /// are sent before it returns, as far as rooms can be written. Call it once.
     pub async fn start(self: &Arc<Self>) {
-        if let Err(error) = self.send_due().await {
+        if let Err(error) = self.send_some().await {
             tracing::warn!(%error, "overdue delayed events wait until rooms can be written");
         }
         let rooms = Arc::clone(self);
@@ -64,23 +62,27 @@ impl Rooms {
     /// Handles all that is due, the longest overdue first, and says when the next one is.
     async fn send_due(&self) -> Result<Option<i64>, SendError> {
         loop {
-            let snapshot = self.deps.engine.snapshot().await?;
-            let scan = Scan::index::<DelayedEvent>(DelayedEvent::BY_DUE, (), AT_ONCE);
-            let rows = snapshot.scan::<DelayedEvent>(scan).await?;
-            drop(snapshot);
-            let now = self.now();
-            let mut handled = false;
-            for row in rows {
-                if row.due > now {
-                    return Ok(Some(row.due));
-                }
-                handled = true;
-                self.handle(row).await?;
-            }
-            if !handled {
-                return Ok(None);
+            if let Some(next) = self.send_some().await? {
+                return Ok(next);
             }
         }
+    }
+
+    /// Handles up to [`AT_ONCE`] that are due. Says when the next one is, if any; nothing where more may be due now.
+    async fn send_some(&self) -> Result<Option<Option<i64>>, SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let scan = Scan::index::<DelayedEvent>(DelayedEvent::BY_DUE, (), AT_ONCE);
+        let rows = snapshot.scan::<DelayedEvent>(scan).await?;
+        drop(snapshot);
+        let now = self.now();
+        let all = rows.is_empty();
+        for row in rows {
+            if row.due > now {
+                return Ok(Some(Some(row.due)));
+            }
+            self.handle(row).await?;
+        }
+        Ok(all.then_some(None))
     }
 
     async fn handle(&self, row: DelayedEvent) -> Result<(), SendError> {
