@@ -130,7 +130,10 @@ impl Rooms {
         for _ in 0..SAME_MOMENT {
             let (batch, room_id) = self.plan_room(creation, rules, drafts, alias.as_ref(), now).await?;
             match self.deps.engine.commit(batch).await {
-                Ok(_) => return Ok(room_id),
+                Ok(_) => {
+                    self.deps.observer.joined(&creation.creator).await;
+                    return Ok(room_id);
+                }
                 // The create event's hash is the room's id, so the same request in the same millisecond would make
                 // the same room, and every peer would take the two for one: another moment makes another room.
                 Err(CommitError::Conflict { keyspace: "room_by_id" }) => now += 1,

@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
 use myelin_store::{Batch, ReadError, Snapshot};
+use ruma::{RoomId, UserId};
 
 /// An event that is about to be committed.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Arrival<'a> {
     pub joined: i64,
     /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
     pub may_notify_room: bool,
+    /// For the event by which somebody joins for the first time: the room that this one says it replaces.
+    pub replaces_room: Option<&'a RoomId>,
 }
 
 /// Whether an event counts as unread for everyone whose push rules are the default ones.
@@ -44,4 +47,8 @@ pub trait Observer: Send + Sync + 'static {
         arrival: &'a Arrival<'a>,
         batch: &'a mut Batch,
     ) -> BoxFuture<'a, Result<Notifies, ReadError>>;
+
+    /// Finishes what a user's join, committed and not answered yet, began. What does not come to its end here, or is
+    /// interrupted, the observer makes up for by itself.
+    fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()>;
 }

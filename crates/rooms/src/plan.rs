@@ -271,7 +271,8 @@ impl Planner {
         if let Some(target) = known.target {
             target.write(&mut self.overlay, &mut self.summary, batch, (event, placed.pos));
         }
-        placed.counter += self.observe(snapshot, &placed, batch).await?;
+        let joined_before = known.member.as_ref().is_some_and(|member| member.joined_at.is_some());
+        placed.counter += self.observe(snapshot, &placed, joined_before, batch).await?;
         placed.write_event(batch);
         placed.write_transaction(batch, i64::try_from(self.deps.env.clock.now()).unwrap_or(i64::MAX));
         self.head.advance(&placed);
@@ -335,8 +336,11 @@ impl Planner {
         &mut self,
         snapshot: &dyn Snapshot,
         placed: &Placed<'_>,
+        joined_before: bool,
         batch: &mut Batch,
     ) -> Result<i64, SendError> {
+        let joins_first = !joined_before && placed.pdu.membership() == Some("join");
+        let predecessor = self.summary.predecessor.as_deref().filter(|_| joins_first);
         let arrival = Arrival {
             room: self.room,
             event: placed.event,
@@ -346,6 +350,7 @@ impl Planner {
             counter: placed.counter,
             joined: self.head.row.joined,
             may_notify_room: self.may_notify_room(placed.pdu.sender()),
+            replaces_room: predecessor.and_then(|room_id| room_id.try_into().ok()),
         };
         match self.deps.observer.observe(snapshot, &arrival, batch).await {
             Ok(Notifies::Yes) => Ok(1),

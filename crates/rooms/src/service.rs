@@ -125,6 +125,21 @@ impl Rooms {
         draft: Draft,
         transaction: Option<TransactionKey>,
     ) -> Result<Sent, SendError> {
+        let joins = draft.kind == "m.room.member" && draft.content.get_str("membership") == Some("join");
+        let joins = joins.then(|| draft.sender.clone());
+        let sent = self.ask_owner(room, draft, transaction).await?;
+        if let Some(user) = joins {
+            self.deps.observer.joined(&user).await;
+        }
+        Ok(sent)
+    }
+
+    async fn ask_owner(
+        &self,
+        room: RoomNid,
+        draft: Draft,
+        transaction: Option<TransactionKey>,
+    ) -> Result<Sent, SendError> {
         let (reply, answered) = oneshot::channel();
         let mut command = Command { draft, transaction, reply };
         loop {

@@ -17,6 +17,7 @@ pub(crate) fn empty(room: RoomNid) -> RoomSummary {
         guest_access: None,
         encryption: None,
         replacement: None,
+        predecessor: None,
         changed: Pos::ZERO,
     }
 }
@@ -34,7 +35,10 @@ pub(crate) fn apply(
     if !state_key.is_empty() {
         return false;
     }
+    let in_predecessor = content.get("predecessor").and_then(Value::as_object);
+    let content = if kind == "m.room.create" { in_predecessor } else { Some(content) };
     let (field, key) = match kind {
+        "m.room.create" => (&mut summary.predecessor, "room_id"),
         "m.room.name" => (&mut summary.name, "name"),
         "m.room.canonical_alias" => (&mut summary.canonical_alias, "alias"),
         "m.room.avatar" => (&mut summary.avatar_url, "url"),
@@ -46,7 +50,8 @@ pub(crate) fn apply(
         "m.room.tombstone" => (&mut summary.replacement, "replacement_room"),
         _ => return false,
     };
-    let text = content.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text =
+        content.and_then(|content| content.get(key)).and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.map(|text| text[..text.floor_char_boundary(LONGEST)].to_owned());
     let changed = *field != text;
     *field = text;
@@ -70,6 +75,8 @@ mod tests {
         assert_eq!(take("m.room.name", json!({"name": "Tea"})).name.as_deref(), Some("Tea"));
         assert_eq!(take("m.room.name", json!({"name": ""})).name, None);
         assert_eq!(take("m.room.name", json!({"name": 3})).name, None);
+        let create = json!({"room_id": "!no", "predecessor": {"room_id": "!old"}});
+        assert_eq!(take("m.room.create", create).predecessor.as_deref(), Some("!old"));
         let long = "ü".repeat(3_000);
         assert_eq!(take("m.room.topic", json!({"topic": long})).topic.unwrap().len(), 2_048);
     }

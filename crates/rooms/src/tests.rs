@@ -30,6 +30,10 @@ impl Observer for MessagesNotify {
         let message = arrival.pdu.event_type() == "m.room.message";
         Box::pin(async move { Ok(if message { Notifies::Yes } else { Notifies::No }) })
     }
+
+    fn joined<'a>(&'a self, _: &'a UserId) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 struct World {

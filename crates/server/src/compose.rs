@@ -21,7 +21,9 @@ use ruma::OwnedServerName;
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::outbound::Web;
-use crate::ports::{Counted, Judged, KeysEnd, Present, PushersEnd, Received, Shown, States, Typers};
+use crate::ports::{
+    Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, Shown, States, Typers,
+};
 
 /// What the services stand on.
 pub struct Base {
@@ -93,7 +95,9 @@ impl Server {
         let counted = Arc::new(Counted(Arc::clone(&notify)));
         let users_config =
             myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
-        let users = Arc::new(Users::new(Arc::clone(&engine), env.clone(), users_config, counted));
+        let copied = Arc::new(RulesCopied(Arc::clone(&notify)));
+        let users = Users::new(Arc::clone(&engine), env.clone(), users_config, counted, copied);
+        let users = Arc::new(users);
         let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
         rooms.start().await;

@@ -12,7 +12,7 @@ use myelin_search::RoomStates;
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_timeline::{ClientEvents, Viewer};
-use myelin_users::{ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
+use myelin_users::{CopyError, CopyRules, ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
@@ -63,11 +63,18 @@ impl Observer for Judged {
             if arrival.pdu.event_type() == "m.room.member" && arrival.pdu.membership() == Some("join") {
                 self.list(snapshot, arrival, batch).await?;
             }
+            if let (Some(old), Some(user_id)) = (arrival.replaces_room, member_of(arrival)) {
+                self.1.note_replacement(snapshot, batch, user_id, arrival.room, old).await?;
+            }
             Ok(match self.0.observe(snapshot, &new, batch).await? {
                 myelin_notify::Notifies::Yes => Notifies::Yes,
                 myelin_notify::Notifies::No => Notifies::No,
             })
         })
+    }
+
+    fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()> {
+        Box::pin(self.1.follow_replacements(user_id))
     }
 }
 
@@ -82,11 +89,15 @@ impl Judged {
         struct Content {
             displayname: Option<String>,
         }
-        let user_id = arrival.pdu.state_key().and_then(|key| <&UserId>::try_from(key).ok());
-        let Some(user_id) = user_id else { return Ok(()) };
+        let Some(user_id) = member_of(arrival) else { return Ok(()) };
         let Content { displayname } = arrival.pdu.content_as().unwrap_or_default();
         self.1.list_member(snapshot, batch, arrival.room, user_id, displayname.as_deref()).await
     }
+}
+
+/// The user that a membership event is about.
+fn member_of<'a>(arrival: &Arrival<'a>) -> Option<&'a UserId> {
+    arrival.pdu.state_key().and_then(|key| <&UserId>::try_from(key).ok())
 }
 
 /// A receipt moves where unread counts begin, in its own commit.
@@ -103,6 +114,20 @@ impl ReadUpTo for Counted {
         Box::pin(async move {
             self.0.read_up_to(snapshot, batch, &ReadTo { user_id, room, order, counter, thread }).await
         })
+    }
+}
+
+/// Push rules about a room that was replaced are copied for the new one.
+pub(crate) struct RulesCopied(pub(crate) Arc<Notify>);
+
+impl CopyRules for RulesCopied {
+    fn copy<'a>(
+        &'a self,
+        user_id: &'a UserId,
+        old: &'a RoomId,
+        new: &'a RoomId,
+    ) -> BoxFuture<'a, Result<(), CopyError>> {
+        Box::pin(async move { Ok(self.0.copy_room_rules(user_id, old, new).await?) })
     }
 }
 

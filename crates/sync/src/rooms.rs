@@ -332,6 +332,7 @@ fn empty_summary(room: RoomNid) -> RoomSummary {
         guest_access: None,
         encryption: None,
         replacement: None,
+        predecessor: None,
         changed: myelin_model::Pos::ZERO,
     }
 }

@@ -85,3 +85,64 @@ async fn an_upgrade_takes_along_what_makes_the_room() {
         bob.post(&format!("{V3}/join/{new}"), json!({})).await.done();
     }
 }
+
+#[tokio::test]
+async fn who_follows_to_the_new_room_finds_their_tags_direct_chat_and_push_rules_there() {
+    let server = TestServer::new(3).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let eve = server.register("eve").await;
+    let old = alice.create_room(json!({ "preset": "public_chat" })).await;
+    bob.post(&format!("{V3}/join/{old}"), json!({})).await.done();
+    for user in [&alice, &bob] {
+        keep(user, &old).await;
+    }
+    // A room only says that it replaces another one: it must not get what is kept of that.
+    let claims = json!({ "predecessor": { "room_id": old, "event_id": "$x" } });
+    let wish = json!({ "preset": "public_chat", "creation_content": claims });
+    let claimed = eve.create_room(wish).await;
+    bob.post(&format!("{V3}/join/{claimed}"), json!({})).await.done();
+    assert_eq!(kept(&bob, &claimed).await, (json!({}), json!([old]), Vec::<String>::new()));
+
+    let new = alice.post(&format!("{V3}/rooms/{old}/upgrade"), json!({ "new_version": "12" })).await.ok();
+    let new = new["replacement_room"].as_str().unwrap().to_owned();
+    bob.post(&format!("{V3}/join/{new}"), json!({})).await.done();
+    for user in [&alice, &bob] {
+        let tags = json!({ "m.favourite": { "order": 0.5 } });
+        let rules = vec![format!("override {new}"), format!("room {new}")];
+        assert_eq!(kept(user, &new).await, (tags, json!([old, new]), rules));
+    }
+    // What they take away afterwards stays away.
+    let tag = format!("{V3}/user/{}/rooms/{new}/tags/m.favourite", bob.user_id);
+    bob.call(http::Method::DELETE, &tag, None).await.done();
+    bob.post(&format!("{V3}/rooms/{new}/leave"), json!({})).await.done();
+    bob.post(&format!("{V3}/join/{new}"), json!({})).await.done();
+    assert_eq!(kept(&bob, &new).await.0, json!({}));
+}
+
+/// Tags the room, calls it a direct chat, and makes two push rules about it.
+async fn keep(user: &Client<'_>, room: &str) {
+    let me = format!("{V3}/user/{}", user.user_id);
+    user.put(&format!("{me}/rooms/{room}/tags/m.favourite"), json!({ "order": 0.5 })).await.done();
+    user.put(&format!("{me}/account_data/m.direct"), json!({ "@x:hs": [room] })).await.done();
+    let rules = format!("{V3}/pushrules/global");
+    let rule = json!({
+        "actions": [],
+        "conditions": [{ "kind": "event_match", "key": "room_id", "pattern": room }],
+    });
+    user.put(&format!("{rules}/override/{room}"), rule).await.done();
+    user.put(&format!("{rules}/room/{room}"), json!({ "actions": ["notify"] })).await.done();
+}
+
+/// The room's tags, the direct chats, and the push rules about the room.
+async fn kept(user: &Client<'_>, room: &str) -> (Value, Value, Vec<String>) {
+    let me = format!("{V3}/user/{}", user.user_id);
+    let tags = user.get(&format!("{me}/rooms/{room}/tags")).await.ok();
+    let direct = user.get(&format!("{me}/account_data/m.direct")).await.ok();
+    let rules = user.get(&format!("{V3}/pushrules/")).await.ok();
+    let of = |kind: &str| {
+        let rules = rules["global"][kind].as_array().into_iter().flatten();
+        let ids = rules.filter_map(|rule| rule["rule_id"].as_str());
+        ids.filter(|id| id.contains(room)).map(|id| format!("{kind} {id}")).collect::<Vec<_>>()
+    };
+    (tags["tags"].clone(), direct["@x:hs"].clone(), [of("override"), of("room")].concat())
+}

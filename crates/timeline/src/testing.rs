@@ -169,6 +169,7 @@ impl World {
             guest_access: None,
             encryption: None,
             replacement: None,
+            predecessor: None,
             changed: Pos::ZERO,
         };
         let live = Live {

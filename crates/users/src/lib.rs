@@ -17,6 +17,7 @@ mod presence;
 mod profile;
 mod profile_key;
 mod receipts;
+mod replaced;
 mod spread;
 mod tags;
 mod threads;
@@ -33,6 +34,7 @@ pub use presence::{Connected, MAX_PRESENT, MAX_STATUS, Presence, PresenceError, 
 pub use profile::{MAX_PROFILE, ProfileError};
 pub use profile_key::{InvalidKey, ProfileKey};
 pub use receipts::{Marks, ReadUpTo, Reading, ReceiptError, Thread};
+pub use replaced::{CopyError, CopyRules};
 pub use spread::{ProfileSpread, SpreadError};
 pub use tags::{MAX_TAG, Tags};
 pub use typing::{IsTyping, MAX_TYPERS, MAX_TYPING_ROOMS, Typing, TypingError, TypingUsers};
@@ -64,6 +66,7 @@ pub struct Users {
     env: Env,
     server_name: OwnedServerName,
     read_up_to: Arc<dyn ReadUpTo>,
+    copy_rules: Arc<dyn CopyRules>,
     typing: Typing,
     presence: Arc<Presences>,
     turns: Turns,
@@ -74,21 +77,32 @@ pub struct Users {
 impl Users {
     /// The service over a store.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, read_up_to: Arc<dyn ReadUpTo>) -> Self {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        env: Env,
+        config: Config,
+        read_up_to: Arc<dyn ReadUpTo>,
+        copy_rules: Arc<dyn CopyRules>,
+    ) -> Self {
         let Config { server_name, presence } = config;
         let typing = Typing::new(Arc::clone(&env.clock));
         let presence = Arc::new(Presences::new(Arc::clone(&env.clock), presence));
         let (turns, spread_wanted) = (Turns::default(), tokio::sync::Notify::new());
-        Self { engine, env, server_name, read_up_to, typing, presence, turns, spread_wanted }
+        Self { engine, env, server_name, read_up_to, copy_rules, typing, presence, turns, spread_wanted }
     }
 
-    /// Starts what runs by itself: spreading changed profiles to rooms, those that were left over by the last process
-    /// included, the end of typing, and what time does to presence. Call it once.
+    /// Starts what runs by itself: spreading changed profiles to rooms and copying what users keep of replaced rooms, what
+    /// was left over by the last process included, the end of typing, and what time does to presence. Call it once.
     pub fn start(self: &Arc<Self>, rooms: &Arc<dyn ProfileSpread>) {
         let (users, rooms) = (Arc::clone(self), Arc::clone(rooms));
         self.env.tasks.supervise("profile spread", move || {
             let (users, rooms) = (Arc::clone(&users), Arc::clone(&rooms));
             async move { users.spread_profiles(&*rooms).await }
+        });
+        let users = Arc::clone(self);
+        self.env.tasks.supervise("replaced rooms", move || {
+            let users = Arc::clone(&users);
+            async move { users.follow_left_over().await }
         });
         let users = Arc::clone(self);
         self.env.tasks.supervise("typing", move || {

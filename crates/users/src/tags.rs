@@ -15,7 +15,7 @@ use crate::{AccountDataError, Outcome, Users, is_own};
 /// The longest tag, in bytes.
 pub const MAX_TAG: usize = 255;
 
-const TAG: &str = "m.tag";
+pub(crate) const TAG: &str = "m.tag";
 
 /// The tags of a room with what is said of each, as it was set.
 pub type Tags = BTreeMap<String, Box<RawValue>>;
@@ -131,15 +131,15 @@ async fn plan(
 }
 
 /// The members of the content. A client may have set whatever it liked: what is no object counts as empty.
-fn object(content: &[u8]) -> Tags {
+pub(crate) fn object(content: &[u8]) -> Tags {
     serde_json::from_slice(content).unwrap_or_default()
 }
 
-fn tags_of(content: &Tags) -> Tags {
+pub(crate) fn tags_of(content: &Tags) -> Tags {
     content.get("tags").map(|tags| object(tags.get().as_bytes())).unwrap_or_default()
 }
 
-fn raw(object: &Tags) -> Box<RawValue> {
+pub(crate) fn raw(object: &Tags) -> Box<RawValue> {
     serde_json::value::to_raw_value(object).expect("a map of strings and raw JSON can be written")
 }
 

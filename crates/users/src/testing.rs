@@ -13,10 +13,10 @@ use myelin_store::{
     Batch, CommitError, CommitNotice, Committed, Engine, Keyspace, ReadError, Reader, Scan, Snapshot,
 };
 use myelin_timeline::testing::World;
-use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::{broadcast, watch};
 
-use crate::{Config, ReadUpTo, Reading, Users};
+use crate::{Config, CopyError, CopyRules, ReadUpTo, Reading, Users};
 
 /// A reading as the port was told of it: user, order, counter, thread root.
 pub(crate) type Told = (OwnedUserId, i64, i64, Option<String>);
@@ -45,6 +45,20 @@ impl ReadUpTo for Listener {
     }
 }
 
+/// Nobody has push rules.
+struct NoRules;
+
+impl CopyRules for NoRules {
+    fn copy<'a>(
+        &'a self,
+        _: &'a UserId,
+        _: &'a RoomId,
+        _: &'a RoomId,
+    ) -> BoxFuture<'a, Result<(), CopyError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// A server in memory.
 pub(crate) struct House {
     pub(crate) world: Arc<World>,
@@ -66,7 +80,8 @@ impl House {
         let engine = Arc::new(Yielding(Arc::clone(&world.engine)));
         let port = Arc::clone(&listener) as Arc<dyn ReadUpTo>;
         let config = Config { server_name: "test".try_into().unwrap(), presence: true };
-        let users = Arc::new(Users::new(engine, env.clone(), config, port));
+        let rules = Arc::new(NoRules);
+        let users = Arc::new(Users::new(engine, env.clone(), config, port, rules));
         Self { world, users, listener, clock, env }
     }
 

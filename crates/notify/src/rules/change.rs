@@ -95,7 +95,7 @@ impl Notify {
     }
 
     /// Commits the changed rules, and brings the user's rooms in line with them before it returns.
-    async fn change(&self, user_id: &UserId, change: Change<'_>) -> Result<(), RuleError> {
+    pub(super) async fn change(&self, user_id: &UserId, change: Change<'_>) -> Result<(), RuleError> {
         let _turn = self.turns.of(myelin_model::Shard::of(user_id.as_str())).await;
         let mut attempt = 0;
         loop {

@@ -1,6 +1,7 @@
 //! A user's push rules: reading them, and what a change makes of them.
 
 mod change;
+mod copied;
 mod ruleset;
 
 pub use change::RuleError;

@@ -182,7 +182,7 @@ fn check_patterns(new: &NewRule) -> Result<(), RuleProblem> {
     if fits { Ok(()) } else { Err(RuleProblem::LongPattern) }
 }
 
-fn check_number(rules: &Ruleset) -> Result<(), RuleProblem> {
+pub(super) fn check_number(rules: &Ruleset) -> Result<(), RuleProblem> {
     let added = rules.iter().filter(|rule| !rule.is_server_default()).count();
     let conditional = rules.override_.iter().chain(&rules.underride).filter(|rule| !rule.default);
     let conditions = conditional.map(|rule| rule.conditions.len()).sum::<usize>() + rules.content.len();

@@ -78,6 +78,8 @@ keyspace! {
             encryption: Option<String>,
             /// The room that replaced this one, from `m.room.tombstone`.
             replacement: Option<String>,
+            /// The room that this one replaces, from the create event.
+            predecessor: Option<String>,
             changed: Pos,
         }
         index {}

@@ -40,6 +40,19 @@ keyspace! {
 }
 
 keyspace! {
+    /// A user has joined a room that replaces another one, and what they keep of the old room is to be copied. Written
+    /// with the join, deleted with the copy.
+    pub struct Replacement in "room_replacement" {
+        key { user_id: OwnedUserId, room: RoomNid }
+        value {
+            /// The room that was replaced.
+            old: RoomNid,
+        }
+        index {}
+    }
+}
+
+keyspace! {
     /// A word, or the end of one, in the name or the localpart of a user who is or was in a room here: where the search
     /// for users begins. What it finds is looked at again, so a row may be there that is no longer true.
     pub struct DirectoryTerm in "directory_term" {
@@ -105,6 +118,7 @@ keyspace! {
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<Profile>(),
     super::def::<ProfileSpread>(),
+    super::def::<Replacement>(),
     super::def::<DirectoryTerm>(),
     super::def::<AccountData>(),
     super::def::<Receipt>(),
