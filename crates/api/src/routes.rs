@@ -84,6 +84,7 @@ fn session_routes() -> Vec<Route> {
     vec![
         get(V3, "/login", session::login::get).public(),
         post(V3, "/login", session::login::post).public().class(RateClass::Login),
+        post(V1, "/login/get_token", session::get_token::post).class(RateClass::Rare),
         post(V3, "/refresh", session::refresh::post).public(),
         post(V3, "/logout", session::logout::post).logging_out(),
         post(V3, "/logout/all", session::logout_all::post).logging_out(),

@@ -80,6 +80,8 @@ struct Classes {
     sends: RateLimiter<String>,
     uploads: RateLimiter<String>,
     previews: RateLimiter<String>,
+    rare_by_user: RateLimiter<String>,
+    rare_by_address: RateLimiter<IpAddr>,
 }
 
 /// What a request counts against.
@@ -95,6 +97,8 @@ pub enum RateClass {
     Preview,
     /// Guessing a password or making accounts: strict, by address.
     Login,
+    /// What one does a few times a day: a login on another device, a report, a mail.
+    Rare,
 }
 
 impl Limits {
@@ -111,6 +115,8 @@ impl Limits {
                 sends: RateLimiter::new(quota(10.0, 100.0), KEYS),
                 uploads: RateLimiter::new(quota(5.0, 100.0), KEYS),
                 previews: RateLimiter::new(quota(1.0, 60.0), KEYS),
+                rare_by_user: RateLimiter::new(quota(1.0 / 30.0, 10.0), KEYS),
+                rare_by_address: RateLimiter::new(quota(1.0 / 30.0, 10.0), KEYS),
             }),
         }
     }
@@ -118,7 +124,11 @@ impl Limits {
     /// Counts a request that carries no session.
     pub(crate) fn check_address(&self, class: RateClass, address: IpAddr, env: &Env) -> Result<(), Error> {
         let Some(classes) = &self.classes else { return Ok(()) };
-        let limiter = if class == RateClass::Login { &classes.logins } else { &classes.by_address };
+        let limiter = match class {
+            RateClass::Login => &classes.logins,
+            RateClass::Rare => &classes.rare_by_address,
+            _ => &classes.by_address,
+        };
         limiter.take(&address, env.clock.elapsed()).map_err(Error::limit_exceeded)
     }
 
@@ -129,6 +139,7 @@ impl Limits {
             RateClass::Send => &classes.sends,
             RateClass::Upload => &classes.uploads,
             RateClass::Preview => &classes.previews,
+            RateClass::Rare => &classes.rare_by_user,
             RateClass::Normal | RateClass::Login => &classes.by_user,
         };
         limiter.take(&requester.user_id.to_string(), env.clock.elapsed()).map_err(Error::limit_exceeded)

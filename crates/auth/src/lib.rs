@@ -37,6 +37,7 @@ pub use registration::{Created, NewAccount, RegisterError};
 pub use session::authenticate::AuthenticateError;
 pub use session::device::{DeviceError, DeviceInfo};
 pub use session::login::{Login, LoginError};
+pub use session::login_token::NewLoginToken;
 pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
 pub use turn::{TurnConfig, TurnCredentials};

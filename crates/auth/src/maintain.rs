@@ -11,7 +11,7 @@ use crate::{Auth, StoreError};
 
 /// How often the rounds are made.
 const ROUND: Duration = Duration::from_secs(60);
-/// Every how many rounds the audit log and expired OpenID tokens are pruned.
+/// Every how many rounds the audit log and expired tokens are pruned.
 const PRUNE_EVERY: u32 = 60;
 /// How many deactivated accounts one round looks after.
 const DEPARTING: usize = 100;
@@ -47,6 +47,7 @@ impl Auth {
         }
         if prune {
             self.prune_openid().await?;
+            self.prune_login_tokens().await?;
             self.prune_audit().await?;
         }
         Ok(())

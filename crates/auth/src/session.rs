@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod device;
 pub(crate) mod end;
 pub(crate) mod login;
+pub(crate) mod login_token;
 pub(crate) mod refresh;
 pub(crate) mod seen;
 pub(crate) mod token;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use myelin_model::Topic;
 use myelin_runtime::Secret;
-use myelin_store::schema::auth::{AccessToken, Account, Device, RefreshToken};
+use myelin_store::schema::auth::{AccessToken, Account, Device, LoginToken, RefreshToken};
 use myelin_store::schema::e2ee::CrossSigningKey;
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
@@ -123,10 +124,11 @@ pub(crate) fn expect_account(batch: &mut Batch, account: &Account) {
     batch.expect_column::<Account>(&(account.user_id.clone(),), "version", &account.version);
 }
 
-/// Deletes every token of the session.
+/// Deletes every token of the session, those for logging in elsewhere too.
 pub(crate) fn delete_tokens(batch: &mut Batch, session: i64) {
     batch.delete_range(Scan::index::<AccessToken>(AccessToken::BY_SESSION, (session,), usize::MAX));
     batch.delete_range(Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, (session,), usize::MAX));
+    batch.delete_range(Scan::index::<LoginToken>(LoginToken::BY_SESSION, (session,), usize::MAX));
 }
 
 impl Auth {

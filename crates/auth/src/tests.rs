@@ -2,6 +2,7 @@
 
 mod accounts;
 mod interrupted;
+mod login_tokens;
 mod registration;
 mod sessions;
 mod uia;

@@ -1,14 +1,16 @@
-//! Logging in with a password.
+//! Logging in: with a password, or with a token from another session.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use myelin_runtime::Secret;
-use myelin_store::Reader;
-use myelin_store::schema::auth::{Account, Password};
+use myelin_store::schema::auth::{Account, LoginToken, Password};
+use myelin_store::{Batch, Reader, Snapshot};
 
 use crate::account::password::{PasswordError, Verified};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
+use crate::session::token::{self, Kind};
 use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
 use crate::{Auth, StoreError};
 
@@ -29,7 +31,10 @@ pub enum LoginError {
     /// No such user, or another password: which, is nobody's business.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// The password is right, and the account is locked.
+    /// The login token is unknown, was used, or has expired.
+    #[error("the login token is not valid")]
+    Token,
+    /// The password or the token is right, and the account is locked.
     #[error("the account is locked")]
     Locked,
     /// Too many wrong passwords for this account.
@@ -72,6 +77,15 @@ impl From<PasswordError> for LoginError {
     }
 }
 
+/// An account that somebody may log in to.
+fn open_to_login(account: Option<Account>, otherwise: LoginError) -> Result<Account, LoginError> {
+    match account.filter(|account| account.deactivated_at.is_none()) {
+        Some(account) if account.locked_at.is_some() => Err(LoginError::Locked),
+        Some(account) => Ok(account),
+        None => Err(otherwise),
+    }
+}
+
 impl Auth {
     /// Opens a session for whoever knows the password.
     ///
@@ -84,28 +98,62 @@ impl Auth {
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
             let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
-            let Some(account) = account.filter(|account| account.deactivated_at.is_none()) else {
-                return Err(LoginError::Wrong);
-            };
-            if account.locked_at.is_some() {
-                return Err(LoginError::Locked);
-            }
+            let account = open_to_login(account, LoginError::Wrong)?;
             let current = snapshot.get::<Password>(&(user_id.clone(),)).await?;
             if current.is_none_or(|current| current.hash != password.hash) {
                 // It was changed while it was being verified.
                 return Err(LoginError::Wrong);
             }
-            let mut batch = self.batch(user_id.as_str());
             // A new password raises the account's version, so that this expects the old one to be in force still.
-            expect_account(&mut batch, &account);
-            let issued = self.open_session(&mut batch, &*snapshot, user_id, &login.session).await?;
-            drop(snapshot);
-            let device = Some(issued.device_id.to_string());
-            self.record(&mut batch, &Actor::User(user_id.clone()), "login", Some(user_id), device);
-            if self.commit(batch, user_id).await? == Applied::Yes {
+            let batch = self.batch(user_id.as_str());
+            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, &login.session).await? {
                 return Ok(issued);
             }
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Opens a session for the bearer of a login token, which is used up by it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn login_by_token(&self, token: &str, session: &NewSession) -> Result<Issued, LoginError> {
+        session.check()?;
+        if !Kind::Login.fits(token) {
+            return Err(LoginError::Token);
+        }
+        let key = (Bytes::copy_from_slice(&token::hash(token)),);
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            let found = snapshot.get::<LoginToken>(&key).await?;
+            let token = found.filter(|token| token.expires_at > self.now()).ok_or(LoginError::Token)?;
+            let account = snapshot.get::<Account>(&(token.user_id,)).await?;
+            let account = open_to_login(account, LoginError::Token)?;
+            let mut batch = self.batch(account.user_id.as_str());
+            // Of two who bring the same token, one finds it gone.
+            batch.expect_present::<LoginToken>(&key);
+            batch.delete::<LoginToken>(&key);
+            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, session).await? {
+                return Ok(issued);
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Opens the session and writes the login into the audit log; nothing where the account changed meanwhile.
+    async fn open_logged_in(
+        &self,
+        mut batch: Batch,
+        snapshot: &dyn Snapshot,
+        account: &Account,
+        session: &NewSession,
+    ) -> Result<Option<Issued>, LoginError> {
+        let user_id = &account.user_id;
+        expect_account(&mut batch, account);
+        let issued = self.open_session(&mut batch, snapshot, user_id, session).await?;
+        let device = Some(issued.device_id.to_string());
+        self.record(&mut batch, &Actor::User(user_id.clone()), "login", Some(user_id), device);
+        let applied = self.commit(batch, user_id).await?;
+        Ok((applied == Applied::Yes).then_some(issued))
     }
 }

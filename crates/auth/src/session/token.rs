@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Refresh,
     /// Tells another service who its user is.
     OpenId,
+    /// Logs in, once.
+    Login,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Self::Access => "myelin_at_",
             Self::Refresh => "myelin_rt_",
             Self::OpenId => "myelin_oi_",
+            Self::Login => "myelin_lt_",
         }
     }
 

@@ -100,6 +100,16 @@ keyspace! {
 }
 
 keyspace! {
+    /// A token by which a session's user logs in elsewhere, once (client-server API, `/login/get_token`), by the SHA-256
+    /// of it. It ends with the session that asked for it; deleted when it is used, or some time after it has expired.
+    pub struct LoginToken in "login_token" {
+        key { hash: Bytes }
+        value { session: i64, user_id: OwnedUserId, expires_at: i64 }
+        index { BY_EXPIRY = "by_expiry" (expires_at), BY_SESSION = "by_session" (session, expires_at) }
+    }
+}
+
+keyspace! {
     /// A token that lets its bearer register (client-server API, "Token-authenticated registration").
     pub struct RegistrationToken in "registration_token" {
         key { token: String }
@@ -163,6 +173,7 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<AccessToken>(),
     super::def::<RefreshToken>(),
     super::def::<OpenIdToken>(),
+    super::def::<LoginToken>(),
     super::def::<RegistrationToken>(),
     super::def::<Audit>(),
 ];

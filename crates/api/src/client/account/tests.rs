@@ -144,7 +144,9 @@ async fn a_login_that_can_t_be_is_refused_with_its_errcode() {
     let cases = [
         (json!({ "type": "m.login.password", "user": "alice", "password": "wrong" }), (403, "M_FORBIDDEN")),
         (json!({ "type": "m.login.password", "user": "nobody", "password": "wrong" }), (403, "M_FORBIDDEN")),
-        (json!({ "type": "m.login.token", "token": "x" }), (400, "M_UNKNOWN")),
+        (json!({ "type": "m.login.magic", "token": "x" }), (400, "M_UNKNOWN")),
+        (json!({ "type": "m.login.token", "token": "x" }), (403, "M_FORBIDDEN")),
+        (json!({ "type": "m.login.token" }), (400, "M_MISSING_PARAM")),
         (json!({ "type": "m.login.password", "password": "x" }), (400, "M_MISSING_PARAM")),
         (json!({ "type": "m.login.password", "user": "alice" }), (400, "M_MISSING_PARAM")),
         (

@@ -23,7 +23,7 @@ pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) 
             "m.set_avatar_url": { "enabled": true },
             "m.profile_fields": { "enabled": true },
             "m.3pid_changes": { "enabled": false },
-            "m.get_login_token": { "enabled": false },
+            "m.get_login_token": { "enabled": true },
             "m.delayed_events": delayed.clone(),
             "org.matrix.msc4140.delayed_events": delayed,
         },

@@ -25,6 +25,7 @@ pub(crate) struct LoginBody {
     identifier: Option<Identifier>,
     user: Option<String>,
     password: Option<String>,
+    token: Option<String>,
     device_id: Option<OwnedDeviceId>,
     initial_device_display_name: Option<String>,
     #[serde(default)]
@@ -33,7 +34,10 @@ pub(crate) struct LoginBody {
 
 /// The ways to log in.
 pub(crate) async fn get() -> Json<Value> {
-    Json(json!({ "flows": [{ "type": "m.login.password" }] }))
+    Json(json!({ "flows": [
+        { "type": "m.login.password" },
+        { "type": "m.login.token", "get_login_token": true },
+    ] }))
 }
 
 /// Opens a session.
@@ -41,18 +45,26 @@ pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
     Body(body): Body<LoginBody>,
 ) -> Result<Json<Value>, Error> {
-    if body.kind != "m.login.password" {
-        let message = "This server does not know this type of login; `GET /login` lists those it does.";
-        return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
-    }
-    let user = named(body.identifier, body.user)?;
-    let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
     let session = NewSession {
         device_id: body.device_id,
         display_name: body.initial_device_display_name,
         refresh: if body.refresh_token { RefreshTokens::Supported } else { RefreshTokens::Unsupported },
     };
-    let issued = auth.login(Login { user, password: Secret::new(password), session }).await?;
+    let issued = match body.kind.as_str() {
+        "m.login.password" => {
+            let user = named(body.identifier, body.user)?;
+            let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
+            auth.login(Login { user, password: Secret::new(password), session }).await?
+        }
+        "m.login.token" => {
+            let token = body.token.ok_or_else(|| Error::missing_param("The login token is missing."))?;
+            auth.login_by_token(&token, &session).await?
+        }
+        _ => {
+            let message = "This server does not know this type of login; `GET /login` lists those it does.";
+            return Err(Error::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message));
+        }
+    };
     let mut answer = told(&issued);
     let base_url = auth.config().public_url.as_str();
     answer.insert("well_known".to_owned(), json!({ "m.homeserver": { "base_url": base_url } }));

@@ -1,5 +1,6 @@
 //! Logging in and out.
 
+pub(crate) mod get_token;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logout_all;
@@ -50,6 +51,7 @@ impl From<LoginError> for Error {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::Wrong => Self::forbidden("The user name or the password is wrong."),
+            LoginError::Token => Self::forbidden("The login token is unknown, was used, or has expired."),
             LoginError::Locked => Self::user_locked(),
             LoginError::Limited(wait) => Self::limit_exceeded(wait),
             LoginError::Busy => Self::busy(),
