@@ -2,6 +2,7 @@
 //!
 //! Nothing here does anything; the types exist so that a position can't be passed where an id is meant.
 
+mod glob;
 mod nid;
 mod pos;
 mod push_rules;
@@ -9,6 +10,7 @@ mod requester;
 mod shard;
 mod topic;
 
+pub use glob::{GlobSet, glob_matches};
 pub use nid::{EventNid, RoomNid};
 pub use pos::Pos;
 pub use push_rules::default_push_rules;

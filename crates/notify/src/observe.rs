@@ -7,6 +7,7 @@ use myelin_pdu::Pdu;
 use myelin_store::schema::notify::{Notification, RoomHighlight, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
+use myelin_timeline::{InviteVerdict, invite_rules};
 use ruma::{OwnedUserId, UserId};
 
 use crate::judge::Says;
@@ -104,7 +105,9 @@ impl Notify {
                 // The invite itself is above the base: it is what notifies.
                 restart(batch, &user_id, new, new.order - 1, counter);
                 let Says { notifies, highlight } = self.judge_invite(snapshot, new, &user_id).await?;
-                if notifies {
+                let inviter = new.pdu.sender();
+                if notifies && invite_rules(snapshot, &user_id).await?.judge(inviter) == InviteVerdict::Allow
+                {
                     let (room, order, event) = (new.room, new.order, new.event);
                     let row = Notification { user_id, room, order, event, step: None, notifies, highlight };
                     batch.put(&row);

@@ -2,6 +2,7 @@
 
 use myelin_room_core::auth::Rejection;
 use myelin_store::{CommitError, ReadError, ReserveError};
+use ruma::OwnedUserId;
 use std::sync::Arc;
 
 /// The room or its rules refuse an event; sending it again changes nothing.
@@ -19,6 +20,9 @@ pub enum Refusal {
     /// The event is too large.
     #[error("{0}")]
     TooLarge(String),
+    /// The invited user does not want invites from this sender.
+    #[error("{0} does not accept invites from you")]
+    InviteBlocked(OwnedUserId),
     /// The event that a request names is not in the room.
     #[error("there is no such event in this room")]
     NoSuchEvent,

@@ -16,6 +16,7 @@ mod create;
 mod delayed;
 mod directory;
 mod error;
+mod gate;
 mod head;
 mod hierarchy;
 mod ids;

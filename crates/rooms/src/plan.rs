@@ -25,7 +25,7 @@ use crate::relations::{self, Stated, THREAD};
 use crate::rows::Placed;
 use crate::service::Deps;
 use crate::threads::ThreadBefore;
-use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, judge, load, summary};
+use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, gate, judge, load, summary};
 
 /// What became of a command.
 pub(crate) enum Outcome {
@@ -144,6 +144,7 @@ impl Planner {
         transaction: Option<&TransactionKey>,
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
+        gate::admit(&self.deps, snapshot, draft).await?;
         let core = judge::core(draft);
         self.supply_state(snapshot, &core).await?;
         let known = self.read(snapshot, draft).await?;

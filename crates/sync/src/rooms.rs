@@ -9,6 +9,7 @@ use myelin_store::schema::rooms::{Member, Membership, Room, RoomHead, RoomSummar
 use myelin_store::schema::users::{AccountData, GLOBAL};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::rooms::{RoomEntry, RoomKey, RoomList, Standing};
+use myelin_timeline::{INVITE_KINDS, InviteRules, InviteVerdict};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -41,7 +42,7 @@ pub(crate) struct UserRooms {
     tags: HashMap<RoomNid, Arc<[Box<str>]>>,
     /// When the user's unread count last changed by reading.
     read: HashMap<RoomNid, i64>,
-    ignored: HashSet<OwnedUserId>,
+    invites: InviteRules,
 }
 
 /// How a fold changed which rooms the user has to do with.
@@ -63,7 +64,7 @@ impl UserRooms {
             dms: HashSet::new(),
             tags: HashMap::new(),
             read: HashMap::new(),
-            ignored: HashSet::new(),
+            invites: InviteRules::new(user_id),
         }
     }
 
@@ -119,8 +120,8 @@ impl UserRooms {
         let since = myelin_model::Pos::new(self.folded);
         let data = Scan::index::<AccountData>(AccountData::BY_CHANGE, (self.user_id.clone(),), MOST_CHANGES);
         let data = snapshot.scan::<AccountData>(data.after((since,))).await?;
-        let others = data.iter().any(|row| row.kind == "m.ignored_user_list");
-        if data.len() == MOST_CHANGES || others {
+        let invites = data.iter().any(|row| row.room == GLOBAL && INVITE_KINDS.contains(&row.kind.as_str()));
+        if data.len() == MOST_CHANGES || invites {
             let mut fresh = Self::new(&self.user_id);
             let mut moved = Box::pin(fresh.load(snapshot)).await?;
             moved.went = self.interests();
@@ -216,7 +217,7 @@ impl UserRooms {
         room_type: Option<&str>,
     ) -> RoomEntry {
         let mut standing = standing(member);
-        if standing == Standing::Invited && self.ignored.contains(&member.sender) {
+        if standing == Standing::Invited && self.invites.judge(&member.sender) != InviteVerdict::Allow {
             standing = Standing::Left;
         }
         let changed = member.changed.get();
@@ -246,10 +247,7 @@ impl UserRooms {
                 let content: Tags = serde_json::from_slice(&row.content).unwrap_or_default();
                 self.tags.insert(row.room, content.tags.into_keys().map(String::into_boxed_str).collect());
             }
-            "m.ignored_user_list" if row.room == GLOBAL => {
-                let content: Ignored = serde_json::from_slice(&row.content).unwrap_or_default();
-                self.ignored = content.ignored_users.into_keys().collect();
-            }
+            kind if row.room == GLOBAL => self.invites.take(kind, &row.content),
             _ => {}
         }
     }
@@ -282,12 +280,6 @@ impl UserRooms {
 #[serde(default)]
 struct Tags {
     tags: HashMap<String, IgnoredAny>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Ignored {
-    ignored_users: HashMap<OwnedUserId, IgnoredAny>,
 }
 
 fn is_interesting(entry: &RoomEntry) -> bool {

@@ -9,6 +9,7 @@
 
 mod client;
 mod form;
+mod invites;
 mod load;
 mod related;
 mod stripped;
@@ -17,6 +18,7 @@ pub mod testing;
 mod view;
 
 pub use client::{ClientEvents, Format, client_events};
+pub use invites::{INVITE_KINDS, InviteRules, InviteVerdict, invite_rules};
 pub use load::{contents, load, load_by_id};
 pub use stripped::{stripped_events, stripped_state};
 pub use view::{View, Viewer, ignored_users, views, visible};

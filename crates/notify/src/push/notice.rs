@@ -5,7 +5,7 @@ use myelin_model::EventNid;
 use myelin_store::schema::notify::{Pusher, UnreadBase, unread};
 use myelin_store::schema::rooms::{Event, Member, Membership, Room, RoomHead, RoomSummary};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
-use myelin_timeline::ignored_users;
+use myelin_timeline::{InviteVerdict, ignored_users, invite_rules};
 use ruma::UserId;
 use ruma::push::Action;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ const MAX_ROOMS: usize = 10_000;
 
 impl Notify {
     /// The notification of an event for a pusher; none if the user is not to be told of it, or no longer: they read
-    /// it, left the room, ignore its sender, or it was redacted.
+    /// it, left the room, ignore its sender, want no such invite, or it was redacted.
     pub(super) async fn notice(
         &self,
         snapshot: &dyn Snapshot,
@@ -42,7 +42,7 @@ impl Notify {
         let rules = self.all_rules(snapshot, std::slice::from_ref(user_id)).await?;
         let Some(rules) = rules.get(user_id) else { return Ok(None) };
         let actions = rules.actions(&subject, member.display_name.as_deref());
-        if !Says::of(actions).notifies || ignored_users(snapshot, user_id).await?.contains(&event.sender) {
+        if !Says::of(actions).notifies || !wants(snapshot, user_id, &event).await? {
             return Ok(None);
         }
         let notification = Self::write(snapshot, pusher, &event, subject, actions).await?;
@@ -104,6 +104,15 @@ impl Notify {
         }
         Ok(notification)
     }
+}
+
+/// Whether the user wants to be told of what this sender does.
+async fn wants(snapshot: &dyn Snapshot, user_id: &UserId, event: &Event) -> Result<bool, ReadError> {
+    let invites = event.kind == "m.room.member" && event.state_key.as_deref() == Some(user_id.as_str());
+    if invites {
+        return Ok(invite_rules(snapshot, user_id).await?.judge(&event.sender) == InviteVerdict::Allow);
+    }
+    Ok(!ignored_users(snapshot, user_id).await?.contains(&event.sender))
 }
 
 /// The tweaks among the actions, by name.

@@ -31,6 +31,7 @@ impl From<&Refusal> for Error {
             Refusal::NotAllowed(_) | Refusal::MayNotRedact => Self::forbidden(message),
             Refusal::NoEvent(_) => Self::bad_json(message),
             Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
+            Refusal::InviteBlocked(_) => Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
             Refusal::NoSuchEvent => Self::not_found(message),
         }
     }
