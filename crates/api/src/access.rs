@@ -49,6 +49,9 @@ async fn admit(state: &ApiState, rule: Rule, request: &mut Request) -> Result<()
     if rule.access == Access::Admin && !requester.is_admin {
         return Err(Error::forbidden("Only an administrator of this server may do this."));
     }
+    if requester.is_suspended && !rule.is_for_suspended {
+        return Err(Error::user_suspended());
+    }
     state.limits.check_user(rule.class, &requester, &state.env)?;
     let address = request.extensions().get().map(|ClientAddress(address)| *address);
     state.tokens.seen(&requester, address);

@@ -91,6 +91,13 @@ impl Error {
             .with("soft_logout", true)
     }
 
+    /// 403 `M_USER_SUSPENDED`: the account is suspended and this is something others would see (client-server API,
+    /// "Account suspension").
+    #[must_use]
+    pub fn user_suspended() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_USER_SUSPENDED", "This account is suspended and may not do this.")
+    }
+
     /// 400 `M_MISSING_PARAM`.
     #[must_use]
     pub fn missing_param(message: impl Into<String>) -> Self {

@@ -42,7 +42,12 @@ impl Route {
         Self {
             method,
             paths: prefixes.iter().map(|prefix| format!("{prefix}{path}")).collect(),
-            rule: Rule { access: Access::User, class: RateClass::Normal, is_activity: false },
+            rule: Rule {
+                access: Access::User,
+                class: RateClass::Normal,
+                is_activity: false,
+                is_for_suspended: true,
+            },
             body_limit: Some(JSON_LIMIT),
             handler: on(filter, handler),
         }
@@ -66,9 +71,15 @@ impl Route {
         self
     }
 
-    /// Only administrators.
+    /// Only administrators in good standing.
     pub(crate) fn admin(mut self) -> Self {
         self.rule.access = Access::Admin;
+        self.unsuspended()
+    }
+
+    /// Not for suspended users: others would see what it does (client-server API, "Account suspension").
+    pub(crate) fn unsuspended(mut self) -> Self {
+        self.rule.is_for_suspended = false;
         self
     }
 
@@ -100,6 +111,12 @@ impl Route {
     #[must_use]
     pub fn paths(&self) -> &[String] {
         &self.paths
+    }
+
+    /// Whether a suspended user may call it, at least for some things.
+    #[must_use]
+    pub fn is_for_suspended(&self) -> bool {
+        self.rule.is_for_suspended
     }
 
     /// Who may call it.

@@ -102,6 +102,9 @@ fn account_routes() -> Vec<Route> {
         post(V3, "/account/deactivate", account::deactivate::post),
         get(V1, "/admin/lock/{user_id}", account::lock::get).admin(),
         put(V1, "/admin/lock/{user_id}", account::lock::put).admin(),
+        get(V1, "/admin/suspend/{user_id}", account::suspend::get).admin(),
+        put(V1, "/admin/suspend/{user_id}", account::suspend::put).admin(),
+        get(V3, "/admin/whois/{user_id}", account::whois::get),
     ]
 }
 
@@ -163,30 +166,32 @@ fn room_routes() -> Vec<Route> {
     let room = |path: &str| format!("/rooms/{{room_id}}{path}");
     let state = room("/state/{event_type}");
     vec![
-        post(V3, "/createRoom", rooms::create::post).class(RateClass::Send),
+        post(V3, "/createRoom", rooms::create::post).class(RateClass::Send).unsuspended(),
         get(V3, "/joined_rooms", rooms::joined_rooms::get),
         post(V3, "/join/{room_id_or_alias}", rooms::join::by_id_or_alias).class(RateClass::Send),
         post(V3, &room("/join"), rooms::join::by_id).class(RateClass::Send),
-        post(V3, "/knock/{room_id_or_alias}", rooms::knock::post).class(RateClass::Send),
-        post(V3, &room("/invite"), rooms::invite::post).class(RateClass::Send),
+        post(V3, "/knock/{room_id_or_alias}", rooms::knock::post).class(RateClass::Send).unsuspended(),
+        post(V3, &room("/invite"), rooms::invite::post).class(RateClass::Send).unsuspended(),
         post(V3, &room("/leave"), rooms::leave::post),
         post(V3, &room("/forget"), rooms::forget::post),
-        post(V3, &room("/kick"), rooms::kick::post),
-        post(V3, &room("/ban"), rooms::ban::post),
-        post(V3, &room("/unban"), rooms::unban::post),
+        post(V3, &room("/kick"), rooms::kick::post).unsuspended(),
+        post(V3, &room("/ban"), rooms::ban::post).unsuspended(),
+        post(V3, &room("/unban"), rooms::unban::post).unsuspended(),
         put(V3, &room("/send/{event_type}/{txn_id}"), rooms::send::put).class(RateClass::Send).activity(),
         // Before transaction ids an event was posted; some bots still do.
         post(V3, &room("/send/{event_type}"), rooms::send::post).class(RateClass::Send).activity(),
         put(V3, &room("/redact/{event_id}/{txn_id}"), rooms::redact::put).class(RateClass::Send).activity(),
-        post(V3, &room("/upgrade"), rooms::upgrade::post).class(RateClass::Send),
+        post(V3, &room("/upgrade"), rooms::upgrade::post).class(RateClass::Send).unsuspended(),
         get(V3, &room("/state"), rooms::state::get),
         get(V3, &format!("{state}/{{state_key}}"), rooms::state_event::get),
-        put(V3, &format!("{state}/{{state_key}}"), rooms::state_put::put).class(RateClass::Send),
+        put(V3, &format!("{state}/{{state_key}}"), rooms::state_put::put)
+            .class(RateClass::Send)
+            .unsuspended(),
         // An empty state key may be left out, with or without its slash.
         get(V3, &state, rooms::state_event::get),
-        put(V3, &state, rooms::state_put::put).class(RateClass::Send),
+        put(V3, &state, rooms::state_put::put).class(RateClass::Send).unsuspended(),
         get(V3, &format!("{state}/"), rooms::state_event::get),
-        put(V3, &format!("{state}/"), rooms::state_put::put).class(RateClass::Send),
+        put(V3, &format!("{state}/"), rooms::state_put::put).class(RateClass::Send).unsuspended(),
         get(V3, &room("/members"), rooms::members::get),
         get(V3, &room("/joined_members"), rooms::joined_members::get),
         get(V3, &room("/event/{event_id}"), rooms::event::get),
@@ -209,8 +214,8 @@ fn delayed_routes() -> Vec<Route> {
     const SCHEDULE: &str = "/rooms/{room_id}/delayed_event/{event_type}/{txn_id}";
     const CHANGE: &str = "/delayed_events/{delay_id}/{action}";
     vec![
-        put(V3, SCHEDULE, delayed::schedule::put).class(RateClass::Send),
-        put(DELAYED, SCHEDULE, delayed::schedule::put).class(RateClass::Send),
+        put(V3, SCHEDULE, delayed::schedule::put).class(RateClass::Send).unsuspended(),
+        put(DELAYED, SCHEDULE, delayed::schedule::put).class(RateClass::Send).unsuspended(),
         get(V1, "/delayed_events/{delay_id}", delayed::list::one),
         post(V1, CHANGE, delayed::manage::own),
         get(DELAYED, "/delayed_events", delayed::list::all),
@@ -222,12 +227,12 @@ fn delayed_routes() -> Vec<Route> {
 fn directory_routes() -> Vec<Route> {
     vec![
         get(V3, "/directory/room/{room_alias}", directory::alias::get).public(),
-        put(V3, "/directory/room/{room_alias}", directory::alias::put),
-        delete(V3, "/directory/room/{room_alias}", directory::alias::delete),
+        put(V3, "/directory/room/{room_alias}", directory::alias::put).unsuspended(),
+        delete(V3, "/directory/room/{room_alias}", directory::alias::delete).unsuspended(),
         get(V3, "/publicRooms", directory::public_rooms::get).optional(),
         post(V3, "/publicRooms", directory::public_rooms::post),
         get(V3, "/directory/list/room/{room_id}", directory::visibility::get).public(),
-        put(V3, "/directory/list/room/{room_id}", directory::visibility::put),
+        put(V3, "/directory/list/room/{room_id}", directory::visibility::put).unsuspended(),
     ]
 }
 
@@ -246,13 +251,13 @@ fn user_routes() -> Vec<Route> {
         post(V3, "/user_directory/search", user_directory::search::post),
         get(V1, "/mutual_rooms", user_directory::mutual_rooms::get),
         get(MUTUAL_ROOMS, "/user/mutual_rooms", user_directory::mutual_rooms::get_unstable),
-        post(V3, "/user/{user_id}/openid/request_token", openid::request_token::post),
+        post(V3, "/user/{user_id}/openid/request_token", openid::request_token::post).unsuspended(),
         get(FEDERATION, "/openid/userinfo", openid::userinfo::get).public(),
         get(V3, "/voip/turnServer", voip::turn_server::get),
         get(V3, "/profile/{user_id}", profile::whole::get).optional(),
         get(V3, FIELD, profile::field::get).optional(),
-        put(V3, FIELD, profile::field::put),
-        delete(V3, FIELD, profile::field::delete),
+        put(V3, FIELD, profile::field::put).unsuspended(),
+        delete(V3, FIELD, profile::field::delete).unsuspended(),
         get(V3, DATA, account_data::global::get),
         put(V3, DATA, account_data::global::put),
         get(V3, ROOM_DATA, account_data::room::get),
@@ -264,7 +269,7 @@ fn user_routes() -> Vec<Route> {
         delete(V3, TAG, account_data::tag::delete),
         post(V3, RECEIPT, receipts::receipt::post).activity(),
         post(V3, "/rooms/{room_id}/read_markers", receipts::read_markers::post).activity(),
-        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put).activity(),
+        put(V3, "/rooms/{room_id}/typing/{user_id}", receipts::typing::put).activity().unsuspended(),
         post(V3, "/user/{user_id}/filter", filters::save::post),
         get(V3, "/user/{user_id}/filter/{filter_id}", filters::filter::get),
     ]
@@ -272,7 +277,7 @@ fn user_routes() -> Vec<Route> {
 
 fn presence_routes() -> Vec<Route> {
     const STATUS: &str = "/presence/{user_id}/status";
-    vec![get(V3, STATUS, presence::status::get), put(V3, STATUS, presence::status::put)]
+    vec![get(V3, STATUS, presence::status::get), put(V3, STATUS, presence::status::put).unsuspended()]
 }
 
 fn push_routes() -> Vec<Route> {

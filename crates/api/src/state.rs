@@ -153,4 +153,6 @@ pub(crate) struct Rule {
     pub(crate) class: RateClass,
     /// Whether it shows that the user is there and does something.
     pub(crate) is_activity: bool,
+    /// Whether a suspended user may call it. Where that depends on the request, they may, and the handler decides.
+    pub(crate) is_for_suspended: bool,
 }

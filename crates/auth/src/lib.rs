@@ -22,7 +22,7 @@ mod turn;
 mod uia;
 
 pub use account::localpart::{NameProblem, new_user_id};
-pub use account::moderation::{Lock, ModerationError};
+pub use account::moderation::{Lock, ModerationError, Suspension};
 pub use account::operator::{AccountInfo, AdminRights};
 pub use account::password::PasswordProblem;
 pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};

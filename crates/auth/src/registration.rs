@@ -182,6 +182,7 @@ impl Auth {
             is_admin: new.is_admin,
             user_type: new.user_type.clone(),
             locked_at: None,
+            suspended_at: None,
             deactivated_at: None,
             erase: false,
             departing: false,

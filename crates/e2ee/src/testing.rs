@@ -75,7 +75,13 @@ impl World {
             generation: 0,
         });
         self.engine.commit(batch).await.unwrap();
-        Requester { user_id, device_id: Some(device_id.into()), is_admin: false, session }
+        Requester {
+            user_id,
+            device_id: Some(device_id.into()),
+            is_admin: false,
+            is_suspended: false,
+            session,
+        }
     }
 
     /// Logs out, as `auth` does it.

@@ -12,6 +12,9 @@ pub struct Requester {
     pub device_id: Option<OwnedDeviceId>,
     /// Whether the user administers this server.
     pub is_admin: bool,
+    /// Whether the account is suspended: it reads and leaves, and does nothing that others would see (client-server API,
+    /// "Account suspension").
+    pub is_suspended: bool,
     /// The session's number within this store: a transaction id is unique per session.
     pub session: i64,
 }

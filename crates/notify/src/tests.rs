@@ -96,7 +96,7 @@ struct World {
 }
 
 fn asks(number: usize) -> Requester {
-    Requester { user_id: user(number), device_id: None, is_admin: false, session: 1 }
+    Requester { user_id: user(number), device_id: None, is_admin: false, is_suspended: false, session: 1 }
 }
 
 fn user(number: usize) -> OwnedUserId {

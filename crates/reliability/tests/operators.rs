@@ -135,15 +135,22 @@ async fn accounts_obey(live: bool) -> Result<()> {
     assert_eq!(locked.json()["soft_logout"], json!(true), "the session is only suspended");
     site.done(&["user", "unlock", "@alice:localhost"], None).await?;
     assert!(site.whoami(&alice).await?.status.is_success(), "an unlocked session goes on");
+    site.done(&["user", "suspend", "alice"], None).await?;
+    let mut client = site.client().await?;
+    client.set_token(&alice.token);
+    let name = "/_matrix/client/v3/profile/@alice:localhost/displayname";
+    let refused = client.put(name, &json!({"displayname": "Mallory"})).await?;
+    assert_eq!((refused.status.as_u16(), refused.errcode().as_str()), (403, "M_USER_SUSPENDED"));
+    let devices = rows(&site.done(&["user", "devices", "alice"], None).await?)?;
+    assert_eq!(devices[0]["device_id"], alice.device_id.as_str());
+    site.done(&["user", "unsuspend", "alice"], None).await?;
 
     site.done(&["user", "password", "alice", "--password-stdin"], Some("second secret\n")).await?;
     assert_eq!(site.whoami(&alice).await?.errcode(), "M_UNKNOWN_TOKEN", "the old sessions are over");
     assert_eq!(site.log_in("alice", "first secret").await?.status, StatusCode::FORBIDDEN);
     site.session("alice", "second secret").await?;
-    for order in
-        [&["user", "lock", "nobody"][..], &["user", "unlock", "nobody"], &["user", "admin", "nobody"]]
-    {
-        site.refused(order, None, "no such account").await?;
+    for order in ["lock", "unlock", "suspend", "unsuspend", "devices", "admin"] {
+        site.refused(&["user", order, "nobody"], None, "no such account").await?;
     }
     site.refused(&["user", "password", "nobody", "--password-stdin"], Some("x\n"), "no such account").await
 }

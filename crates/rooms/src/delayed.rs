@@ -12,6 +12,7 @@ pub(crate) use worker::Delays;
 use bytes::Bytes;
 use myelin_model::{Requester, Shard};
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject};
+use myelin_store::schema::auth::Account;
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
 use myelin_store::{Batch, CommitError, Reader, Scan};
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -244,9 +245,18 @@ impl Rooms {
         self.swap(&row, &after).await.map(drop)
     }
 
+    /// Refuses what somebody scheduled who was suspended since.
+    async fn check_standing(&self, user: &OwnedUserId) -> Result<(), SendError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let account = snapshot.get::<Account>(&(user.clone(),)).await?;
+        let suspended = account.is_some_and(|account| account.suspended_at.is_some());
+        if suspended { Err(crate::Refusal::Suspended.into()) } else { Ok(()) }
+    }
+
     async fn send_row(&self, row: &DelayedEvent) -> Result<Sent, SendError> {
         let content = CanonicalObject::parse(&row.content, CanonicalJsonRule::Strict)
             .map_err(|error| crate::Refusal::NoEvent(error.to_string()))?;
+        self.check_standing(&row.user_id).await?;
         let draft = Draft {
             sender: row.user_id.clone(),
             kind: row.kind.clone(),

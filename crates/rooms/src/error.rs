@@ -26,6 +26,9 @@ pub enum Refusal {
     /// The event that a request names is not in the room.
     #[error("there is no such event in this room")]
     NoSuchEvent,
+    /// The sender's account is suspended.
+    #[error("this account is suspended")]
+    Suspended,
 }
 
 /// Why a draft became no event.

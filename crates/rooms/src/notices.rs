@@ -70,6 +70,14 @@ impl Rooms {
         Ok((sent, room_id))
     }
 
+    /// Whether a room is the one in which the user gets notices.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn is_notice_room(&self, user: &UserId, room_id: &RoomId) -> Result<bool, SendError> {
+        is_notice_room(&*self.deps.engine.snapshot().await?, user, room_id).await
+    }
+
     fn notice_sender(&self) -> Result<OwnedUserId, SendError> {
         let sender = format!("@{NOTICE_SENDER}:{}", self.deps.config.server_name);
         UserId::parse(sender).map_err(|error| crate::Refusal::NoEvent(error.to_string()).into())

@@ -8,7 +8,7 @@ use myelin_store::schema::rooms::{Event, Member, Membership, RoomById, RoomSumma
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::token::PageToken;
 use myelin_timeline::{ClientEvents, Format, Viewer, client_events, load};
-use ruma::{EventId, RoomId, UserId};
+use ruma::{EventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
 use crate::paging::{order_of, second_order};
@@ -177,6 +177,22 @@ impl Rooms {
         let event = visible_event(&*snapshot, viewer, room_id, event_id).await?;
         let mut events = client_events(&*snapshot, viewer, Format::CLIENT, &[event]).await?;
         events.pop().ok_or(ReadingError::NotFound)
+    }
+}
+
+impl Rooms {
+    /// Who sent an event of the room that the viewer may see.
+    ///
+    /// # Errors
+    /// See [`ReadingError`].
+    pub async fn sender_of(
+        &self,
+        viewer: &Viewer,
+        room_id: &RoomId,
+        event_id: &EventId,
+    ) -> Result<OwnedUserId, ReadingError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        Ok(visible_event(&*snapshot, viewer, room_id, event_id).await?.sender)
     }
 }
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use myelin_auth::{
-    AccountInfo, Actor, AdminRights, NewAccount, NewRegistrationToken, OtherSessions, RegistrationTokenInfo,
-    new_user_id,
+    AccountInfo, Actor, AdminRights, DeviceInfo, NewAccount, NewRegistrationToken, OtherSessions,
+    RegistrationTokenInfo, new_user_id,
 };
 use myelin_runtime::{Env, Secret};
 use ruma::OwnedUserId;
@@ -58,6 +58,21 @@ pub enum Command {
     },
     /// Unlocks it.
     UserUnlock {
+        /// Its name.
+        name: String,
+    },
+    /// Suspends an account: it reads, and does nothing that others would see.
+    UserSuspend {
+        /// Its name.
+        name: String,
+    },
+    /// Ends its suspension.
+    UserUnsuspend {
+        /// Its name.
+        name: String,
+    },
+    /// Lists its devices, and where they were last seen.
+    UserDevices {
         /// Its name.
         name: String,
     },
@@ -211,6 +226,19 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             auth.unlock(&actor, &user_id(server, &name)?).await.map_err(text)?;
             Ok(Value::Null)
         }
+        Command::UserSuspend { name } => {
+            auth.suspend(&actor, &user_id(server, &name)?).await.map_err(text)?;
+            Ok(Value::Null)
+        }
+        Command::UserUnsuspend { name } => {
+            auth.unsuspend(&actor, &user_id(server, &name)?).await.map_err(text)?;
+            Ok(Value::Null)
+        }
+        Command::UserDevices { name } => {
+            let user_id = user_id(server, &name)?;
+            auth.account(&user_id).await.map_err(text)?.ok_or("there is no such account")?;
+            Ok(auth.devices_of(&user_id).await.map_err(text)?.iter().map(device).collect())
+        }
         Command::UserPassword { name, password } => {
             let user_id = user_id(server, &name)?;
             auth.reset_password(&actor, &user_id, Secret::new(password), OtherSessions::End)
@@ -254,7 +282,17 @@ fn account(info: &AccountInfo) -> Value {
         "created_at": info.created_at,
         "admin": info.is_admin,
         "locked_at": info.locked_at,
+        "suspended_at": info.suspended_at,
         "deactivated_at": info.deactivated_at,
+    })
+}
+
+fn device(info: &DeviceInfo) -> Value {
+    json!({
+        "device_id": info.device_id,
+        "display_name": info.display_name,
+        "last_seen_ip": info.last_seen_ip,
+        "last_seen_at": info.last_seen_ts,
     })
 }
 

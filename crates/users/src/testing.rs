@@ -95,6 +95,7 @@ impl House {
             is_admin: false,
             user_type: None,
             locked_at: None,
+            suspended_at: None,
             deactivated_at: None,
             erase: false,
             departing: false,
@@ -159,5 +160,5 @@ impl Engine for Yielding {
 
 pub(crate) fn requester(name: &str) -> Requester {
     let user_id = UserId::parse(format!("@{name}:test")).unwrap();
-    Requester { user_id, device_id: Some("D".into()), is_admin: false, session: 1 }
+    Requester { user_id, device_id: Some("D".into()), is_admin: false, is_suspended: false, session: 1 }
 }

@@ -26,9 +26,9 @@ pub(super) fn routes() -> Vec<Route> {
         get(MEDIA, THUMBNAIL, media::thumbnail::get),
         get(MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
         get(OLD_MEDIA, "/preview_url", media::preview_url::get).class(RateClass::Preview),
-        post(OLD_MEDIA, "/upload", media::upload::post).class(RateClass::Upload).streaming(),
-        put(FILLED_MEDIA, FILL, media::upload_to::put).class(RateClass::Upload).streaming(),
-        post(NEW_MEDIA, "/create", media::create::post).class(RateClass::Upload),
+        post(OLD_MEDIA, "/upload", media::upload::post).class(RateClass::Upload).unsuspended().streaming(),
+        put(FILLED_MEDIA, FILL, media::upload_to::put).class(RateClass::Upload).unsuspended().streaming(),
+        post(NEW_MEDIA, "/create", media::create::post).class(RateClass::Upload).unsuspended(),
         get(OLD_MEDIA, "/config", media::config::get),
         // Nobody is asked for a token here, since without one there is nothing: see `client::media::admitted`.
         get(OLD_MEDIA, FILE, media::download::get).optional(),

@@ -77,7 +77,13 @@ async fn send(
     let (sent, room_id) = rooms.notice(notice, transaction).await?;
     // Clients know the room by its tag.
     let nothing = to_raw_value(&serde_json::json!({})).map_err(|error| Error::internal(&error))?;
-    let own = Requester { user_id: user_id.clone(), device_id: None, is_admin: false, session: 0 };
+    let own = Requester {
+        user_id: user_id.clone(),
+        device_id: None,
+        is_admin: false,
+        is_suspended: false,
+        session: 0,
+    };
     users.set_tag(&own, &user_id, &room_id, "m.server_notice", &nothing).await?;
     Ok(Json(Noticed { event_id: sent.event_id }))
 }

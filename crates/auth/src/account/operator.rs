@@ -21,6 +21,8 @@ pub struct AccountInfo {
     pub user_type: Option<String>,
     /// Since when it is locked.
     pub locked_at: Option<i64>,
+    /// Since when it is suspended.
+    pub suspended_at: Option<i64>,
     /// Since when it is deactivated.
     pub deactivated_at: Option<i64>,
 }
@@ -42,6 +44,7 @@ impl From<Account> for AccountInfo {
             is_admin: row.is_admin,
             user_type: row.user_type,
             locked_at: row.locked_at,
+            suspended_at: row.suspended_at,
             deactivated_at: row.deactivated_at,
         }
     }
@@ -97,6 +100,34 @@ impl Auth {
     pub async fn unlock(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
         self.change_account(actor, user_id, "account.unlock", |_, account| {
             account.locked_at = None;
+            None
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Suspends an account: its sessions go on and read, and do nothing that others would see
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#account-suspension>).
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub async fn suspend(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
+        let now = self.now();
+        self.change_account(actor, user_id, "account.suspend", |_, account| {
+            account.suspended_at = account.suspended_at.or(Some(now));
+            None
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Ends a suspension.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub async fn unsuspend(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
+        self.change_account(actor, user_id, "account.unsuspend", |_, account| {
+            account.suspended_at = None;
             None
         })
         .await

@@ -79,6 +79,7 @@ impl Auth {
             user_id: token.user_id.clone(),
             device_id: Some(token.device_id.clone()),
             is_admin: account.is_admin,
+            is_suspended: account.suspended_at.is_some(),
             session: token.session,
         };
         if account.locked_at.is_some() {

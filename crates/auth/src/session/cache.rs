@@ -101,7 +101,8 @@ mod tests {
     use crate::session::token::TokenHash;
 
     fn known(user_id: OwnedUserId) -> Known {
-        let requester = Requester { user_id, device_id: None, is_admin: false, session: 1 };
+        let requester =
+            Requester { user_id, device_id: None, is_admin: false, is_suspended: false, session: 1 };
         Known { requester, expires_at: None }
     }
 

@@ -3,7 +3,7 @@
 use myelin_model::{Requester, Topic};
 use myelin_store::schema::auth::{Device, DeviceSeen};
 use myelin_store::{Reader, Scan};
-use ruma::OwnedDeviceId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::{DeviceProblem, check_display_name, expect_device};
@@ -51,8 +51,15 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn devices(&self, requester: &Requester) -> Result<Vec<DeviceInfo>, StoreError> {
+        self.devices_of(&requester.user_id).await
+    }
+
+    /// The same of any user, for whoever may know; see [`Self::whois`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn devices_of(&self, user_id: &OwnedUserId) -> Result<Vec<DeviceInfo>, StoreError> {
         let snapshot = self.engine.snapshot().await?;
-        let user_id = &requester.user_id;
         let devices = snapshot.scan::<Device>(Device::of_user(user_id, None, LISTED)).await?;
         let seen =
             snapshot.scan::<DeviceSeen>(Scan::prefix::<DeviceSeen>((user_id.clone(),), LISTED)).await?;

@@ -39,6 +39,7 @@ pub(super) fn alice() -> Requester {
         user_id: "@alice:example.org".try_into().unwrap(),
         device_id: None,
         is_admin: false,
+        is_suspended: false,
         session: 1,
     }
 }

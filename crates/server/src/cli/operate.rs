@@ -46,6 +46,21 @@ pub(super) enum UserCommand {
         /// The name
         name: String,
     },
+    /// Suspend an account: it reads and leaves rooms, and does nothing that others would see
+    Suspend {
+        /// The name
+        name: String,
+    },
+    /// End a suspension
+    Unsuspend {
+        /// The name
+        name: String,
+    },
+    /// List an account's devices, and where they were last seen
+    Devices {
+        /// The name
+        name: String,
+    },
     /// Give an account another password and end its sessions
     Password {
         /// The name
@@ -107,6 +122,9 @@ pub(super) fn user(command: UserCommand) -> Result<Order, String> {
         UserCommand::List { after, limit } => plain(Command::UserList { after, limit }),
         UserCommand::Lock { name } => plain(Command::UserLock { name }),
         UserCommand::Unlock { name } => plain(Command::UserUnlock { name }),
+        UserCommand::Suspend { name } => plain(Command::UserSuspend { name }),
+        UserCommand::Unsuspend { name } => plain(Command::UserUnsuspend { name }),
+        UserCommand::Devices { name } => plain(Command::UserDevices { name }),
         UserCommand::Admin { name, revoke } => plain(Command::UserAdmin { name, admin: !revoke }),
     }
 }

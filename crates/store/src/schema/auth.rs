@@ -18,6 +18,7 @@ keyspace! {
             /// What kind of user it is, where a tool told (`bot`, `support`).
             user_type: Option<String>,
             locked_at: Option<i64>,
+            suspended_at: Option<i64>,
             deactivated_at: Option<i64>,
             /// The user asked at deactivation that what they sent be erased as far as possible.
             erase: bool,

@@ -161,6 +161,7 @@ impl Server {
                 user_id: user.to_owned(),
                 device_id: Some(device_id.as_str().into()),
                 is_admin: false,
+                is_suspended: false,
                 session: 7,
             },
             pos: None,

@@ -42,7 +42,8 @@ pub(crate) async fn put(
     Ok(Json(json!({ "locked": body.locked })))
 }
 
-fn parse(user_id: String) -> Result<OwnedUserId, Error> {
+/// The user that a path names.
+pub(super) fn parse(user_id: String) -> Result<OwnedUserId, Error> {
     OwnedUserId::try_from(user_id).map_err(|_| Error::invalid_param("The path holds no user id."))
 }
 

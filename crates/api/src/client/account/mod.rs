@@ -6,7 +6,9 @@ pub(crate) mod password;
 pub(crate) mod register;
 pub(crate) mod register_available;
 pub(crate) mod registration_token_validity;
+pub(crate) mod suspend;
 pub(crate) mod whoami;
+pub(crate) mod whois;
 
 use http::StatusCode;
 use myelin_auth::{AccountError, PasswordProblem, RegisterError};

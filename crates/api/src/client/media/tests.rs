@@ -38,6 +38,7 @@ async fn server() -> Router {
         user_id: "@alice:example.org".try_into().unwrap(),
         device_id: None,
         is_admin: false,
+        is_suspended: false,
         session: 1,
     };
     Router::<Arc<Media>>::new()

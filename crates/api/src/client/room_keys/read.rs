@@ -145,7 +145,8 @@ mod tests {
         let engine = Arc::new(MemoryEngine::new(&Identity { server_name: "here.test".to_owned() }));
         let e2ee = Arc::new(E2ee::new(engine, Env::seeded(1).0, "here.test".try_into().unwrap()));
         let user_id = "@alice:here.test".try_into().unwrap();
-        let requester = Requester { user_id, device_id: None, is_admin: false, session: 1 };
+        let requester =
+            Requester { user_id, device_id: None, is_admin: false, is_suspended: false, session: 1 };
         let new = NewBackup { algorithm: "a".to_owned(), auth_data: "{}".into() };
         e2ee.create_backup(&requester, &new).await.unwrap();
         let session = |n: usize| SessionUpload {

@@ -33,6 +33,7 @@ impl From<&Refusal> for Error {
             Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
             Refusal::InviteBlocked(_) => Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
             Refusal::NoSuchEvent => Self::not_found(message),
+            Refusal::Suspended => Self::user_suspended(),
         }
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use myelin_model::Requester;
 use myelin_pdu::CanonicalObject;
 use myelin_rooms::{MembershipError, Rooms, SendError};
-use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomId, RoomOrAliasId, UserId};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomId, RoomOrAliasId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::create::canonical;
+use super::suspended::may_join;
 use crate::Error;
 use crate::access::Asks;
 use crate::body::{Body, Segment};
@@ -29,7 +31,7 @@ pub(crate) async fn by_id(
 ) -> Result<Json<Joined>, Error> {
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
-    join(&rooms, &requester.user_id, &room_id, content(&body)?).await?;
+    join(&rooms, &requester, &room_id, content(&body)?).await?;
     Ok(Json(Joined { room_id }))
 }
 
@@ -43,7 +45,7 @@ pub(crate) async fn by_id_or_alias(
     let room = OwnedRoomOrAliasId::try_from(room.as_str())
         .map_err(|_| Error::invalid_param(format!("{room:?} is neither a room id nor an alias.")))?;
     let room_id = room_id_of(&rooms, &room).await?;
-    join(&rooms, &requester.user_id, &room_id, content).await?;
+    join(&rooms, &requester, &room_id, content).await?;
     Ok(Json(Joined { room_id }))
 }
 
@@ -68,8 +70,14 @@ pub(super) async fn room_id_of(rooms: &Rooms, room: &RoomOrAliasId) -> Result<Ow
     room_id.ok_or_else(|| Error::not_found(format!("There is no room with the alias {alias}.")))
 }
 
-async fn join(rooms: &Rooms, user: &UserId, room_id: &RoomId, extra: CanonicalObject) -> Result<(), Error> {
-    rooms.join(user, room_id, extra).await.map_err(not_known)
+async fn join(
+    rooms: &Rooms,
+    requester: &Requester,
+    room_id: &RoomId,
+    extra: CanonicalObject,
+) -> Result<(), Error> {
+    may_join(rooms, requester, room_id).await?;
+    rooms.join(&requester.user_id, room_id, extra).await.map_err(not_known)
 }
 
 /// Why somebody does not get in, for who may know that there is no such room here.

@@ -8,6 +8,7 @@ use myelin_pdu::CanonicalObject;
 use myelin_rooms::{Draft, Rooms, TransactionKey};
 use ruma::api::client::redact::redact_event::v3::{Request, Response};
 
+use super::suspended::may_redact;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
@@ -18,6 +19,7 @@ pub(crate) async fn put(
     Asks(requester): Asks,
     Args(request): Args<Request>,
 ) -> Result<Answer<Response>, Error> {
+    may_redact(&rooms, &requester, &request.room_id, &request.event_id).await?;
     let mut content = CanonicalObject::default();
     if let Some(reason) = request.reason {
         content.insert("reason", reason);

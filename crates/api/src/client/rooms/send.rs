@@ -15,6 +15,7 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
 use super::create::canonical;
+use super::suspended::may_redact;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
@@ -31,6 +32,9 @@ pub(crate) async fn put(
 ) -> Result<Response, Error> {
     let kind = request.event_type.to_string();
     if let Some(delay) = delay {
+        if requester.is_suspended {
+            return Err(Error::user_suspended());
+        }
         let delayed = Delayed {
             room_id: request.room_id,
             kind,
@@ -91,6 +95,11 @@ impl Sender<'_> {
             }
             _ => None,
         };
+        match &redacts {
+            Some(target) => may_redact(self.rooms, self.requester, room_id, target).await?,
+            None if self.requester.is_suspended => return Err(Error::user_suspended()),
+            None => {}
+        }
         let user_id = &self.requester.user_id;
         let draft = Draft { sender: user_id.clone(), kind, state_key: None, content, redacts };
         let sent = self.rooms.send(room_id, draft, transaction).await?;

@@ -29,7 +29,7 @@ pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) 
         },
     });
     if requester.is_admin {
-        answer["capabilities"]["m.account_moderation"] = json!({ "lock": true, "suspend": false });
+        answer["capabilities"]["m.account_moderation"] = json!({ "lock": true, "suspend": true });
     }
     Json(answer)
 }
