@@ -20,6 +20,7 @@ mod synapse;
 mod uia;
 
 pub use access::ClientAddress;
+pub use client::server::support::{Contact, Support};
 pub use error::Error;
 pub use route::{Access, Route};
 pub use routes::router;

@@ -75,6 +75,7 @@ fn sync_routes() -> Vec<Route> {
 fn server_routes() -> Vec<Route> {
     vec![
         get(WELL_KNOWN, "/client", server::well_known::get).public(),
+        get(WELL_KNOWN, "/support", server::support::get).public(),
         get(ROOT, "/versions", server::versions::get).optional(),
         get(V3, "/capabilities", server::capabilities::get),
     ]

@@ -15,7 +15,7 @@ use myelin_runtime::{Env, Quota, RateLimiter};
 use myelin_search::Search;
 use ruma::OwnedServerName;
 
-use crate::{Access, Error};
+use crate::{Access, Error, Support};
 
 /// Turns an access token into the one who asks. `auth` provides it; OAuth tokens will pass the same door.
 pub trait Authenticate: Send + Sync + 'static {
@@ -60,6 +60,8 @@ pub struct ApiState {
     pub sync: Arc<myelin_sync::Sync>,
     /// This server's name.
     pub server_name: ServerName,
+    /// How to reach who runs this server.
+    pub support: Arc<Support>,
     /// Uploads and thumbnails.
     pub media: Arc<Media>,
     /// What web pages say of themselves.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use myelin_api::{ApiState, Authenticate, Limits, ServerName};
+use myelin_api::{ApiState, Authenticate, Contact, Limits, ServerName, Support};
 use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
@@ -123,6 +123,7 @@ impl Server {
             sync,
             users,
             server_name: ServerName(server_name),
+            support: Arc::new(support(config)),
             media,
             previews,
         };
@@ -157,4 +158,13 @@ fn turn_config(turn: &Turn) -> Option<TurnConfig> {
         shared_secret: Secret::new(shared_secret),
         user_lifetime: Duration::from_secs(turn.user_lifetime),
     })
+}
+
+fn support(config: &Config) -> Support {
+    let contacts = config.support.contacts.iter().cloned().map(|contact| Contact {
+        matrix_id: contact.matrix_id,
+        email_address: contact.email_address,
+        role: contact.role,
+    });
+    Support { contacts: contacts.collect(), support_page: config.support.page.clone() }
 }

@@ -17,8 +17,8 @@ use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push, Registration, Tls, Turn,
-    UrlPreviews,
+    Contact, Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push, Registration,
+    Support, Tls, Turn, UrlPreviews,
 };
 
 /// Everything an operator can set.
@@ -65,6 +65,8 @@ pub struct Config {
     pub turn: Turn,
     /// Previews of web pages.
     pub url_previews: UrlPreviews,
+    /// How to reach who runs the server.
+    pub support: Support,
     /// Prometheus metrics.
     pub metrics: Metrics,
     /// Logs.
@@ -92,6 +94,7 @@ impl Default for Config {
             presence: Presence::default(),
             turn: Turn::default(),
             url_previews: UrlPreviews::default(),
+            support: Support::default(),
             metrics: Metrics::default(),
             log: Log::default(),
         }
@@ -216,6 +219,9 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
+        if let Some((key, problem)) = self.support.problem() {
+            return value(key, problem);
+        }
         self.proxies().map(|_| ())
     }
 
@@ -283,6 +289,10 @@ mod tests {
             ("[turn]\nuris = [\"stun:x\"]", "turn.uris"),
             ("[turn]\nuris = [\"turn:x\"]", "turn.shared_secret"),
             ("[turn]\nuser_lifetime = 1", "turn.user_lifetime"),
+            ("[[support.contacts]]\nrole = \"m.role.admin\"", "support.contacts"),
+            ("[[support.contacts]]\nmatrix_id = \"root\"", "support.contacts"),
+            ("[[support.contacts]]\nemail_address = \"root\"", "support.contacts"),
+            ("[support]\npage = \"example.org\"", "support.page"),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ruma::UserId;
 use serde::{Deserialize, Serialize};
 
 use super::lists;
@@ -167,6 +168,55 @@ impl Turn {
         let year = 365 * 86_400;
         let fits = (60..=year).contains(&self.user_lifetime);
         (!fits).then_some(("turn.user_lifetime", "must be between a minute and a year, in seconds"))
+    }
+}
+
+/// How to reach who runs the server (`/.well-known/matrix/support`).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Support {
+    /// A page with help for its users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// Whom to ask.
+    pub contacts: Vec<Contact>,
+}
+
+/// Somebody to ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// A user id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matrix_id: Option<String>,
+    /// An e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_address: Option<String>,
+    /// What to ask them: `m.role.admin` (the default), `m.role.security`, or a namespaced identifier.
+    #[serde(default = "admin")]
+    pub role: String,
+}
+
+fn admin() -> String {
+    "m.role.admin".to_owned()
+}
+
+impl Support {
+    /// The key and the problem, where it can't be used.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let is_web = |page: &String| page.starts_with("https://") || page.starts_with("http://");
+        if !self.page.as_ref().is_none_or(is_web) {
+            return Some(("support.page", "must begin with https:// or http://"));
+        }
+        let is_contact = |contact: &Contact| {
+            let is_user = |id: &String| <&UserId>::try_from(id.as_str()).is_ok();
+            let is_address = |address: &String| address.contains('@');
+            contact.matrix_id.as_ref().is_none_or(is_user)
+                && contact.email_address.as_ref().is_none_or(is_address)
+                && (contact.matrix_id.is_some() || contact.email_address.is_some())
+        };
+        let fits = self.contacts.iter().all(is_contact);
+        (!fits).then_some(("support.contacts", "each needs a matrix_id or an email_address, or both"))
     }
 }
 
