@@ -1,7 +1,8 @@
 //! What an owner is asked to do.
 
-use myelin_model::RoomNid;
+use myelin_model::{EventNid, RoomNid};
 use myelin_pdu::CanonicalObject;
+use myelin_store::schema::erasure::RedactionSweep;
 use myelin_store::schema::rooms::DELAY_PREFIX;
 use ruma::{OwnedEventId, OwnedUserId};
 use tokio::sync::oneshot;
@@ -57,7 +58,28 @@ impl TransactionKey {
 /// One request to the owner.
 #[derive(Debug)]
 pub(crate) struct Command {
-    pub(crate) draft: Draft,
-    pub(crate) transaction: Option<TransactionKey>,
+    pub(crate) what: What,
     pub(crate) reply: oneshot::Sender<Result<Sent, SendError>>,
+}
+
+/// What is asked of the owner.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// To send an event.
+    Send(Draft, Option<TransactionKey>),
+    /// To redact what a kick or ban takes along, page by page. The answer names the kick or ban.
+    Sweep(SweepPage),
+}
+
+/// A page of a sweep.
+#[derive(Clone, Debug)]
+pub(crate) struct SweepPage {
+    /// The sweep as it was when the page was read.
+    pub(crate) sweep: RedactionSweep,
+    /// The id of the kick or ban.
+    pub(crate) event_id: OwnedEventId,
+    /// The events of the page.
+    pub(crate) events: Vec<EventNid>,
+    /// What is left below this order after the page; nothing if it is the last one.
+    pub(crate) next: Option<i64>,
 }

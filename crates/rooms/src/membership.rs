@@ -8,6 +8,7 @@ use myelin_store::{Batch, CommitError, Reader};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::notices::is_notice_room;
+use crate::sweep::FLAGS;
 use crate::{Draft, Rooms, SendError, members, restricted};
 
 /// Why a membership did not change.
@@ -31,6 +32,15 @@ pub enum MembershipError {
     /// The room refuses, or can't be reached.
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+/// How somebody is taken out of a room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Removal<'a> {
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// What they wrote since they joined is redacted, where the sender may redact it (MSC4293).
+    pub redact_events: bool,
 }
 
 /// How a request for a membership ended.
@@ -178,21 +188,37 @@ impl Rooms {
     ///
     /// # Errors
     /// See [`MembershipError`].
-    pub async fn kick(&self, user: &UserId, room_id: &RoomId, target: &UserId, reason: Option<&str>) -> Done {
+    pub async fn kick(&self, user: &UserId, room_id: &RoomId, target: &UserId, how: Removal<'_>) -> Done {
         let (room, member) = self.membership_of(room_id, target).await?;
         if !is(&member, &[Membership::Join, Membership::Invite, Membership::Knock]) {
             return Err(MembershipError::NotInRoom(target.to_owned()));
         }
-        self.change(room, user, target, "leave", Shown::Nothing, reason).await
+        self.remove(room, user, target, "leave", how).await
     }
 
     /// The user keeps another one out of the room.
     ///
     /// # Errors
     /// See [`MembershipError`].
-    pub async fn ban(&self, user: &UserId, room_id: &RoomId, target: &UserId, reason: Option<&str>) -> Done {
+    pub async fn ban(&self, user: &UserId, room_id: &RoomId, target: &UserId, how: Removal<'_>) -> Done {
         let (room, _) = self.membership_of(room_id, target).await?;
-        self.change(room, user, target, "ban", Shown::Nothing, reason).await
+        self.remove(room, user, target, "ban", how).await
+    }
+
+    async fn remove(
+        &self,
+        room: RoomNid,
+        user: &UserId,
+        target: &UserId,
+        membership: &str,
+        how: Removal<'_>,
+    ) -> Done {
+        let mut draft = members::draft(user, target, membership, None, how.reason);
+        if how.redact_events {
+            FLAGS.iter().for_each(|flag| drop(draft.content.insert(*flag, true)));
+        }
+        self.send_to(room, draft, None).await?;
+        Ok(())
     }
 
     /// The user ends a ban.

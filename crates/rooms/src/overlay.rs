@@ -4,7 +4,7 @@
 //! and the one being committed. A layer is dropped when its commit is acknowledged; every snapshot taken after that
 //! contains it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use myelin_model::EventNid;
 use myelin_room_core::key::StateKey;
@@ -20,6 +20,8 @@ pub(crate) struct Layer {
     pub(crate) members: HashMap<OwnedUserId, Member>,
     pub(crate) threads: HashMap<OwnedEventId, Option<Thread>>,
     pub(crate) participants: HashMap<(OwnedEventId, OwnedUserId), ThreadParticipant>,
+    /// Events that lose their content.
+    pub(crate) taken: HashSet<EventNid>,
     pub(crate) transactions: HashMap<TransactionKey, OwnedEventId>,
 }
 
@@ -36,6 +38,11 @@ impl Overlay {
     /// Looks a value up, newest layer first.
     pub(crate) fn find<'o, T>(&'o self, look: impl Fn(&'o Layer) -> Option<T>) -> Option<T> {
         look(&self.next).or_else(|| look(&self.committing))
+    }
+
+    /// Whether the event is about to lose its content.
+    pub(crate) fn is_taken(&self, event: EventNid) -> bool {
+        self.next.taken.contains(&event) || self.committing.taken.contains(&event)
     }
 
     /// The planned group goes to the store.

@@ -4,6 +4,7 @@
 //! can't be committed, and the planner says so ([`Planner::is_broken`]).
 
 mod repeats;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use myelin_store::{Batch, Durability, Reader, Snapshot};
 use ruma::{EventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::{Map, Value};
 
-use crate::command::Command;
+use crate::command::{Command, What};
 use crate::head::Head;
 use crate::overlay::Overlay;
-use crate::redaction::Target;
+use crate::redaction::Targets;
 use crate::relations::{self, Stated, THREAD};
 use crate::rows::Placed;
 use crate::service::Deps;
@@ -57,7 +58,7 @@ pub(crate) struct Planner {
 /// What was read before an event is judged.
 struct Known {
     member: Option<Member>,
-    target: Option<Target>,
+    target: Option<Targets>,
     thread: Option<ThreadBefore>,
     relation: Option<Stated>,
     replaces: Option<EventNid>,
@@ -129,11 +130,14 @@ impl Planner {
     /// Plans one request into the group.
     pub(crate) async fn plan(&mut self, command: &Command, batch: &mut Batch) -> Result<Outcome, SendError> {
         let snapshot = self.deps.engine.snapshot().await?;
-        if let Some(repeat) = self.repeats(&*snapshot, command).await? {
+        let (draft, transaction) = match &command.what {
+            What::Send(draft, transaction) => (draft, transaction.as_ref()),
+            What::Sweep(page) => return self.sweep(&*snapshot, page, batch).await,
+        };
+        if let Some(repeat) = self.repeats(&*snapshot, draft, transaction).await? {
             return Ok(repeat);
         }
-        let sent = self.place(&*snapshot, &command.draft, command.transaction.as_ref(), batch).await?;
-        Ok(Outcome::Planned(sent))
+        Ok(Outcome::Planned(self.place(&*snapshot, draft, transaction, batch).await?))
     }
 
     /// Judges a draft on the planned head and writes its rows into the batch.
@@ -210,10 +214,10 @@ impl Planner {
         snapshot: &dyn Snapshot,
         draft: &Draft,
         event_id: &EventId,
-    ) -> Result<Target, SendError> {
-        let target = Target::read(snapshot, &self.overlay, self.room, self.rules, event_id).await?;
-        let author = &target.stored.header.sender;
-        if *author != draft.sender && !self.may_redact_others(&draft.sender) {
+    ) -> Result<Targets, SendError> {
+        let target = Targets::named(snapshot, &self.overlay, self.room, self.rules, event_id).await?;
+        let others = target.senders().any(|author| *author != draft.sender);
+        if others && !self.may_redact_others(&draft.sender) {
             return Err(Refusal::MayNotRedact.into());
         }
         Ok(target)
@@ -261,6 +265,7 @@ impl Planner {
         };
         if pdu.event_type() == "m.room.member" {
             self.write_member(&placed, known.member.as_ref(), batch);
+            self.write_sweep(&placed, known.member.as_ref(), batch);
         }
         self.write_derived_state(&placed, batch);
         if let Some(relation) = known.relation {

@@ -1,38 +1,49 @@
-//! Redactions: what must be known to allow one, and what it takes.
+//! Events that lose their content: what must be known first, and what goes with it.
+
+use std::collections::HashMap;
 
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::{Pdu, RoomRules};
 use myelin_room_core::key::StateKey;
 use myelin_store::schema::rooms::{Event, Member, Relation, RoomSummary, State};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Map, Value};
 
-use crate::load::{self, Stored};
+use crate::load;
 use crate::overlay::Overlay;
 use crate::relations::THREAD;
-use crate::threads::{self, ThreadBefore};
+use crate::threads::ThreadLoss;
 use crate::{Refusal, SendError, rows, summary};
 
-/// An event that is about to be redacted, with what hangs on it.
+/// How many bytes of redacted content one group of targets has, but for the last event.
+const BYTES: usize = 192 * 1_024;
+
+/// Events that are about to be redacted, with what hangs on them.
 #[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) stored: Stored,
+pub(crate) struct Targets {
+    /// The latest first.
+    events: Vec<Target>,
+    threads: Vec<ThreadLoss>,
+}
+
+#[derive(Debug)]
+struct Target {
+    header: Event,
     redacted: Pdu,
     /// Its own relation to another event, which ends with its content.
     relation: Option<Relation>,
-    thread: Option<(ThreadBefore, Option<(EventNid, i64)>)>,
     /// Whether it is part of the current state.
     is_current: bool,
     member: Option<Member>,
 }
 
-impl Target {
+impl Targets {
     /// Reads the event that a redaction names.
     ///
     /// # Errors
     /// [`Refusal::NoSuchEvent`] where the room has none of that id.
-    pub(crate) async fn read(
+    pub(crate) async fn named(
         snapshot: &dyn Snapshot,
         overlay: &Overlay,
         room: RoomNid,
@@ -40,30 +51,111 @@ impl Target {
         event_id: &EventId,
     ) -> Result<Self, SendError> {
         let header = event_by_id(snapshot, room, event_id).await?.ok_or(Refusal::NoSuchEvent)?;
-        let mut stored = load::events(snapshot, rules, &[header.event]).await?;
-        let stored = stored.remove(&header.event).ok_or(Refusal::NoSuchEvent)?;
-        let redacted = stored.pdu.redacted().map_err(|error| Refusal::NoEvent(error.to_string()))?;
-        let relation = relation_of(snapshot, stored.header.event).await?;
-        let thread = match relation.as_ref().filter(|relation| relation.rel_type == THREAD) {
-            Some(relation) => {
-                let (root, sender) = (&relation.target, &stored.header.sender);
-                let before = ThreadBefore::read(snapshot, overlay, room, root, sender).await?;
-                Some((before, threads::newest_but(snapshot, root, relation.event).await?))
-            }
-            None => None,
-        };
-        let is_current = is_current_state(snapshot, overlay, &stored.header).await?;
-        let member = match (&stored.header.state_key, is_current && stored.header.kind == "m.room.member") {
-            (Some(user), true) => match user.as_str().try_into() {
-                Ok(user) => snapshot.get::<Member>(&(room, user)).await?,
-                Err(_) => None,
-            },
-            _ => None,
-        };
-        Ok(Self { redacted, stored, relation, thread, is_current, member })
+        let targets = Self::read(snapshot, overlay, room, rules, &[header.event]).await?;
+        if targets.events.is_empty() { Err(Refusal::NoSuchEvent.into()) } else { Ok(targets) }
     }
 
-    /// Takes the content, and what was derived from it. What the authorisation rules look at survives redaction, so the
+    /// Reads these events; those whose content is gone are left out, and so are the earliest where there are too many bytes
+    /// ([`Targets::earliest`]).
+    pub(crate) async fn read(
+        snapshot: &dyn Snapshot,
+        overlay: &Overlay,
+        room: RoomNid,
+        rules: &'static RoomRules,
+        events: &[EventNid],
+    ) -> Result<Self, SendError> {
+        let mut stored: Vec<_> = load::events(snapshot, rules, events).await?.into_values().collect();
+        stored.sort_unstable_by_key(|stored| std::cmp::Reverse(stored.header.order));
+        let (mut events, mut bytes) = (Vec::with_capacity(stored.len()), 0);
+        for stored in stored {
+            let redacted = stored.pdu.redacted().map_err(|error| Refusal::NoEvent(error.to_string()))?;
+            if bytes > BYTES {
+                break;
+            }
+            bytes += redacted.raw().len();
+            let header = stored.header;
+            events.push(Target { header, redacted, relation: None, is_current: false, member: None });
+        }
+        let mut targets = Self { events, threads: Vec::new() };
+        targets.read_relations(snapshot, overlay, room).await?;
+        targets.read_state(snapshot, overlay, room).await?;
+        Ok(targets)
+    }
+
+    async fn read_relations(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        overlay: &Overlay,
+        room: RoomNid,
+    ) -> Result<(), ReadError> {
+        // What a redaction that is still under way takes can't be taken twice.
+        let mut left: Vec<&mut Target> =
+            self.events.iter_mut().filter(|target| !overlay.is_taken(target.header.event)).collect();
+        let scan =
+            |target: &&mut Target| Scan::index::<Relation>(Relation::BY_EVENT, (target.header.event,), 1);
+        let found = snapshot.scan_all::<Relation>(left.iter().map(scan).collect()).await?;
+        for (target, mut found) in left.iter_mut().zip(found) {
+            target.relation = found.pop();
+        }
+        let relations = self.events.iter().filter_map(|target| target.relation.as_ref());
+        let replies: Vec<&Relation> = relations.filter(|relation| relation.rel_type == THREAD).collect();
+        self.threads = ThreadLoss::read(snapshot, overlay, room, &replies).await?;
+        Ok(())
+    }
+
+    async fn read_state(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        overlay: &Overlay,
+        room: RoomNid,
+    ) -> Result<(), ReadError> {
+        let mut keys = Vec::new();
+        for target in &mut self.events {
+            let Some(state_key) = &target.header.state_key else { continue };
+            let key = StateKey::new(&target.header.kind, state_key);
+            match overlay.find(|layer| layer.state.get(&key)) {
+                Some(event) => target.is_current = *event == target.header.event,
+                None => keys.push(load::state_key(room, &key)),
+            }
+        }
+        let current: HashMap<EventNid, State> = snapshot
+            .get_all::<State>(&keys)
+            .await?
+            .into_iter()
+            .flatten()
+            .map(|row| (row.event, row))
+            .collect();
+        let is_member = |target: &Target| target.is_current && target.header.kind == "m.room.member";
+        let mut users: Vec<(RoomNid, OwnedUserId)> = Vec::new();
+        for target in &mut self.events {
+            target.is_current |= current.contains_key(&target.header.event);
+            let user = target.header.state_key.as_deref().and_then(|user| user.try_into().ok());
+            users.extend(user.filter(|_| is_member(target)).map(|user| (room, user)));
+        }
+        let members = snapshot.get_all::<Member>(&users).await?.into_iter().flatten();
+        let mut members: HashMap<EventNid, Member> = members.map(|member| (member.event, member)).collect();
+        for target in &mut self.events {
+            target.member = members.remove(&target.header.event);
+        }
+        Ok(())
+    }
+
+    /// Who sent them.
+    pub(crate) fn senders(&self) -> impl Iterator<Item = &OwnedUserId> {
+        self.events.iter().map(|target| &target.header.sender)
+    }
+
+    /// Their numbers.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = EventNid> {
+        self.events.iter().map(|target| target.header.event)
+    }
+
+    /// The order of the earliest one.
+    pub(crate) fn earliest(&self) -> Option<i64> {
+        self.events.last().and_then(|target| target.header.order)
+    }
+
+    /// Takes the contents, and what was derived from them. What the authorisation rules look at survives redaction, so the
     /// room's machine need not be told.
     pub(crate) fn write(
         self,
@@ -72,16 +164,31 @@ impl Target {
         batch: &mut Batch,
         (by, pos): (EventNid, Pos),
     ) {
-        let header = &self.stored.header;
+        for thread in self.threads {
+            thread.write(overlay, batch);
+        }
+        for target in self.events {
+            target.write(overlay, summary, batch, (by, pos));
+        }
+    }
+}
+
+impl Target {
+    fn write(
+        self,
+        overlay: &mut Overlay,
+        summary: &mut RoomSummary,
+        batch: &mut Batch,
+        (by, pos): (EventNid, Pos),
+    ) {
+        let header = &self.header;
+        overlay.next.taken.insert(header.event);
         rows::write_redacted(batch, header, self.redacted.raw().clone(), by);
         if let Some(relation) = &self.relation {
             batch.delete::<Relation>(&(relation.target.clone(), relation.order, relation.event));
         }
-        if let Some((before, latest)) = self.thread {
-            before.write_redacted_reply(overlay, batch, header.room, latest);
-        }
         let Some(state_key) = header.state_key.as_deref().filter(|_| self.is_current) else { return };
-        if let Some(member) = self.member.filter(|member| member.event == header.event) {
+        if let Some(member) = self.member {
             let member = Member { display_name: None, avatar_url: None, ..member };
             batch.put(&member);
             overlay.next.members.insert(member.user_id.clone(), member);
@@ -103,23 +210,4 @@ pub(crate) async fn event_by_id(
     let key: (OwnedEventId,) = (event_id.to_owned(),);
     let found = snapshot.scan::<Event>(Scan::index::<Event>(Event::BY_ID, key, 4)).await?;
     Ok(found.into_iter().find(|event| event.room == room))
-}
-
-async fn relation_of(snapshot: &dyn Snapshot, event: EventNid) -> Result<Option<Relation>, ReadError> {
-    let scan = Scan::index::<Relation>(Relation::BY_EVENT, (event,), 1);
-    Ok(snapshot.scan::<Relation>(scan).await?.pop())
-}
-
-async fn is_current_state(
-    snapshot: &dyn Snapshot,
-    overlay: &Overlay,
-    header: &Event,
-) -> Result<bool, ReadError> {
-    let Some(state_key) = &header.state_key else { return Ok(false) };
-    let key = StateKey::new(&header.kind, state_key);
-    if let Some(event) = overlay.find(|layer| layer.state.get(&key)) {
-        return Ok(*event == header.event);
-    }
-    let row = snapshot.get::<State>(&load::state_key(header.room, &key)).await?;
-    Ok(row.is_some_and(|row| row.event == header.event))
 }

@@ -11,11 +11,11 @@ use myelin_store::{Engine, Turns};
 use ruma::{OwnedRoomId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::Command;
+use crate::command::{Command, What};
 use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
-use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load};
+use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load, sweep};
 
 /// What owners and requests share.
 pub(crate) struct Deps {
@@ -56,6 +56,8 @@ pub struct Rooms {
     pub(crate) deps: Arc<Deps>,
     live: Mutex<HashMap<RoomNid, mpsc::Sender<Command>>>,
     pub(crate) delays: Delays,
+    /// Told when a kick or ban takes along more than it waits for.
+    pub(crate) sweeps: tokio::sync::Notify,
     /// Taken by a user's shard where a limit or "only one" is to hold.
     pub(crate) turns: Turns,
 }
@@ -73,7 +75,8 @@ impl Rooms {
     pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer });
-        Self { deps, live: Mutex::new(HashMap::new()), delays: Delays::default(), turns: Turns::default() }
+        let (live, sweeps) = (Mutex::new(HashMap::new()), tokio::sync::Notify::new());
+        Self { deps, live, delays: Delays::default(), sweeps, turns: Turns::default() }
     }
 
     /// The version of rooms whose creator asks for none.
@@ -125,23 +128,23 @@ impl Rooms {
         draft: Draft,
         transaction: Option<TransactionKey>,
     ) -> Result<Sent, SendError> {
-        let joins = draft.kind == "m.room.member" && draft.content.get_str("membership") == Some("join");
-        let joins = joins.then(|| draft.sender.clone());
-        let sent = self.ask_owner(room, draft, transaction).await?;
+        let membership = draft.content.get_str("membership").filter(|_| draft.kind == "m.room.member");
+        let joins = (membership == Some("join")).then(|| draft.sender.clone());
+        let sweeps = membership.is_some() && sweep::asks(&draft.content);
+        let sent = self.ask_owner(room, What::Send(draft, transaction)).await?;
         if let Some(user) = joins {
             self.deps.observer.joined(&user).await;
+        }
+        if sweeps {
+            self.sweep_now(room).await;
         }
         Ok(sent)
     }
 
-    async fn ask_owner(
-        &self,
-        room: RoomNid,
-        draft: Draft,
-        transaction: Option<TransactionKey>,
-    ) -> Result<Sent, SendError> {
+    /// Hands the room's owner a request, and waits until what it asks for is committed.
+    pub(crate) async fn ask_owner(&self, room: RoomNid, what: What) -> Result<Sent, SendError> {
         let (reply, answered) = oneshot::channel();
-        let mut command = Command { draft, transaction, reply };
+        let mut command = Command { what, reply };
         loop {
             let owner = self.owner(room)?;
             match owner.try_send(command) {

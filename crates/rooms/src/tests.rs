@@ -13,8 +13,8 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::{
-    Arrival, Config, Creation, Draft, MembershipError, Notifies, Observer, ReadingError, Refusal, Rooms,
-    SendError, TransactionKey, Visibility,
+    Arrival, Config, Creation, Draft, MembershipError, Notifies, Observer, ReadingError, Refusal, Removal,
+    Rooms, SendError, TransactionKey, Visibility,
 };
 
 /// Messages notify, nothing else does.
@@ -221,9 +221,10 @@ async fn only_members_write_and_only_the_invited_join() {
     assert!(world.say("@bob:hs", &room, "hello").await.is_ok());
     let head = world.head(&room).await;
     assert_eq!((head.joined, head.invited), (2, 0));
-    let kicked = world.rooms.kick(&user("@bob:hs"), &room, &user("@alice:hs"), None).await;
+    let kicked = world.rooms.kick(&user("@bob:hs"), &room, &user("@alice:hs"), Removal::default()).await;
     assert!(matches!(kicked, Err(MembershipError::Send(SendError::Refused(_)))));
-    world.rooms.ban(&user("@alice:hs"), &room, &user("@bob:hs"), Some("enough")).await.unwrap();
+    let enough = Removal { reason: Some("enough"), redact_events: false };
+    world.rooms.ban(&user("@alice:hs"), &room, &user("@bob:hs"), enough).await.unwrap();
     assert!(world.rooms.join(&user("@bob:hs"), &room, CanonicalObject::default()).await.is_err());
     world.rooms.unban(&user("@alice:hs"), &room, &user("@bob:hs"), None).await.unwrap();
     assert_eq!(world.head(&room).await.joined, 1);

@@ -4,10 +4,11 @@
 //! of them is then made from the store as it is and compared with what it said before, so that a step may be repeated, and
 //! its commits may be cut anywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use myelin_model::{EventNid, Fence, Pos, Shard};
+use myelin_store::schema::erasure::Erasure;
 use myelin_store::schema::rooms::Event;
 use myelin_store::schema::search::{SearchCursor, SearchDocument, SearchPosting};
 use myelin_store::{Batch, CommitError, Durability, ReadError, Reader, Scan, Snapshot};
@@ -20,6 +21,8 @@ use crate::words::Counts;
 
 /// How many events of the log one step takes.
 const STEP: usize = 128;
+/// How many lists of erased events one step takes.
+const ERASURES: usize = 4;
 /// Where a commit is cut, in bytes. What one event may add to it (at most 512 words go and as many come) fits above it.
 const CUT: usize = 256 << 10;
 /// How long the indexer lets events gather while nobody searches: one commit for many of them.
@@ -101,10 +104,16 @@ impl Search {
         };
         let scan = Scan::index::<Event>(Event::BY_POS, (), STEP).after((done,)).up_to((snapshot.position(),));
         let events = snapshot.scan::<Event>(scan).await?;
-        let more = events.len() == STEP;
-        let last = events.last().map(|event| event.pos);
-        let done = last.filter(|_| more).unwrap_or(snapshot.position());
-        let affected: Vec<EventNid> = affected(&*snapshot, &events).await?.into_iter().collect();
+        let erasures = Scan::prefix::<Erasure>((), ERASURES).after((done,)).up_to((snapshot.position(),));
+        let erasures = snapshot.scan::<Erasure>(erasures).await?;
+        let last_event = events.last().map(|event| event.pos).filter(|_| events.len() == STEP);
+        let last_erasure = erasures.last().map(|erasure| erasure.pos).filter(|_| erasures.len() == ERASURES);
+        // Both are done up to where the one that has more ends; what lies beyond is looked at again.
+        let last = last_event.into_iter().chain(last_erasure).min();
+        let (more, done) = (last.is_some(), last.unwrap_or(snapshot.position()));
+        let mut affected = affected(&*snapshot, &events).await?;
+        affected.extend(erased(&*snapshot, &erasures).await?);
+        let affected: Vec<EventNid> = affected.into_iter().collect();
         let changes = changes(&*snapshot, &affected).await?;
         drop(snapshot);
         let any = !changes.is_empty();
@@ -160,22 +169,38 @@ async fn affected(snapshot: &dyn Snapshot, events: &[Event]) -> Result<BTreeSet<
             redacted.push(target.event);
         }
     }
-    // A redacted edit says no more what it edited; the index knows whose words it gave.
-    let scan = |event: &EventNid| Scan::index::<SearchDocument>(SearchDocument::BY_SOURCE, (*event,), 8);
-    let edited = snapshot.scan_all::<SearchDocument>(redacted.iter().map(scan).collect()).await?;
-    affected.extend(edited.iter().flatten().map(|document| document.event));
+    affected.extend(edited_by(snapshot, &redacted).await?);
     Ok(affected)
+}
+
+/// The events that were erased, and those whose words were theirs.
+async fn erased(snapshot: &dyn Snapshot, erasures: &[Erasure]) -> Result<BTreeSet<EventNid>, ReadError> {
+    let numbers = |erasure: &Erasure| serde_json::from_str::<Vec<i64>>(&erasure.events).unwrap_or_default();
+    let mut erased: Vec<EventNid> = erasures.iter().flat_map(numbers).map(EventNid).collect();
+    erased.extend(edited_by(snapshot, &erased).await?);
+    Ok(erased.into_iter().collect())
+}
+
+/// What these events edited. A redacted edit says that no more; the index knows whose words it gave.
+async fn edited_by(snapshot: &dyn Snapshot, edits: &[EventNid]) -> Result<Vec<EventNid>, ReadError> {
+    let scan = |event: &EventNid| Scan::index::<SearchDocument>(SearchDocument::BY_SOURCE, (*event,), 8);
+    let edited = snapshot.scan_all::<SearchDocument>(edits.iter().map(scan).collect()).await?;
+    Ok(edited.into_iter().flatten().map(|document| document.event).collect())
 }
 
 type Change = (Option<SearchDocument>, Option<SearchDocument>);
 
 /// What the index says of these events and what it should say, where that differs.
 async fn changes(snapshot: &dyn Snapshot, events: &[EventNid]) -> Result<Vec<Change>, ReadError> {
-    let events = load(snapshot, events).await?;
-    let after = documents(snapshot, &events).await?;
-    let keys: Vec<_> = events.iter().map(|event| (event.event,)).collect();
+    let loaded = load(snapshot, events).await?;
+    let after = documents(snapshot, &loaded).await?;
+    let mut after: HashMap<EventNid, Option<SearchDocument>> =
+        loaded.iter().map(|event| event.event).zip(after).collect();
+    let keys: Vec<_> = events.iter().map(|event| (*event,)).collect();
     let before = snapshot.get_all::<SearchDocument>(&keys).await?;
-    Ok(before.into_iter().zip(after).filter(|(before, after)| before != after).collect())
+    // Of an event that is gone, nothing is to be said.
+    let pairs = before.into_iter().zip(events).map(|(before, event)| (before, after.remove(event).flatten()));
+    Ok(pairs.filter(|(before, after)| before != after).collect())
 }
 
 fn write(batch: &mut Batch, before: Option<&SearchDocument>, after: Option<&SearchDocument>) {

@@ -8,7 +8,7 @@ use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::rooms::{DELAY_PREFIX, Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -141,9 +141,11 @@ impl Surroundings {
         if format.history {
             found.read_views(snapshot, viewer, events, &others).await?;
         }
+        let redactions: FxHashSet<EventNid> = events.iter().filter_map(|event| event.redacted_by).collect();
         let seen = |event: &Event| {
-            // A redaction is told with what it took; replaced content only to whom may see it.
-            event.kind == "m.room.redaction" || found.views.get(&event.event).is_some_and(|view| view.visible)
+            // A redaction (which may be a ban, MSC4293) is told with what it took; replaced content only to whom may see it.
+            redactions.contains(&event.event)
+                || found.views.get(&event.event).is_some_and(|view| view.visible)
         };
         found.others = others.into_iter().filter(seen).map(|event| (event.event, event)).collect();
         let mut wanted: Vec<EventNid> = events.iter().map(|event| event.event).collect();

@@ -23,12 +23,13 @@ pub(crate) struct Delays {
 }
 
 impl Rooms {
-    /// Starts what runs by itself: sending delayed events. The first [`AT_ONCE`] that became due while the server was away
+    /// Starts what runs by itself: sending delayed events, redacting what banned users wrote. The first [`AT_ONCE`] that became due while the server was away
     /// are sent before it returns, as far as rooms can be written. Call it once.
     pub async fn start(self: &Arc<Self>) {
         if let Err(error) = self.send_some().await {
             tracing::warn!(%error, "overdue delayed events wait until rooms can be written");
         }
+        self.start_sweeps();
         let rooms = Arc::clone(self);
         self.deps.env.tasks.supervise("delayed events", move || {
             let rooms = Arc::clone(&rooms);

@@ -6,7 +6,6 @@ use myelin_store::{Reader, Snapshot};
 use ruma::OwnedEventId;
 
 use super::{Outcome, Planner};
-use crate::command::Command;
 use crate::{Draft, SendError, Sent, TransactionKey, load};
 
 impl Planner {
@@ -14,11 +13,12 @@ impl Planner {
     pub(super) async fn repeats(
         &self,
         snapshot: &dyn Snapshot,
-        command: &Command,
+        draft: &Draft,
+        transaction: Option<&TransactionKey>,
     ) -> Result<Option<Outcome>, SendError> {
-        match &command.transaction {
+        match transaction {
             Some(key) => self.transaction(snapshot, key).await,
-            None => self.unchanged(snapshot, &command.draft).await,
+            None => self.unchanged(snapshot, draft).await,
         }
     }
 

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod delayed;
 pub mod e2ee;
+pub mod erasure;
 pub mod media;
 pub mod node;
 pub mod notify;
@@ -24,6 +25,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     auth::ALL,
     delayed::ALL,
     e2ee::ALL,
+    erasure::ALL,
     media::ALL,
     node::ALL,
     notify::ALL,

@@ -3,21 +3,24 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use myelin_rooms::Rooms;
-use ruma::api::client::membership::ban_user::v3::{Request, Response};
+use serde_json::{Value, json};
 
+use super::removal::Wanted;
 use crate::Error;
 use crate::access::Asks;
-use crate::answer::Answer;
-use crate::args::Args;
+use crate::body::{Body, Segment};
+use crate::object::named;
 
 pub(crate) async fn post(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
-    Args(request): Args<Request>,
-) -> Result<Answer<Response>, Error> {
-    let reason = request.reason.as_deref();
-    rooms.ban(&requester.user_id, &request.room_id, &request.user_id, reason).await?;
-    Ok(Answer(Response::new()))
+    Segment(room_id): Segment,
+    Body(wanted): Body<Wanted>,
+) -> Result<Json<Value>, Error> {
+    let room_id = named::<ruma::OwnedRoomId>(&room_id, "a room by a room id")?;
+    rooms.ban(&requester.user_id, &room_id, &wanted.user_id, wanted.how()).await?;
+    Ok(Json(json!({})))
 }

@@ -19,6 +19,7 @@ pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod redact;
 pub(crate) mod relations;
+mod removal;
 pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod state_event;
