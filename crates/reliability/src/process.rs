@@ -187,14 +187,44 @@ impl Myelin {
     /// # Errors
     /// When it does not end in time.
     pub async fn terminate(mut self, patience: Duration) -> Result<(Place, ExitStatus)> {
-        let pid = self.child.id().context("the server has ended")?;
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await?;
-        if !sent.success() {
-            bail!("kill -TERM failed");
-        }
+        self.signal("TERM").await?;
         let ended = tokio::time::timeout(patience, self.child.wait()).await;
         let status = ended.with_context(|| format!("the server did not end in {patience:?}"))??;
         Ok((self.place, status))
+    }
+
+    /// Holds it still with SIGSTOP: until [`Myelin::go_on`] it keeps its locks and does nothing of its own. Returns once
+    /// each of its threads has stopped.
+    ///
+    /// # Errors
+    /// When it has ended, or does not stop in time.
+    pub async fn hold(&self) -> Result<()> {
+        self.signal("STOP").await?;
+        let tasks = format!("/proc/{}/task", self.child.id().context("the server has ended")?);
+        let stopped = tokio::time::timeout(START, async {
+            while !all_stopped(Path::new(&tasks))? {
+                tokio::task::yield_now().await;
+            }
+            anyhow::Ok(())
+        });
+        stopped.await.context("the server did not stop")?
+    }
+
+    /// Lets it go on after [`Myelin::hold`].
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn go_on(&self) -> Result<()> {
+        self.signal("CONT").await
+    }
+
+    async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.id().context("the server has ended")?;
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().await?;
+        if !sent.success() {
+            bail!("kill -{name} failed");
+        }
+        Ok(())
     }
 
     /// The place of a server that has ended, or is killed now.
@@ -208,6 +238,17 @@ impl Myelin {
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
+}
+
+/// Whether each thread in this folder of `/proc` is stopped: the state stands behind the name, which is in brackets.
+fn all_stopped(tasks: &Path) -> Result<bool> {
+    for task in std::fs::read_dir(tasks)? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        if !stat.rsplit(')').next().is_some_and(|behind| behind.trim_start().starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What a process said, and how it ended.

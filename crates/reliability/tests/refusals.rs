@@ -243,7 +243,10 @@ async fn a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on() 
     let mut second = Place::new(folder.path())?;
     assert_ne!(second.address, server.address());
     second.data.clone_from(&server.place.data);
+    // The first one is held still meanwhile, since it may write whenever it likes: what changes is the second one's doing.
+    server.hold().await?;
     refuses_and_leaves(&second, &[&second.data.display().to_string()]).await?;
+    server.go_on().await?;
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
     alice.client().put(&path, &json!({"msgtype": "m.text", "body": "still here"})).await?.ok();
     still_serves(server.kill().await?).await
