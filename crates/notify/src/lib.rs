@@ -16,6 +16,7 @@
 //! [`Notification`]: myelin_store::schema::notify::Notification
 //! [`QuietSpan`]: myelin_store::schema::notify::QuietSpan
 
+mod are_read;
 mod cache;
 mod judge;
 mod notifications;
@@ -38,7 +39,7 @@ pub use observe::{MAX_MENTIONS, NewEvent};
 pub use push::{
     Gateway, GatewayError, MAX_PUSHERS, MAX_QUEUE, NewPusher, PusherError, PusherProblem, Schemes,
 };
-pub use read_up_to::{MAX_THREAD_EVENTS, ReadTo};
+pub use read_up_to::{Part, ReadTo};
 pub use ruled::MAX_RULED;
 pub use rules::{
     MAX_CONDITIONS, MAX_RULE_ID, MAX_RULES, MAX_RULES_BYTES, NewRule, PushRules, Relative, RuleError,

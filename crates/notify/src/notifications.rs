@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use myelin_model::{Pos, Requester, RoomNid};
-use myelin_store::schema::notify::{Notification, UnreadBase};
 use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Room, RoomHead};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{Format, Viewer, client_events, ignored_users};
@@ -17,6 +16,7 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 
 use crate::Notify;
+use crate::are_read::are_read;
 use crate::judge::{Rules, Says};
 use crate::subjects::subjects;
 
@@ -70,7 +70,6 @@ struct Place {
     member: Member,
     /// Events at or above this order were read.
     read_to: i64,
-    base: Option<i64>,
     /// Events that were read and not yet looked at, newest first, with what the rules say of each.
     next: VecDeque<(Event, Option<Vec<Action>>)>,
 }
@@ -139,12 +138,10 @@ impl Search<'_> {
         let mut members = self.snapshot.scan::<Member>(scan).await?;
         members.retain(|member| member.membership == Membership::Join);
         let by_room: Vec<_> = members.iter().map(|member| (member.room,)).collect();
-        let of_user: Vec<_> = members.iter().map(|member| (self.user_id.clone(), member.room)).collect();
         let rooms = self.snapshot.get_all::<Room>(&by_room).await?;
         let heads = self.snapshot.get_all::<RoomHead>(&by_room).await?;
-        let bases = self.snapshot.get_all::<UnreadBase>(&of_user).await?;
         let mut ahead = Vec::new();
-        for (((member, room), head), base) in members.into_iter().zip(rooms).zip(heads).zip(bases) {
+        for ((member, room), head) in members.into_iter().zip(rooms).zip(heads) {
             let (Some(room), Some(head)) = (room, head) else { continue };
             let (nid, read_to) = (member.room, head.last_order.saturating_add(1));
             if before.is_some_and(|before| head.last_pos >= before) {
@@ -152,8 +149,8 @@ impl Search<'_> {
             } else {
                 self.heap.push((head.last_pos, nid));
             }
-            let (room_id, base, next) = (room.room_id, base.map(|base| base.order), VecDeque::new());
-            self.places.insert(nid, Place { room_id, member, read_to, base, next });
+            let (room_id, next) = (room.room_id, VecDeque::new());
+            self.places.insert(nid, Place { room_id, member, read_to, next });
         }
         let Some(before) = before else { return Ok(()) };
         for (room, event) in last_before(self.snapshot, ahead, before).await? {
@@ -182,15 +179,18 @@ impl Search<'_> {
             if let Some((event, Some(actions))) = place.next.pop_front()
                 && (Says::of(&actions).highlight || !wanted.only_highlights)
             {
-                let read = place.base.is_some_and(|base| event.order.is_some_and(|order| base >= order));
-                found.push(Found { room_id: place.room_id.clone(), event, actions, read });
+                found.push(Found { room_id: place.room_id.clone(), event, actions, read: false });
             }
             self.fill(room).await?;
             if let Some((event, _)) = self.places.get(&room).and_then(|place| place.next.front()) {
                 self.heap.push((event.pos, room));
             }
         }
-        self.read_in_threads(&mut found).await?;
+        let events: Vec<&Event> = found.iter().map(|found| &found.event).collect();
+        let read = are_read(self.snapshot, self.user_id, &events).await?;
+        for (found, read) in found.iter_mut().zip(read) {
+            found.read = read;
+        }
         Ok((found, next))
     }
 
@@ -212,18 +212,6 @@ impl Search<'_> {
             let name = place.member.display_name.as_deref();
             let actions = subject.filter(|_| may).map(|subject| self.rules.actions(&subject, name).to_vec());
             place.next.push_back((event, actions.filter(|actions| Says::of(actions).notifies)));
-        }
-        Ok(())
-    }
-
-    /// Marks what was read by a receipt for its thread alone.
-    async fn read_in_threads(&self, found: &mut [Found]) -> Result<(), ReadError> {
-        let keys = found
-            .iter()
-            .map(|found| (self.user_id.clone(), found.event.room, found.event.order.unwrap_or_default()));
-        let rows = self.snapshot.get_all::<Notification>(&keys.collect::<Vec<_>>()).await?;
-        for (found, row) in found.iter_mut().zip(rows) {
-            found.read |= row.is_some_and(|row| !row.notifies);
         }
         Ok(())
     }

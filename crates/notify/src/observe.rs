@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
-use myelin_store::schema::notify::{Notification, RoomHighlight, UnreadBase};
+use myelin_store::schema::notify::{Notification, ThreadBase, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
-use myelin_timeline::{InviteVerdict, invite_rules};
-use ruma::{OwnedUserId, UserId};
+use myelin_timeline::{InviteVerdict, invite_rules, thread_of};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::judge::Says;
 use crate::ruled::{Common, goes};
@@ -31,8 +33,10 @@ pub struct NewEvent<'a> {
     pub order: i64,
     /// When it is learnt.
     pub pos: Pos,
-    /// The room's notification counter before it.
+    /// The room's notification counter before it, which counts the main timeline.
     pub counter: i64,
+    /// The order of the newest event in a thread that notifies anyone, before it.
+    pub thread_order: Option<i64>,
     /// How many members the room has, after it.
     pub joined: i64,
     /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
@@ -56,29 +60,29 @@ impl Notify {
         let may_count =
             |user_id: &UserId| self.is_local(user_id) && user_id != sender && !ruled.contains(user_id);
         let verdict = judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count);
-        let notifies = match &verdict {
-            Verdict::Nobody | Verdict::Invited(_) => Notifies::No,
-            Verdict::HighlightsAll => Notifies::Yes,
-            Verdict::Mentions(_, others) => *others,
+        let thread = thread(snapshot, new).await?;
+        let notifies = match (&verdict, &thread) {
+            (Verdict::Nobody | Verdict::Invited(_) | Verdict::Mentions(_, false), _) => Notifies::No,
+            (Verdict::HighlightsAll | Verdict::Mentions(_, true), None) => Notifies::Yes,
+            (Verdict::HighlightsAll | Verdict::Mentions(_, true), Some(_)) => Notifies::InThread,
         };
         let counter = new.counter + i64::from(notifies == Notifies::Yes);
         let step = (notifies == Notifies::Yes).then_some(counter);
         let highlight = verdict == Verdict::HighlightsAll;
-        if highlight {
-            batch.put(&RoomHighlight { room: new.room, order: new.order, event: new.event });
-        }
+        let common = Common { notifies: notifies != Notifies::No, step, highlight, thread: thread.as_ref() };
+        common.write(new, batch);
+        let mut told = common.notifies;
         if let Verdict::Mentions(users, _) = verdict {
-            mention(snapshot, new, users, step, batch).await?;
+            told |= mention(snapshot, new, users, &common, batch).await?;
         }
-        self.judge_ruled(snapshot, new, &ruled, Common { step, highlight }, batch).await?;
+        told |= self.judge_ruled(snapshot, new, &ruled, &common, batch).await?;
         if new.pdu.event_type() == "m.room.member" {
             self.membership_changes(snapshot, new, counter, batch).await?;
-        } else if self.is_local(sender) && (notifies == Notifies::Yes || !new.pdu.is_state()) {
-            // Who writes has read what is above ("Marking notifications as read"). State is often sent by clients on
-            // their own and says nothing of what its sender saw.
-            restart(batch, sender, new, new.order, counter);
+        } else if self.is_local(sender) && (notifies != Notifies::No || !new.pdu.is_state()) {
+            // State is often sent by clients on their own and says nothing of what its sender saw.
+            wrote(snapshot, new, thread.as_ref(), counter, batch).await?;
         }
-        Ok(notifies)
+        Ok(if told && thread.is_some() { Notifies::InThread } else { notifies })
     }
 
     /// Where the count of someone begins who comes in, and that none is left of someone who goes.
@@ -109,8 +113,17 @@ impl Notify {
                 if notifies && invite_rules(snapshot, &user_id).await?.judge(inviter) == InviteVerdict::Allow
                 {
                     let (room, order, event) = (new.room, new.order, new.event);
-                    let row = Notification { user_id, room, order, event, step: None, notifies, highlight };
-                    batch.put(&row);
+                    let (thread, step) = (None, None);
+                    batch.put(&Notification {
+                        user_id,
+                        room,
+                        order,
+                        event,
+                        thread,
+                        step,
+                        notifies,
+                        highlight,
+                    });
                 }
             }
             Some("leave" | "ban") => goes(user_id, new, batch),
@@ -120,22 +133,69 @@ impl Notify {
     }
 }
 
-/// Writes a highlight for each of these users who is in the room.
+/// Writes a highlight for each of these users who is in the room. Answers whether any is.
 async fn mention(
     snapshot: &dyn Snapshot,
     new: &NewEvent<'_>,
     users: BTreeSet<OwnedUserId>,
-    step: Option<i64>,
+    common: &Common<'_>,
     batch: &mut Batch,
-) -> Result<(), ReadError> {
+) -> Result<bool, ReadError> {
     if users.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let keys: Vec<_> = users.into_iter().map(|user_id| (new.room, user_id)).collect();
-    let members = snapshot.get_all::<Member>(&keys).await?;
-    for member in members.into_iter().flatten().filter(|member| member.membership == Membership::Join) {
-        let (user_id, room, order, event) = (member.user_id, new.room, new.order, new.event);
-        batch.put(&Notification { user_id, room, order, event, step, notifies: true, highlight: true });
+    let mut members = snapshot.get_all::<Member>(&keys).await?.into_iter().flatten().collect::<Vec<_>>();
+    members.retain(|member| member.membership == Membership::Join);
+    let mentioned = !members.is_empty();
+    for member in members {
+        batch.put(&common.but_for(new, member.user_id, Says { notifies: true, highlight: true }));
+    }
+    Ok(mentioned)
+}
+
+/// The root of the thread that the event comes into. (A parent of which only the same commit knows is not found: what
+/// relates to it otherwise than by a thread counts in the main timeline.)
+async fn thread(snapshot: &dyn Snapshot, new: &NewEvent<'_>) -> Result<Option<OwnedEventId>, ReadError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Value,
+    }
+    let Content { relates_to } = new.pdu.content_as().unwrap_or_default();
+    let target = relates_to["event_id"].as_str().and_then(|target| EventId::parse(target).ok());
+    match (relates_to["rel_type"].as_str(), target) {
+        (Some(rel_type), Some(target)) => thread_of(snapshot, new.room, rel_type, &target).await,
+        _ => Ok(None),
+    }
+}
+
+/// Who writes has read what is above ("Marking notifications as read"): in the thread that they write in.
+async fn wrote(
+    snapshot: &dyn Snapshot,
+    new: &NewEvent<'_>,
+    thread: Option<&OwnedEventId>,
+    counter: i64,
+    batch: &mut Batch,
+) -> Result<(), ReadError> {
+    let (user_id, room, order) = (new.pdu.sender(), new.room, new.order);
+    if let Some(root) = thread {
+        batch.put(&ThreadBase { user_id: user_id.to_owned(), room, root: root.clone(), order });
+        return Ok(());
+    }
+    let Some(thread_order) = new.thread_order else {
+        restart(batch, user_id, new, order, counter);
+        return Ok(());
+    };
+    let key = (user_id.to_owned(), room);
+    match snapshot.get::<UnreadBase>(&key).await? {
+        // Something in a thread may be unread.
+        Some(base) if base.order < thread_order => {
+            batch.expect_column::<UnreadBase>(&key, "order", &base.order);
+            batch.put(&UnreadBase { main_order: order, counter, changed: new.pos, ..base });
+        }
+        _ => restart(batch, user_id, new, order, counter),
     }
     Ok(())
 }
@@ -144,7 +204,7 @@ async fn mention(
 fn restart(batch: &mut Batch, user_id: &UserId, new: &NewEvent<'_>, order: i64, counter: i64) {
     let (user_id, room) = (user_id.to_owned(), new.room);
     forget(batch, &user_id, room, order);
-    batch.put(&UnreadBase { user_id, room, order, counter, changed: new.pos });
+    batch.put(&UnreadBase { user_id, room, order, main_order: order, counter, changed: new.pos });
 }
 
 /// Deletes the user's rows up to an order.

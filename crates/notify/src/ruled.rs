@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use myelin_model::RoomNid;
-use myelin_store::schema::notify::{Notification, PushMember, PushUser, QuietSpan};
+use myelin_store::schema::notify::{
+    Notification, PushMember, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStep,
+};
 use myelin_store::schema::rooms::Member;
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 
 use crate::judge::{Rules, Says, Subject};
 use crate::{NewEvent, Notify};
@@ -20,11 +22,36 @@ const TURN: usize = 256;
 
 /// What an event does for everyone who has the default rules and is not named.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Common {
+pub(crate) struct Common<'a> {
+    /// It notifies them.
+    pub(crate) notifies: bool,
     /// The room's counter after the event, if the event made it step.
     pub(crate) step: Option<i64>,
-    /// It is a highlight for everyone.
+    /// It is a highlight for them.
     pub(crate) highlight: bool,
+    /// The root of the thread it is in.
+    pub(crate) thread: Option<&'a OwnedEventId>,
+}
+
+impl Common<'_> {
+    /// Writes what is said of everyone and does not follow from the counter.
+    pub(crate) fn write(&self, new: &NewEvent<'_>, batch: &mut Batch) {
+        let (room, order, event) = (new.room, new.order, new.event);
+        if let Some(root) = self.thread.filter(|_| self.notifies) {
+            batch.put(&ThreadStep { room, order, root: root.clone() });
+        }
+        if self.highlight {
+            batch.put(&RoomHighlight { room, order, event, thread: self.thread.cloned() });
+        }
+    }
+
+    /// What is said of one user instead.
+    pub(crate) fn but_for(&self, new: &NewEvent<'_>, user_id: OwnedUserId, says: Says) -> Notification {
+        let (room, order, event) = (new.room, new.order, new.event);
+        let (thread, step) = (self.thread.cloned(), self.step);
+        let Says { notifies, highlight } = says;
+        Notification { user_id, room, order, event, thread, step, notifies, highlight }
+    }
 }
 
 /// The members of the room who have rules of their own, with whether these are quiet in it.
@@ -53,35 +80,36 @@ impl Notify {
     }
 
     /// Writes a row for each of them for whom the event is something else than what is said of everyone.
+    /// Answers whether it notifies any of them.
     pub(crate) async fn judge_ruled(
         &self,
         snapshot: &dyn Snapshot,
         new: &NewEvent<'_>,
         ruled: &Ruled,
-        common: Common,
+        common: &Common<'_>,
         batch: &mut Batch,
-    ) -> Result<(), ReadError> {
+    ) -> Result<bool, ReadError> {
         if ruled.0.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let users: Vec<OwnedUserId> = ruled.0.keys().cloned().collect();
         let rules = self.own_rules(snapshot, &users).await?;
         let names = names(snapshot, new.room, &rules).await?;
         let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
+        let mut told = false;
         for (n, (user_id, rules)) in rules.into_iter().enumerate() {
             if n % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
             let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
             let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
-            let unsaid = Says { notifies: common.step.is_some() && !quiet, highlight: common.highlight };
+            let unsaid = Says { notifies: common.notifies && !quiet, highlight: common.highlight };
             if says != unsaid {
-                let (room, order, event, step) = (new.room, new.order, new.event, common.step);
-                let Says { notifies, highlight } = says;
-                batch.put(&Notification { user_id, room, order, event, step, notifies, highlight });
+                told |= says.notifies || says.highlight;
+                batch.put(&common.but_for(new, user_id, says));
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// What the rules of a user, who is not in the room, say of an invite. By the default rules it notifies.
@@ -123,7 +151,8 @@ impl Notify {
         }
         batch.put(&PushMember { room, user_id: user_id.clone(), own_rules: rules.is_some(), quiet });
         if quiet {
-            batch.put(&QuietSpan { user_id, room, from: counter, until: None });
+            let (from, from_order, until, until_order) = (counter, new.order, None, None);
+            batch.put(&QuietSpan { user_id, room, from_order, from, until, until_order });
         }
         Ok(())
     }
@@ -133,6 +162,7 @@ impl Notify {
 pub(crate) fn goes(user_id: OwnedUserId, new: &NewEvent<'_>, batch: &mut Batch) {
     batch.delete::<PushMember>(&(new.room, user_id.clone()));
     batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(), new.room), usize::MAX));
+    batch.delete_range(Scan::prefix::<ThreadBase>((user_id.clone(), new.room), usize::MAX));
     batch.delete_range(Scan::prefix::<Notification>((user_id, new.room), usize::MAX));
 }
 

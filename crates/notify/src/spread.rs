@@ -27,8 +27,10 @@ const LEFT_OVER: usize = 100;
 struct Place {
     room: RoomNid,
     room_id: OwnedRoomId,
-    counter: i64,
-    base: Option<i64>,
+    /// The room's counter and its newest order.
+    end: (i64, i64),
+    /// The user's base: the counter, and up to where all is read.
+    base: Option<(i64, i64)>,
     member: Option<PushMember>,
     spans: Vec<QuietSpan>,
 }
@@ -107,8 +109,9 @@ async fn places(
     let spans = snapshot.scan_all::<QuietSpan>(scans.collect()).await?;
     let each = rooms.into_iter().zip(ids).zip(heads).zip(bases).zip(known).zip(spans);
     let places = each.filter_map(|(((((room, id), head), base), member), spans)| {
-        let (room_id, counter) = (id?.room_id, head?.counter);
-        Some(Place { room, room_id, counter, base: base.map(|base| base.counter), member, spans })
+        let (room_id, head) = (id?.room_id, head?);
+        let (end, base) = ((head.counter, head.last_order), base.map(|base| (base.counter, base.order)));
+        Some(Place { room, room_id, end, base, member, spans })
     });
     Ok(places.collect())
 }
@@ -128,19 +131,21 @@ fn plan(batch: &mut Batch, user_id: &OwnedUserId, rules: Option<&Arc<Rules>>, pl
     }
     batch.put(&wanted);
     let was_quiet = place.member.is_some_and(|member| member.quiet);
+    let (counter, order) = place.end;
     for span in place.spans {
-        let until = span.until.unwrap_or(place.counter);
-        let is_past = until <= span.from || place.base.is_none_or(|base| until <= base);
+        let (until, until_order) = (span.until.unwrap_or(counter), span.until_order.unwrap_or(order));
+        let is_empty = until <= span.from && until_order <= span.from_order;
+        let is_read = place.base.is_none_or(|(counter, order)| until <= counter && until_order <= order);
         if span.until.is_none() && quiet {
             continue;
-        } else if is_past {
-            batch.delete::<QuietSpan>(&(span.user_id, span.room, span.from));
+        } else if is_empty || is_read {
+            batch.delete::<QuietSpan>(&(span.user_id, span.room, span.from_order));
         } else if span.until.is_none() {
-            batch.put(&QuietSpan { until: Some(until), ..span });
+            batch.put(&QuietSpan { until: Some(until), until_order: Some(until_order), ..span });
         }
     }
     if quiet && !was_quiet {
-        let (user_id, room) = (user_id.clone(), place.room);
-        batch.put(&QuietSpan { user_id, room, from: place.counter, until: None });
+        let (user_id, room, until, until_order) = (user_id.clone(), place.room, None, None);
+        batch.put(&QuietSpan { user_id, room, from_order: order, from: counter, until, until_order });
     }
 }

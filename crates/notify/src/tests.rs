@@ -9,7 +9,8 @@ use myelin_pdu::{Pdu, RoomVersionId};
 use myelin_runtime::Env;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::notify::{
-    Notification, PushMember, PushUser, QuietSpan, Unread, UnreadBase, unread,
+    Counts, LiveEnd, Notification, PushMember, PushUser, QuietSpan, ThreadBase, ThreadStep, Unread,
+    UnreadBase, unread,
 };
 use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Relation, Room, RoomHead};
 use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan, Snapshot};
@@ -17,7 +18,7 @@ use proptest::prelude::*;
 use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde_json::{Value, json};
 
-use crate::{NewEvent, NewRule, Notifies, Notify, ReadTo, Relative, RuleProblem, Schemes};
+use crate::{NewEvent, NewRule, Notifies, Notify, Part, ReadTo, Relative, RuleProblem, Schemes};
 
 const ROOM: RoomNid = RoomNid(1);
 const SPACING: i64 = 16;
@@ -45,6 +46,15 @@ struct Sending {
     keyword: bool,
 }
 
+/// What a receipt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    All,
+    Main,
+    /// The thread whose root is the event with this number.
+    Thread(usize),
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send(Sending),
@@ -55,7 +65,7 @@ enum Step {
     Read {
         user: usize,
         event: usize,
-        thread: Option<usize>,
+        part: Read,
     },
     /// A room rule that silences the room, made or deleted.
     Mute {
@@ -89,6 +99,7 @@ struct World {
     engine: Arc<MemoryEngine>,
     notify: Notify,
     events: Vec<Known>,
+    thread_order: Option<i64>,
     members: BTreeMap<usize, Membership>,
     lists: BTreeMap<usize, Vec<Item>>,
     muted: BTreeSet<usize>,
@@ -111,6 +122,7 @@ impl World {
             engine,
             notify,
             events: Vec::new(),
+            thread_order: None,
             members: BTreeMap::new(),
             lists: BTreeMap::new(),
             muted: BTreeSet::new(),
@@ -145,7 +157,7 @@ impl World {
         match step {
             Step::Send(sending) => self.send(sending).await,
             Step::Member { user, membership } => self.member(*user, *membership).await,
-            Step::Read { user, event, thread } => self.read(*user, *event, *thread).await,
+            Step::Read { user, event, part } => self.read(*user, *event, *part).await,
             Step::Mute { user, muted } => self.mute(*user, *muted).await,
             Step::Keyword { user, set } => self.keyword(*user, *set).await,
         }
@@ -212,7 +224,7 @@ impl World {
         for (number, list) in &mut self.lists {
             if *number == sending.sender {
                 if !is_state || of_all {
-                    list.clear();
+                    list.retain(|item| item.thread != thread);
                 }
                 continue;
             }
@@ -238,26 +250,40 @@ impl World {
         }
     }
 
-    async fn read(&mut self, number: usize, event: usize, thread: Option<usize>) {
-        let thread = thread.filter(|root| *root < self.events.len());
+    async fn read(&mut self, number: usize, event: usize, part: Read) {
         let Some(event) = self.events.get(event).cloned() else { return };
         if !self.is_joined(number) {
             return;
         }
         let mut batch = self.batch();
-        let root = thread.map(|root| self.events[root].event_id.clone());
+        let root = match part {
+            Read::Thread(root) if root >= self.events.len() => return,
+            Read::Thread(root) => Some(self.events[root].event_id.clone()),
+            Read::All | Read::Main => None,
+        };
         let read = ReadTo {
             user_id: &user(number),
             room: ROOM,
             order: event.order,
             counter: event.counter,
-            thread: root.as_deref(),
+            part: match (part, root.as_deref()) {
+                (_, Some(root)) => Part::Thread(root),
+                (Read::Main, None) => Part::Main,
+                (_, None) => Part::All,
+            },
         };
         let snapshot = self.snapshot().await;
         self.notify.read_up_to(&*snapshot, &mut batch, &read).await.unwrap();
         self.engine.commit(batch).await.unwrap();
         let list = self.lists.entry(number).or_default();
-        list.retain(|item| item.order > event.order || (thread.is_some() && item.thread != thread));
+        list.retain(|item| {
+            let is_other = match part {
+                Read::All => false,
+                Read::Main => item.thread.is_some(),
+                Read::Thread(root) => item.thread != Some(root),
+            };
+            item.order > event.order || is_other
+        });
     }
 
     /// Commits an event as `rooms` does, and answers with its order.
@@ -282,12 +308,25 @@ impl World {
         let counter = self.counter();
         let mut batch = self.batch();
         let pos = batch.next_pos();
-        let joined = 3;
-        let new =
-            NewEvent { room: ROOM, event, pdu: &pdu, order, pos, counter, joined, may_notify_room: true };
+        let (joined, thread_order) = (3, self.thread_order);
+        let may_notify_room = true;
+        let new = NewEvent {
+            room: ROOM,
+            event,
+            pdu: &pdu,
+            order,
+            pos,
+            counter,
+            thread_order,
+            joined,
+            may_notify_room,
+        };
         let snapshot = self.snapshot().await;
         let notifies = self.notify.observe(&*snapshot, &new, &mut batch).await.unwrap();
         let counter = counter + i64::from(notifies == Notifies::Yes);
+        if notifies == Notifies::InThread {
+            self.thread_order = Some(order);
+        }
         batch.put(&Event {
             event,
             event_id: pdu.event_id().to_owned(),
@@ -309,7 +348,7 @@ impl World {
         if let Some(root) = thread {
             batch.put(&relation(self.events[root].event_id.clone(), order, event, sender, kind));
         }
-        batch.put(&head(order, pos, counter));
+        batch.put(&head(order, pos, self.thread_order, counter));
         batch.put(&Room {
             room: ROOM,
             room_id: "!room:here.test".try_into().unwrap(),
@@ -327,8 +366,14 @@ impl World {
     }
 
     async fn unread(&self, number: usize) -> Unread {
-        let rooms = [(ROOM, self.counter())];
-        unread(&*self.snapshot().await, &user(number), &rooms).await.unwrap()[0]
+        let rooms = [LiveEnd { room: ROOM, counter: self.counter(), thread_order: self.thread_order }];
+        unread(&*self.snapshot().await, &user(number), &rooms).await.unwrap().remove(0)
+    }
+
+    /// Notifications and highlights, over all threads.
+    async fn total(&self, number: usize) -> (u64, u64) {
+        let Counts { notifications, highlights } = self.unread(number).await.total();
+        (notifications, highlights)
     }
 
     async fn rows<K: Keyspace>(&self, number: usize) -> Vec<K> {
@@ -338,16 +383,21 @@ impl World {
 
     async fn check(&self) {
         for (number, list) in &self.lists {
-            let expected = Unread {
-                notifications: u64::try_from(list.len()).unwrap(),
-                highlights: u64::try_from(list.iter().filter(|item| item.highlight).count()).unwrap(),
-            };
+            let mut expected = Unread::default();
+            for item in list {
+                let counts = match item.thread {
+                    None => &mut expected.main,
+                    Some(root) => expected.threads.entry(self.events[root].event_id.clone()).or_default(),
+                };
+                counts.notifications += 1;
+                counts.highlights += u64::from(item.highlight);
+            }
             assert_eq!(self.unread(*number).await, expected, "user {number}: {list:?}");
         }
     }
 }
 
-fn head(last_order: i64, pos: Pos, counter: i64) -> RoomHead {
+fn head(last_order: i64, pos: Pos, thread_order: Option<i64>, counter: i64) -> RoomHead {
     RoomHead {
         room: ROOM,
         last_order,
@@ -355,6 +405,7 @@ fn head(last_order: i64, pos: Pos, counter: i64) -> RoomHead {
         extremities: "[]".to_owned(),
         bump_pos: pos,
         counter,
+        thread_order,
         joined: 3,
         invited: 0,
     }
@@ -428,8 +479,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let memberships = vec![Membership::Join, Membership::Join, Membership::Leave, Membership::Invite];
     let member = (0..4_usize, prop::sample::select(memberships))
         .prop_map(|(user, membership)| Step::Member { user, membership });
-    let read = (0..4_usize, 0..60_usize, prop::option::of(0..3_usize))
-        .prop_map(|(user, event, thread)| Step::Read { user, event, thread });
+    let part = prop_oneof![Just(Read::All), Just(Read::Main), (0..3_usize).prop_map(Read::Thread)];
+    let read =
+        (0..4_usize, 0..60_usize, part).prop_map(|(user, event, part)| Step::Read { user, event, part });
     let mute = (0..4_usize, any::<bool>()).prop_map(|(user, muted)| Step::Mute { user, muted });
     let keyword = (0..4_usize, any::<bool>()).prop_map(|(user, set)| Step::Keyword { user, set });
     prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read, 1 => mute, 1 => keyword], 1..60)
@@ -458,10 +510,10 @@ async fn a_message_writes_no_row_for_those_it_does_not_name() {
     world.send(&Sending { mentions_room: true, ..text(0) }).await;
     world.send(&Sending { mentions: vec![2], ..text(0) }).await;
     assert!(world.rows::<Notification>(1).await.is_empty());
-    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 1 });
+    assert_eq!(world.total(1).await, (3, 1));
     assert_eq!(world.rows::<Notification>(2).await.len(), 1);
-    assert_eq!(world.unread(2).await, Unread { notifications: 3, highlights: 2 });
-    assert_eq!(world.unread(0).await, Unread::default(), "nobody is notified of what they sent");
+    assert_eq!(world.total(2).await, (3, 2));
+    assert_eq!(world.total(0).await, (0, 0), "nobody is notified of what they sent");
 }
 
 #[tokio::test]
@@ -471,11 +523,11 @@ async fn a_receipt_deletes_the_rows_it_covers_and_never_goes_back() {
     for _ in 0..3 {
         world.send(&Sending { mentions: vec![1], ..text(0) }).await;
     }
-    world.read(1, first + 1, None).await;
+    world.read(1, first + 1, Read::All).await;
     assert_eq!(world.rows::<Notification>(1).await.len(), 1);
-    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 1 });
+    assert_eq!(world.total(1).await, (1, 1));
     let base = world.rows::<UnreadBase>(1).await;
-    world.read(1, first, None).await;
+    world.read(1, first, Read::All).await;
     assert_eq!(world.rows::<UnreadBase>(1).await, base);
 }
 
@@ -484,10 +536,10 @@ async fn who_joins_later_or_changes_their_name_keeps_their_count() {
     let mut world = room(1).await;
     world.send(&text(0)).await;
     world.member(1, Membership::Join).await;
-    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.total(1).await, (0, 0));
     world.send(&text(0)).await;
     world.member(1, Membership::Join).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 0 });
+    assert_eq!(world.total(1).await, (1, 0));
 }
 
 #[tokio::test]
@@ -495,9 +547,9 @@ async fn an_invite_notifies_the_invited_until_they_decide() {
     let mut world = room(1).await;
     world.send(&text(0)).await;
     world.member(1, Membership::Invite).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 0 });
+    assert_eq!(world.total(1).await, (1, 0));
     world.member(1, Membership::Join).await;
-    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.total(1).await, (0, 0));
     assert!(world.rows::<Notification>(1).await.is_empty());
 }
 
@@ -507,18 +559,57 @@ async fn a_receipt_for_a_thread_reads_that_thread_only() {
     for thread in [None, Some(0), Some(1), Some(0)] {
         world.send(&Sending { thread, mentions: vec![1], ..text(0) }).await;
     }
-    world.read(1, world.events.len() - 2, Some(0)).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 3 });
-    world.read(1, world.events.len() - 1, Some(0)).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 2, highlights: 2 });
+    world.read(1, world.events.len() - 2, Read::Thread(0)).await;
+    assert_eq!(world.total(1).await, (3, 3));
+    world.read(1, world.events.len() - 1, Read::Thread(0)).await;
+    assert_eq!(world.total(1).await, (2, 2));
     // A mention in what notifies nobody else is a row of its own, not a step of the counter.
     let reaction = Sending { kind: Kind::Reaction, thread: Some(0), mentions: vec![1], ..text(0) };
     world.send(&reaction).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 3, highlights: 3 });
-    world.read(1, world.events.len() - 1, Some(0)).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 2, highlights: 2 });
-    world.read(1, world.events.len() - 1, None).await;
-    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.total(1).await, (3, 3));
+    world.read(1, world.events.len() - 1, Read::Thread(0)).await;
+    assert_eq!(world.total(1).await, (2, 2));
+    world.read(1, world.events.len() - 1, Read::All).await;
+    assert_eq!(world.total(1).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_receipt_for_the_main_timeline_leaves_threads_unread() {
+    let mut world = room(2).await;
+    let root = world.events.len();
+    for thread in [None, Some(root), None, Some(root)] {
+        world.send(&Sending { thread, ..text(0) }).await;
+    }
+    world.read(1, world.events.len() - 1, Read::Main).await;
+    let unread = world.unread(1).await;
+    assert_eq!(unread.main, Counts::default());
+    let thread = Counts { notifications: 2, highlights: 0 };
+    assert_eq!(unread.threads, [(world.events[root].event_id.clone(), thread)].into());
+    world.read(1, root + 1, Read::Thread(root)).await;
+    assert_eq!(world.total(1).await, (1, 0));
+    // Who writes in the main timeline has not read the thread; who writes in the thread has.
+    world.send(&text(1)).await;
+    assert_eq!(world.total(1).await, (1, 0));
+    world.send(&Sending { thread: Some(root), ..text(1) }).await;
+    assert_eq!(world.total(1).await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_message_in_a_thread_writes_one_row_and_reading_leaves_none_of_its_own() {
+    let mut world = room(4).await;
+    let root = world.events.len();
+    for thread in [None, Some(root), Some(root)] {
+        world.send(&Sending { thread, ..text(0) }).await;
+    }
+    let steps = Scan::prefix::<ThreadStep>((ROOM,), usize::MAX);
+    assert_eq!(world.snapshot().await.scan::<ThreadStep>(steps).await.unwrap().len(), 2);
+    assert!(world.rows::<Notification>(1).await.is_empty());
+    world.read(1, root + 1, Read::Thread(root)).await;
+    assert_eq!(world.rows::<ThreadBase>(1).await.len(), 1);
+    world.read(1, root + 2, Read::Thread(root)).await;
+    world.read(1, root + 2, Read::Main).await;
+    assert_eq!(world.total(1).await, (0, 0));
+    assert!(world.rows::<ThreadBase>(1).await.is_empty(), "all is read, so nothing is kept of threads");
 }
 
 #[tokio::test]
@@ -528,12 +619,12 @@ async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
     let last = world.events.last().cloned().unwrap();
     let user_id = user(1);
     let read =
-        ReadTo { user_id: &user_id, room: ROOM, order: last.order, counter: last.counter, thread: None };
+        ReadTo { user_id: &user_id, room: ROOM, order: last.order, counter: last.counter, part: Part::All };
     let mut batch = world.batch();
     world.notify.read_up_to(&*world.snapshot().await, &mut batch, &read).await.unwrap();
     world.send(&text(1)).await;
     assert!(world.engine.commit(batch).await.is_err());
-    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.total(1).await, (0, 0));
 }
 
 #[tokio::test]
@@ -554,8 +645,8 @@ async fn a_muted_room_writes_no_row_for_an_ordinary_message() {
     world.send(&text(0)).await;
     world.send(&text(0)).await;
     assert!(world.rows::<Notification>(1).await.is_empty());
-    assert_eq!(world.unread(1).await, Unread::default());
-    assert_eq!(world.unread(2).await, Unread { notifications: 2, highlights: 0 });
+    assert_eq!(world.total(1).await, (0, 0));
+    assert_eq!(world.total(2).await, (2, 0));
 }
 
 #[tokio::test]
@@ -574,7 +665,7 @@ async fn rules_whose_spreading_was_cut_off_reach_the_rooms_at_the_next_start() {
     world.notify = World::service(&world.engine);
     world.notify.take_up().await.unwrap();
     world.send(&text(0)).await;
-    assert_eq!(world.unread(1).await, Unread::default());
+    assert_eq!(world.total(1).await, (0, 0));
     let push_user = world.snapshot().await.get::<PushUser>(&(user_id,)).await.unwrap().unwrap();
     assert!(!push_user.spreading);
 }
@@ -598,6 +689,7 @@ async fn a_join_planned_before_the_users_first_rules_is_a_conflict() {
         order: 999,
         pos,
         counter: 0,
+        thread_order: None,
         joined: 2,
         may_notify_room: false,
     };
@@ -617,5 +709,5 @@ async fn a_new_process_knows_which_rooms_have_members_with_rules() {
     assert!(!world.notify.ruled_rooms.may_have(RoomNid(2)));
     world.send(&text(0)).await;
     world.send(&Sending { mentions: vec![1], ..text(0) }).await;
-    assert_eq!(world.unread(1).await, Unread { notifications: 1, highlights: 1 });
+    assert_eq!(world.total(1).await, (1, 1));
 }

@@ -13,8 +13,10 @@ use serde_json::Value;
 /// Whether an event counts as unread for everyone whose push rules are the default ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notifies {
-    /// It does.
+    /// It does, in the main timeline.
     Yes,
+    /// It is in a thread, and notifies somebody there: everyone, or some whose rules say so.
+    InThread,
     /// It does not.
     No,
 }
@@ -28,8 +30,8 @@ pub(crate) enum Verdict {
     Invited(OwnedUserId),
     /// Everyone is, and for everyone it is a highlight.
     HighlightsAll,
-    /// These users are, and for them it is a highlight; the others are as it says.
-    Mentions(BTreeSet<OwnedUserId>, Notifies),
+    /// These users are, and for them it is a highlight; whether the others are, it says.
+    Mentions(BTreeSet<OwnedUserId>, bool),
 }
 
 /// The fields of a content that the rules look at. Whatever a sender puts there is read; what has another type than the
@@ -75,7 +77,7 @@ pub(crate) fn judge(
     let is_edit = content.relates_to["rel_type"] == "m.replace";
     let is_poll = is("org.matrix.msc3381.poll.start") || is("org.matrix.msc3381.poll.end");
     let counts = is("m.room.message") || is("m.room.encrypted") || is("m.call.invite") || is_poll;
-    let others = if counts && !is_edit { Notifies::Yes } else { Notifies::No };
+    let others = counts && !is_edit;
     let named = content.mentions["user_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
     let named = named.iter().filter_map(|user_id| UserId::parse(user_id.as_str()?).ok());
     Verdict::Mentions(named.filter(|user_id| may_count(user_id)).take(most).collect(), others)

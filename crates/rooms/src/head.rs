@@ -53,6 +53,7 @@ impl Head {
             extremities: "[]".to_owned(),
             bump_pos: Pos::ZERO,
             counter: 0,
+            thread_order: None,
             joined: 0,
             invited: 0,
         })

@@ -21,6 +21,8 @@ pub struct Arrival<'a> {
     pub pos: Pos,
     /// The room's notification counter before it.
     pub counter: i64,
+    /// The order of the newest event in a thread that notifies anyone, before it.
+    pub thread_order: Option<i64>,
     /// How many members the room has, after it.
     pub joined: i64,
     /// Whether its sender may notify the whole room (`notifications.room` of the power levels).
@@ -32,8 +34,10 @@ pub struct Arrival<'a> {
 /// Whether an event counts as unread for everyone whose push rules are the default ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notifies {
-    /// It does.
+    /// It does, in the main timeline.
     Yes,
+    /// It is in a thread, and notifies somebody there.
+    InThread,
     /// It does not.
     No,
 }

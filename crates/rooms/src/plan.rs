@@ -15,6 +15,7 @@ use myelin_room_core::machine::{self, Planned, RoomMachine};
 use myelin_room_core::order_key::OrderKey;
 use myelin_store::schema::rooms::{Member, Relation, RoomHead, RoomSummary, State};
 use myelin_store::{Batch, Durability, Reader, Snapshot};
+use myelin_timeline::THREAD;
 use ruma::{EventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::{Map, Value};
 
@@ -22,7 +23,7 @@ use crate::command::{Command, What};
 use crate::head::Head;
 use crate::overlay::Overlay;
 use crate::redaction::Targets;
-use crate::relations::{self, Stated, THREAD};
+use crate::relations::{self, Stated};
 use crate::rows::Placed;
 use crate::service::Deps;
 use crate::threads::ThreadBefore;
@@ -278,7 +279,11 @@ impl Planner {
             target.write(&mut self.overlay, &mut self.summary, batch, (event, placed.pos));
         }
         let joined_before = known.member.as_ref().is_some_and(|member| member.joined_at.is_some());
-        placed.counter += self.observe(snapshot, &placed, joined_before, batch).await?;
+        match self.observe(snapshot, &placed, joined_before, batch).await? {
+            Notifies::Yes => placed.counter += 1,
+            Notifies::InThread => self.head.row.thread_order = Some(order),
+            Notifies::No => {}
+        }
         placed.write_event(batch);
         placed.write_transaction(batch, i64::try_from(self.deps.env.clock.now()).unwrap_or(i64::MAX));
         self.head.advance(&placed);
@@ -344,7 +349,7 @@ impl Planner {
         placed: &Placed<'_>,
         joined_before: bool,
         batch: &mut Batch,
-    ) -> Result<i64, SendError> {
+    ) -> Result<Notifies, SendError> {
         let joins_first = !joined_before && placed.pdu.membership() == Some("join");
         let predecessor = self.summary.predecessor.as_deref().filter(|_| joins_first);
         let arrival = Arrival {
@@ -354,17 +359,13 @@ impl Planner {
             order: placed.order,
             pos: placed.pos,
             counter: placed.counter,
+            thread_order: self.head.row.thread_order,
             joined: self.head.row.joined,
             may_notify_room: self.may_notify_room(placed.pdu.sender()),
             replaces_room: predecessor.and_then(|room_id| room_id.try_into().ok()),
         };
-        match self.deps.observer.observe(snapshot, &arrival, batch).await {
-            Ok(Notifies::Yes) => Ok(1),
-            Ok(Notifies::No) => Ok(0),
-            Err(error) => {
-                self.broken = true;
-                Err(error.into())
-            }
-        }
+        let notifies = self.deps.observer.observe(snapshot, &arrival, batch).await;
+        self.broken |= notifies.is_err();
+        Ok(notifies?)
     }
 }

@@ -7,12 +7,12 @@ use myelin_pdu::{Pdu, RoomRules};
 use myelin_room_core::key::StateKey;
 use myelin_store::schema::rooms::{Event, Member, Relation, RoomSummary, State};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
+use myelin_timeline::THREAD;
 use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Map, Value};
 
 use crate::load;
 use crate::overlay::Overlay;
-use crate::relations::THREAD;
 use crate::threads::ThreadLoss;
 use crate::{Refusal, SendError, rows, summary};
 

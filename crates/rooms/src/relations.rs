@@ -11,9 +11,6 @@ pub(crate) struct Stated {
     pub(crate) key: Option<String>,
 }
 
-/// The relation type of a thread's replies.
-pub(crate) const THREAD: &str = "m.thread";
-
 /// Longest relation type and annotation key that are indexed, in bytes. A longer key is an abuse, not a reaction.
 const LONGEST: usize = 255;
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::rooms::{Relation, Thread, ThreadParticipant};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
+use myelin_timeline::THREAD;
 use ruma::{OwnedEventId, OwnedUserId};
 
 use crate::overlay::Overlay;
-use crate::relations::THREAD;
 
 /// A thread as it was before an event: what planning the event reads.
 #[derive(Debug)]

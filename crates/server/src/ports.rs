@@ -6,13 +6,13 @@ use futures_util::future::BoxFuture;
 use myelin_auth::SessionEnd;
 use myelin_e2ee::E2ee;
 use myelin_model::{Pos, RoomNid};
-use myelin_notify::{NewEvent, Notify, ReadTo};
+use myelin_notify::{NewEvent, Notify, Part, ReadTo};
 use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, ReadingError, Rooms};
 use myelin_search::RoomStates;
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_timeline::{ClientEvents, Viewer};
-use myelin_users::{CopyError, CopyRules, ProfileSpread, ReadUpTo, Reading, SpreadError, Users};
+use myelin_users::{CopyError, CopyRules, ProfileSpread, ReadUpTo, Reading, SpreadError, Thread, Users};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
@@ -57,6 +57,7 @@ impl Observer for Judged {
                 order: arrival.order,
                 pos: arrival.pos,
                 counter: arrival.counter,
+                thread_order: arrival.thread_order,
                 joined: arrival.joined,
                 may_notify_room: arrival.may_notify_room,
             };
@@ -68,6 +69,7 @@ impl Observer for Judged {
             }
             Ok(match self.0.observe(snapshot, &new, batch).await? {
                 myelin_notify::Notifies::Yes => Notifies::Yes,
+                myelin_notify::Notifies::InThread => Notifies::InThread,
                 myelin_notify::Notifies::No => Notifies::No,
             })
         })
@@ -111,8 +113,13 @@ impl ReadUpTo for Counted {
         reading: Reading<'a>,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         let Reading { user_id, room, order, counter, thread } = reading;
+        let part = match thread {
+            Thread::Unthreaded => Part::All,
+            Thread::Main => Part::Main,
+            Thread::Root(root) => Part::Thread(root),
+        };
         Box::pin(async move {
-            self.0.read_up_to(snapshot, batch, &ReadTo { user_id, room, order, counter, thread }).await
+            self.0.read_up_to(snapshot, batch, &ReadTo { user_id, room, order, counter, part }).await
         })
     }
 }

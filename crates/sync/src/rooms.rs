@@ -307,6 +307,7 @@ fn empty_head(room: RoomNid) -> RoomHead {
         extremities: String::new(),
         bump_pos: zero,
         counter: 0,
+        thread_order: None,
         joined: 0,
         invited: 0,
     }

@@ -122,6 +122,45 @@ async fn account_data_and_tags_come_back_and_are_synced() {
     }
 }
 
+/// The counts of the main timeline and of one thread, as a sync tells who asks for counts by thread.
+async fn unread_by_thread(client: &Client<'_>, room: &str, root: &str) -> (u64, u64) {
+    let filter = "%7B%22room%22:%7B%22timeline%22:%7B%22unread_thread_notifications%22:true%7D%7D%7D";
+    let answer = client.get(&format!("{V3}/sync?filter={filter}")).await.ok();
+    let room = &answer["rooms"]["join"][room];
+    let count = |counts: &Value| counts["notification_count"].as_u64().unwrap_or_default();
+    (count(&room["unread_notifications"]), count(&room["unread_thread_notifications"][root]))
+}
+
+#[tokio::test]
+async fn unread_counts_by_thread_follow_each_thread_s_receipts() {
+    let server = TestServer::new(5).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = room_of(&alice, &bob).await;
+    let root = alice.say(&room, "1", "a root").await;
+    let relate = async |id: &str, rel_type: &str, target: &str| {
+        let relation = json!({ "rel_type": rel_type, "event_id": target });
+        let body = json!({ "msgtype": "m.text", "body": "in a thread", "m.relates_to": relation });
+        let path = format!("{V3}/rooms/{room}/send/m.room.message/{id}");
+        alice.put(&path, body).await.ok()["event_id"].as_str().unwrap().to_owned()
+    };
+    let first = relate("2", "m.thread", &root).await;
+    // What refers to an event of a thread is in the thread; what refers to its root is in the main timeline.
+    let second = relate("3", "m.reference", &first).await;
+    let beside = relate("4", "m.reference", &root).await;
+    assert_eq!(unread_by_thread(&bob, &room, &root).await, (2, 2));
+    assert_eq!(unread(&bob, &room).await, (4, 0));
+    done(receipt(&bob, &room, "m.read", &beside, json!({ "thread_id": "main" })).await);
+    assert_eq!(unread_by_thread(&bob, &room, &root).await, (0, 2));
+    assert_eq!(unread(&bob, &room).await, (2, 0));
+    done(receipt(&bob, &room, "m.read", &first, json!({ "thread_id": root })).await);
+    assert_eq!(unread_by_thread(&bob, &room, &root).await, (0, 1));
+    let answer = receipt(&bob, &room, "m.read", &second, json!({ "thread_id": "main" })).await;
+    refused(&answer, StatusCode::BAD_REQUEST, "M_INVALID_PARAM");
+    // A thread's view shows what relates to its root too.
+    done(receipt(&bob, &room, "m.read", &beside, json!({ "thread_id": root })).await);
+    assert_eq!((unread_by_thread(&bob, &room, &root).await, unread(&bob, &room).await), ((0, 0), (0, 0)));
+}
+
 #[tokio::test]
 async fn unread_counts_follow_messages_mentions_receipts_and_own_messages() {
     let server = TestServer::new(4).await;

@@ -155,6 +155,7 @@ impl World {
             extremities: "[]".to_owned(),
             bump_pos: Pos::ZERO,
             counter: 0,
+            thread_order: None,
             joined: 0,
             invited: 0,
         };

@@ -6,7 +6,7 @@ use myelin_model::{Pos, Requester, RoomNid, Topic};
 use myelin_store::schema::rooms::{Event, EventStatus};
 use myelin_store::schema::users::{AccountData, Receipt};
 use myelin_store::{Batch, CommitError, Durability, ReadError, Reader, Scan, Snapshot};
-use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use ruma::{OwnedEventId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::account_data::FULLY_READ;
@@ -36,13 +36,6 @@ impl Thread {
             Self::Root(root) => root.as_str(),
         }
     }
-
-    fn root(&self) -> Option<&EventId> {
-        match self {
-            Self::Root(root) => Some(root),
-            Self::Unthreaded | Self::Main => None,
-        }
-    }
 }
 
 /// What one request marks as read, each up to and including an event.
@@ -69,8 +62,8 @@ pub struct Reading<'a> {
     pub order: i64,
     /// The room's notification counter after that event.
     pub counter: i64,
-    /// The root of the thread they read; none for the room as a whole and for its main timeline.
-    pub thread: Option<&'a EventId>,
+    /// What of the room they read.
+    pub thread: &'a Thread,
 }
 
 /// Learns of each receipt before its commit and adds its own rows to the same batch. `notify` is behind it.
@@ -163,7 +156,7 @@ impl Users {
             }
             let furthest = found.read.iter().chain(&found.read_private).max_by_key(|marked| marked.order);
             if let Some(Marked { order, counter, .. }) = furthest {
-                let (room, thread) = (found.room, marks.thread.root());
+                let (room, thread) = (found.room, &marks.thread);
                 let reading = Reading { user_id, room, order: *order, counter: *counter, thread };
                 self.read_up_to.extend(&*snapshot, &mut batch, reading).await?;
             }

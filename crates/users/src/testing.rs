@@ -16,10 +16,10 @@ use myelin_timeline::testing::World;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::{broadcast, watch};
 
-use crate::{Config, CopyError, CopyRules, ReadUpTo, Reading, Users};
+use crate::{Config, CopyError, CopyRules, ReadUpTo, Reading, Thread, Users};
 
-/// A reading as the port was told of it: user, order, counter, thread root.
-pub(crate) type Told = (OwnedUserId, i64, i64, Option<String>);
+/// A reading as the port was told of it: user, order, counter, and what of the room.
+pub(crate) type Told = (OwnedUserId, i64, i64, Thread);
 
 /// Notes what it is told.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl ReadUpTo for Listener {
         reading: Reading<'a>,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         let Reading { user_id, order, counter, thread, .. } = reading;
-        let told = (user_id.to_owned(), order, counter, thread.map(ToString::to_string));
+        let told = (user_id.to_owned(), order, counter, thread.clone());
         self.0.lock().unwrap().push(told);
         Box::pin(async { Ok(()) })
     }

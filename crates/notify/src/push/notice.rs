@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use myelin_model::EventNid;
-use myelin_store::schema::notify::{Pusher, UnreadBase, unread};
+use myelin_store::schema::notify::{LiveEnd, Pusher, unread};
 use myelin_store::schema::rooms::{Event, Member, Membership, Room, RoomHead, RoomSummary};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{InviteVerdict, ignored_users, invite_rules};
@@ -11,6 +11,7 @@ use ruma::push::Action;
 use serde_json::{Map, Value, json};
 
 use crate::Notify;
+use crate::are_read::are_read;
 use crate::judge::{Says, Subject};
 use crate::subjects::subjects;
 
@@ -31,8 +32,7 @@ impl Notify {
         let Some(member) = snapshot.get::<Member>(&(event.room, user_id.clone())).await? else {
             return Ok(None);
         };
-        let base = snapshot.get::<UnreadBase>(&(user_id.clone(), event.room)).await?;
-        let is_read = base.is_some_and(|base| event.order.is_some_and(|order| base.order >= order));
+        let is_read = are_read(snapshot, user_id, &[&event]).await? == [true];
         let is_there = member.membership == Membership::Join || member.event == event.event;
         if is_read || !is_there || event.redacted_by.is_some() || event.sender == *user_id {
             return Ok(None);
@@ -134,8 +134,8 @@ async fn counts(snapshot: &dyn Snapshot, user_id: &UserId) -> Result<Value, Read
     let joined = members.iter().filter(|member| member.membership == Membership::Join);
     let keys: Vec<_> = joined.map(|member| (member.room,)).collect();
     let heads = snapshot.get_all::<RoomHead>(&keys).await?;
-    let rooms: Vec<_> = heads.into_iter().flatten().map(|head| (head.room, head.counter)).collect();
+    let rooms: Vec<_> = heads.iter().flatten().map(LiveEnd::from).collect();
     let unread = unread(snapshot, user_id, &rooms).await?;
-    let sum: u64 = unread.iter().map(|unread| unread.notifications).sum();
+    let sum: u64 = unread.iter().map(|unread| unread.total().notifications).sum();
     Ok(if sum > 0 { json!({ "unread": sum }) } else { json!({}) })
 }

@@ -12,7 +12,7 @@ use ruma::serde::Raw;
 use ruma::{OwnedUserId, UserId, owned_room_id};
 use serde_json::{Value, json};
 
-use super::{Notifies, Verdict, judge};
+use super::{Verdict, judge};
 
 const SENDER: &str = "@sender:here.test";
 const READER: &str = "@reader:here.test";
@@ -28,7 +28,7 @@ fn outcome(verdict: &Verdict, reader: &UserId) -> (bool, bool) {
         Verdict::Invited(user_id) => (user_id == reader, false),
         Verdict::HighlightsAll => (true, true),
         Verdict::Mentions(users, _) if users.contains(reader) => (true, true),
-        Verdict::Mentions(_, others) => (*others == Notifies::Yes, false),
+        Verdict::Mentions(_, others) => (*others, false),
     }
 }
 
@@ -140,5 +140,5 @@ fn only_so_many_mentions_are_looked_at() {
     });
     let pdu = Pdu::parse(Bytes::from(event.to_string()), RoomVersionId::V11.rules()).unwrap();
     let verdict = judge(&pdu, false, 50, |user_id| *user_id != users[0]);
-    assert_eq!(verdict, Verdict::Mentions(users[1..51].iter().cloned().collect(), Notifies::Yes));
+    assert_eq!(verdict, Verdict::Mentions(users[1..51].iter().cloned().collect(), true));
 }

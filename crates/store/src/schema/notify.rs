@@ -1,35 +1,65 @@
 //! What `notify` owns: where unread counts begin, and what the default rules don't say.
 //!
-//! A user's unread count in a room is `room_head.counter` minus the counter at their [`UnreadBase`], plus or minus
-//! the [`Notification`] rows above it. A message into a room of ten thousand so writes no row per member; nor does one
-//! that is a highlight for all of them ([`RoomHighlight`]). [`unread`] puts the count together.
+//! A user's unread count in a room's main timeline is `room_head.counter` minus the counter at their [`UnreadBase`],
+//! plus or minus the [`Notification`] rows above it. A message into a room of ten thousand so writes no row per member;
+//! nor does one that is a highlight for all of them ([`RoomHighlight`]). Threads are read one by one, so what notifies in
+//! them is counted one by one: a [`ThreadStep`] each, whatever the number of members, and a [`ThreadBase`] for each thread
+//! that a user has read. [`unread`] puts the counts together.
 //!
 //! Who has push rules of their own is found by the room ([`PushMember`]) and judged one by one. Where their rules are
 //! silent in a room, the counter does not count for them at all ([`QuietSpan`]), so that a muted room writes no rows
 //! either.
 
+mod count;
 mod read;
 
-pub use read::{MAX_COUNTED, MAX_SPANS, PUSH_RULES, Unread, push_rules_content, unread};
+pub use count::{Counts, Unread};
+pub use read::{
+    LiveEnd, MAX_COUNTED, MAX_SPANS, PUSH_RULES, oldest_unread_in_threads, push_rules_content, unread,
+};
 
 use bytes::Bytes;
 use myelin_model::{EventNid, Pos, RoomNid};
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 
 use crate::{KeyspaceDef, keyspace};
 
 keyspace! {
-    /// Where a user's unread count in a room begins: their last receipt, own message, invite or join, whichever is
+    /// Where a user's unread counts in a room begin: their last receipt, own message, invite or join, whichever is
     /// latest. It only moves forward.
     pub struct UnreadBase in "unread_base" {
         key { user_id: OwnedUserId, room: RoomNid }
         value {
+            /// Up to here all is read, in every thread.
             order: i64,
+            /// Up to here the main timeline is read. Never below `order`.
+            main_order: i64,
+            /// The room's counter at `main_order`.
             counter: i64,
             /// When the count last changed other than by an event that adds to it.
             changed: Pos,
         }
         index { BY_CHANGE = "by_change" (user_id, changed) }
+    }
+}
+
+keyspace! {
+    /// An event in a thread that notifies everyone, as the default push rules say. What notifies in the main timeline steps
+    /// `room_head.counter` instead.
+    pub struct ThreadStep in "thread_step" {
+        key { room: RoomNid, order: i64 }
+        value { root: OwnedEventId }
+        index {}
+    }
+}
+
+keyspace! {
+    /// Up to where a user has read a thread, by a receipt for it or by writing in it. Goes when the user's [`UnreadBase`]
+    /// has passed it, or the user leaves.
+    pub struct ThreadBase in "thread_base" {
+        key { user_id: OwnedUserId, room: RoomNid, root: OwnedEventId }
+        value { order: i64 }
+        index {}
     }
 }
 
@@ -40,6 +70,8 @@ keyspace! {
         key { user_id: OwnedUserId, room: RoomNid, order: i64 }
         value {
             event: EventNid,
+            /// The root of the event's thread; none in the main timeline.
+            thread: Option<OwnedEventId>,
             /// The room's counter after the event, if the event made it step.
             step: Option<i64>,
             /// Whether it notifies this user, whatever the counter says.
@@ -55,7 +87,11 @@ keyspace! {
     /// An event that is a highlight for everyone in its room: a mention of the whole room, or its tombstone.
     pub struct RoomHighlight in "room_highlight" {
         key { room: RoomNid, order: i64 }
-        value { event: EventNid }
+        value {
+            event: EventNid,
+            /// The root of the event's thread; none in the main timeline.
+            thread: Option<OwnedEventId>,
+        }
         index {}
     }
 }
@@ -99,14 +135,16 @@ keyspace! {
 }
 
 keyspace! {
-    /// A part of a room's notification counter that does not count for a user: its steps after `from`, up to `until`.
-    /// What notifies the user nevertheless is a [`Notification`]. Goes when the user leaves, or has read past its end and
-    /// changes their rules.
+    /// A part of a room that does not count for a user: the steps of its notification counter after `from`, up to `until`,
+    /// and its [`ThreadStep`]s after `from_order`, up to `until_order`. What notifies the user nevertheless is a
+    /// [`Notification`]. Goes when the user leaves, or has read past its end and changes their rules.
     pub struct QuietSpan in "quiet_span" {
-        key { user_id: OwnedUserId, room: RoomNid, from: i64 }
+        key { user_id: OwnedUserId, room: RoomNid, from_order: i64 }
         value {
-            /// Absent while it lasts.
+            from: i64,
+            /// Absent while it lasts, as is `until_order`.
             until: Option<i64>,
+            until_order: Option<i64>,
         }
         index {}
     }
@@ -159,6 +197,8 @@ keyspace! {
 
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<UnreadBase>(),
+    super::def::<ThreadStep>(),
+    super::def::<ThreadBase>(),
     super::def::<Notification>(),
     super::def::<RoomHighlight>(),
     super::def::<PushRules>(),

@@ -52,8 +52,10 @@ keyspace! {
             extremities: String,
             /// The position of the newest event that moves the room up a list (MSC4186 `bump_stamp`).
             bump_pos: Pos,
-            /// How many events so far notify under the default push rules.
+            /// How many events of the main timeline so far notify under the default push rules.
             counter: i64,
+            /// The order of the newest event in a thread that notifies anyone.
+            thread_order: Option<i64>,
             joined: i64,
             invited: i64,
         }

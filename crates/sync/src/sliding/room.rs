@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use myelin_model::RoomNid;
-use myelin_store::schema::notify::{Unread, unread};
+use myelin_store::schema::notify::{Counts, LiveEnd, unread};
 use myelin_store::schema::rooms::{Event, Member, State};
 use myelin_store::{ReadError, Snapshot};
 use myelin_sync_core::connection::{RoomDue, TimelineSent};
@@ -147,7 +147,7 @@ async fn write_whole(
     let wanted: Vec<TimelineWanted<'_>> = due.iter().map(|due| timeline_wanted(due)).collect();
     let timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
     let states = read_states(snapshot, viewer, due, &timelines).await?;
-    let counted: Vec<_> = due.iter().map(|due| (due.room(), due.facts.head.counter)).collect();
+    let counted: Vec<_> = due.iter().map(|due| LiveEnd::from(&due.facts.head)).collect();
     let counts = unread(snapshot, &viewer.user_id, &counted).await?;
     let unnamed: Vec<RoomNid> = due
         .iter()
@@ -161,7 +161,7 @@ async fn write_whole(
     let mut written = Vec::with_capacity(due.len());
     for (((due, timeline), state), unread) in due.iter().zip(timelines).zip(states).zip(counts) {
         let own_heroes = heroes.remove(&due.room());
-        written.push(forms.write(due, timeline, state, unread, own_heroes, live_since));
+        written.push(forms.write(due, timeline, state, unread.total(), own_heroes, live_since));
     }
     Ok(written)
 }
@@ -306,7 +306,7 @@ impl Forms {
         due: &Due,
         timeline: TimelineRead,
         state: RoomState,
-        unread: Unread,
+        unread: Counts,
         heroes: Option<Vec<Hero>>,
         live_since: Option<i64>,
     ) -> WrittenRoom {

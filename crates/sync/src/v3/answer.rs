@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use myelin_store::schema::notify::Counts;
+use ruma::OwnedEventId;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::devices::KeyCounts;
@@ -98,6 +101,9 @@ pub(crate) struct JoinedRoom {
     pub(crate) account_data: Events,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unread_notifications: Option<UnreadCounts>,
+    /// By thread root, where the filter asks for it; `unread_notifications` then is of the main timeline alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unread_thread_notifications: Option<BTreeMap<OwnedEventId, UnreadCounts>>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -117,8 +123,14 @@ pub(crate) struct Summary {
     pub(crate) invited: i64,
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct UnreadCounts {
-    pub(crate) notification_count: u64,
-    pub(crate) highlight_count: u64,
+#[derive(Debug)]
+pub(crate) struct UnreadCounts(pub(crate) Counts);
+
+impl Serialize for UnreadCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut counts = serializer.serialize_struct("UnreadCounts", 2)?;
+        counts.serialize_field("notification_count", &self.0.notifications)?;
+        counts.serialize_field("highlight_count", &self.0.highlights)?;
+        counts.end()
+    }
 }

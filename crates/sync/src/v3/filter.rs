@@ -40,6 +40,7 @@ struct EventBody {
     not_senders: Vec<String>,
     contains_url: Option<bool>,
     lazy_load_members: bool,
+    unread_thread_notifications: bool,
 }
 
 impl EventBody {
@@ -66,6 +67,8 @@ pub(crate) struct SyncFilter {
     pub(crate) timeline_limit: usize,
     /// Only the members that the timeline needs.
     pub(crate) lazy_load_members: bool,
+    /// Unread counts by thread.
+    pub(crate) unread_thread_notifications: bool,
     pub(crate) include_leave: bool,
     rooms: Option<HashSet<String>>,
     not_rooms: HashSet<String>,
@@ -86,6 +89,7 @@ impl SyncFilter {
             timeline: room.timeline.events(),
             timeline_limit: limit.unwrap_or(TIMELINE).min(MOST_TIMELINE),
             lazy_load_members: room.state.lazy_load_members || room.timeline.lazy_load_members,
+            unread_thread_notifications: room.timeline.unread_thread_notifications,
             include_leave: room.include_leave,
             rooms: body.room.rooms,
             not_rooms: body.room.not_rooms,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use myelin_model::RoomNid;
-use myelin_store::schema::notify::{Unread, unread};
+use myelin_store::schema::notify::{LiveEnd, Unread, unread};
 use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{Format, Viewer, client_events};
@@ -124,7 +124,7 @@ impl Part {
             timeline.limited |= joined_since || room.has_gap();
         }
         let states = read_states(snapshot, asked, viewer, rooms, &timelines).await?;
-        let counters: Vec<_> = rooms.iter().map(|room| (room.room(), room.facts.head.counter)).collect();
+        let counters: Vec<_> = rooms.iter().map(|room| LiveEnd::from(&room.facts.head)).collect();
         let unread = unread(snapshot, &viewer.user_id, &counters).await?;
         let unnamed = |(room, state): &(&ShownRoom, &RoomState)| {
             let summary = &room.facts.summary;
@@ -190,15 +190,19 @@ impl Part {
                 joined: room.facts.head.joined,
                 invited: room.facts.head.invited,
             });
+            let by_thread = asked.filter.unread_thread_notifications;
+            let counts = if by_thread { unread.main } else { unread.total() };
             let mut answer = JoinedRoom {
                 summary,
                 timeline: Timeline { prev_batch: timeline.prev_batch(), limited: timeline.limited, events },
                 ephemeral: Events { events: ephemeral },
                 account_data: Events { events: account_data },
-                unread_notifications: room.joined.then_some(UnreadCounts {
-                    notification_count: unread.notifications,
-                    highlight_count: unread.highlights,
-                }),
+                unread_notifications: room.joined.then_some(UnreadCounts(counts)),
+                unread_thread_notifications: Some(unread.threads)
+                    .filter(|threads| by_thread && room.joined && !threads.is_empty())
+                    .map(|threads| {
+                        threads.into_iter().map(|(root, counts)| (root, UnreadCounts(counts))).collect()
+                    }),
                 ..JoinedRoom::default()
             };
             place_state(asked, &mut answer, state_events);

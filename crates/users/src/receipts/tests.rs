@@ -158,7 +158,7 @@ async fn markers_move_together_and_whoever_counts_hears_of_the_furthest() {
     assert_eq!(room.receipts().await.len(), 2);
     let last = &room.events[2];
     let told = room.house.listener.take();
-    assert_eq!(told, [(room.bob.user_id.clone(), last.order.unwrap(), last.counter, None)]);
+    assert_eq!(told, [(room.bob.user_id.clone(), last.order.unwrap(), last.counter, Thread::Unthreaded)]);
     let marker = room.house.all::<AccountData>().await;
     assert_eq!(marker[0].kind, "m.fully_read");
     assert_eq!(marker[0].content, json!({ "event_id": room.events[1].event_id }).to_string());

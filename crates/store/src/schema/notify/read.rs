@@ -1,12 +1,16 @@
 //! Reads of `notify`'s keyspaces for those who answer a sync.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use myelin_model::{RoomNid, default_push_rules};
 use ruma::UserId;
 
-use super::{Notification, PushRules, PushUser, QuietSpan, RoomHighlight, UnreadBase};
+use super::count::{Rows, Unread};
+use super::{
+    Notification, PushRules, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, UnreadBase,
+};
+use crate::schema::rooms::RoomHead;
 use crate::{ReadError, Reader, Scan, Snapshot};
 
 /// The account data type whose content [`push_rules_content`] answers with.
@@ -18,17 +22,24 @@ pub const MAX_COUNTED: usize = 1_000;
 /// How many of a user's quiet spans in one room are looked at: the latest. (Whoever reads now and then has one or two.)
 pub const MAX_SPANS: usize = 64;
 
-/// What a user has not read in a room (`unread_notifications` of a sync response).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unread {
-    /// Events that notify the user.
-    pub notifications: u64,
-    /// Those of them that are highlights.
-    pub highlights: u64,
+/// Where a room stands, for those who count what is unread in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveEnd {
+    /// The room.
+    pub room: RoomNid,
+    /// Its notification counter.
+    pub counter: i64,
+    /// The order of the newest event in a thread that notifies anyone, if there is one.
+    pub thread_order: Option<i64>,
 }
 
-/// What a user has not read in each of these rooms, which they have joined, given with the room's notification counter
-/// (`room_head.counter`). A handful of reads, however many rooms.
+impl From<&RoomHead> for LiveEnd {
+    fn from(head: &RoomHead) -> Self {
+        Self { room: head.room, counter: head.counter, thread_order: head.thread_order }
+    }
+}
+
+/// What a user has not read in each of these rooms, which they have joined. A handful of reads, however many rooms.
 ///
 /// A room whose joining was never observed has nothing unread.
 ///
@@ -37,71 +48,115 @@ pub struct Unread {
 pub async fn unread(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
-    rooms: &[(RoomNid, i64)],
+    rooms: &[LiveEnd],
 ) -> Result<Vec<Unread>, ReadError> {
-    let keys: Vec<_> = rooms.iter().map(|(room, _)| (user_id.to_owned(), *room)).collect();
+    let keys: Vec<_> = rooms.iter().map(|live| (user_id.to_owned(), live.room)).collect();
     let bases = snapshot.get_all::<UnreadBase>(&keys).await?;
-    let known: Vec<&UnreadBase> = bases.iter().flatten().collect();
-    let own = known.iter().map(|base| {
+    let known: Vec<_> = bases.iter().flatten().zip(known_ends(rooms, &bases)).collect();
+    let rows = read_rows(snapshot, user_id, &known).await?;
+    let counts =
+        known.iter().zip(rows).map(|((base, live), rows)| (live.room, rows.count(base, live.counter)));
+    let mut counts: HashMap<RoomNid, Unread> = counts.collect();
+    Ok(rooms.iter().map(|live| counts.remove(&live.room).unwrap_or_default()).collect())
+}
+
+fn known_ends<'a>(
+    rooms: &'a [LiveEnd],
+    bases: &'a [Option<UnreadBase>],
+) -> impl Iterator<Item = LiveEnd> + 'a {
+    rooms.iter().zip(bases).filter(|(_, base)| base.is_some()).map(|(live, _)| *live)
+}
+
+/// The order of the oldest event in a thread of the room that the user, whose base this is, is told of and has not read.
+/// Only the newest [`MAX_COUNTED`] of them are looked at. `read` is taken for what is read of one thread besides.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn oldest_unread_in_threads(
+    snapshot: &dyn Snapshot,
+    base: &UnreadBase,
+    live: LiveEnd,
+    read: Option<&ThreadBase>,
+) -> Result<Option<i64>, ReadError> {
+    let mut rows = read_rows(snapshot, &base.user_id, &[(base, live)]).await?.pop().unwrap_or_default();
+    rows.thread_bases.retain(|known| read.is_none_or(|read| read.root != known.root));
+    rows.thread_bases.extend(read.cloned());
+    Ok(rows.in_threads().first().map(|item| item.order))
+}
+
+/// The rows above each of these bases of the user.
+async fn read_rows(
+    snapshot: &dyn Snapshot,
+    user_id: &UserId,
+    known: &[(&UnreadBase, LiveEnd)],
+) -> Result<Vec<Rows>, ReadError> {
+    let own = known.iter().map(|(base, _)| {
         let of_user = Scan::prefix::<Notification>((base.user_id.clone(), base.room), MAX_COUNTED);
         of_user.after((base.order,))
     });
     let own = snapshot.scan_all::<Notification>(own.collect()).await?;
-    let of_all = known.iter().map(|base| {
+    let of_all = known.iter().map(|(base, _)| {
         let of_room = Scan::prefix::<RoomHighlight>((base.room,), MAX_COUNTED);
         of_room.after((base.order,))
     });
     let of_all = snapshot.scan_all::<RoomHighlight>(of_all.collect()).await?;
-    let mut spans = quiet_spans(snapshot, user_id, &known).await?;
-    let rows: HashMap<RoomNid, (Vec<Notification>, Vec<RoomHighlight>)> =
-        known.iter().map(|base| base.room).zip(own.into_iter().zip(of_all)).collect();
-    let counts = rooms.iter().zip(bases).map(|((room, counter), base)| {
-        let Some(base) = base else { return Unread::default() };
-        let (own, of_all) = rows.get(room).map_or((&[][..], &[][..]), |(own, all)| (own, all));
-        let spans = spans.remove(room).unwrap_or_default();
-        count((base.counter, *counter), &spans, own, of_all)
-    });
-    Ok(counts.collect())
+    let mut rows: Vec<_> =
+        own.into_iter().zip(of_all).map(|(own, of_all)| Rows { own, of_all, ..Rows::default() }).collect();
+    read_threads(snapshot, known, &mut rows).await?;
+    read_spans(snapshot, user_id, known, &mut rows).await?;
+    Ok(rows)
 }
 
-/// The user's quiet spans of these rooms. Whoever has the default rules has none, which is one read to know.
-async fn quiet_spans(
+/// The steps of threads, where there are any above the base, and what the user has read of threads.
+async fn read_threads(
+    snapshot: &dyn Snapshot,
+    known: &[(&UnreadBase, LiveEnd)],
+    rows: &mut [Rows],
+) -> Result<(), ReadError> {
+    let has_steps =
+        |base: &UnreadBase, live: LiveEnd| live.thread_order.is_some_and(|order| order > base.order);
+    let in_threads = |rows: &Rows| {
+        rows.own.iter().any(|row| row.thread.is_some()) || rows.of_all.iter().any(|row| row.thread.is_some())
+    };
+    let places =
+        known.iter().zip(rows).filter(|((base, live), rows)| has_steps(base, *live) || in_threads(rows));
+    let places: Vec<_> = places.map(|((base, _), rows)| (*base, rows)).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let steps = places.iter().map(|(base, _)| {
+        Scan::prefix::<ThreadStep>((base.room,), MAX_COUNTED).after((base.order,)).backward()
+    });
+    let steps = snapshot.scan_all::<ThreadStep>(steps.collect()).await?;
+    let bases = places.iter().map(|(base, _)| {
+        Scan::prefix::<ThreadBase>((base.user_id.clone(), base.room), MAX_COUNTED).backward()
+    });
+    let bases = snapshot.scan_all::<ThreadBase>(bases.collect()).await?;
+    for (((_, rows), steps), bases) in places.into_iter().zip(steps).zip(bases) {
+        (rows.steps, rows.thread_bases) = (steps, bases);
+    }
+    Ok(())
+}
+
+/// The user's quiet spans. Whoever has the default rules has none, which is one read to know.
+async fn read_spans(
     snapshot: &dyn Snapshot,
     user_id: &UserId,
-    known: &[&UnreadBase],
-) -> Result<HashMap<RoomNid, Vec<QuietSpan>>, ReadError> {
+    known: &[(&UnreadBase, LiveEnd)],
+    rows: &mut [Rows],
+) -> Result<(), ReadError> {
     let push_user = snapshot.get::<PushUser>(&(user_id.to_owned(),)).await?;
     if push_user.is_none_or(|push_user| push_user.rules.is_none()) {
-        return Ok(HashMap::new());
+        return Ok(());
     }
     let scans = known
         .iter()
-        .map(|base| Scan::prefix::<QuietSpan>((base.user_id.clone(), base.room), MAX_SPANS).backward());
+        .map(|(base, _)| Scan::prefix::<QuietSpan>((base.user_id.clone(), base.room), MAX_SPANS).backward());
     let found = snapshot.scan_all::<QuietSpan>(scans.collect()).await?;
-    Ok(known.iter().map(|base| base.room).zip(found).collect())
-}
-
-/// The counts of one room from what the counter says and the rows above the base.
-fn count(
-    (from, to): (i64, i64),
-    spans: &[QuietSpan],
-    own: &[Notification],
-    of_all: &[RoomHighlight],
-) -> Unread {
-    let quiet = |span: &QuietSpan| (span.until.unwrap_or(to).min(to) - span.from.max(from)).max(0);
-    let is_counted = |step: i64| {
-        !spans.iter().any(|span| span.from < step && span.until.is_none_or(|until| step <= until))
-    };
-    let beyond = |row: &Notification| i64::from(row.notifies) - i64::from(row.step.is_some_and(is_counted));
-    let said: HashSet<i64> = own.iter().map(|row| row.order).collect();
-    let highlights = own.iter().filter(|row| row.highlight).count()
-        + of_all.iter().filter(|row| !said.contains(&row.order)).count();
-    let notifications =
-        to - from - spans.iter().map(quiet).sum::<i64>() + own.iter().map(beyond).sum::<i64>();
-    Unread {
-        notifications: u64::try_from(notifications).unwrap_or(0),
-        highlights: u64::try_from(highlights).unwrap_or(u64::MAX),
+    for (rows, spans) in rows.iter_mut().zip(found) {
+        rows.spans = spans;
     }
+    Ok(())
 }
 
 /// A user's push rules, as the content of `m.push_rules`: their own, or those that everyone starts with. The latter are

@@ -1,0 +1,69 @@
+//! Which thread an event belongs to (client-server API, "Threaded read receipts").
+
+use myelin_model::{EventNid, RoomNid};
+use myelin_store::schema::rooms::{Event, Relation};
+use myelin_store::{ReadError, Reader, Scan, Snapshot};
+use ruma::{EventId, OwnedEventId};
+
+/// The relation type of a thread's replies.
+pub const THREAD: &str = "m.thread";
+
+/// How many relations are followed to find a thread, as the specification recommends.
+const HOPS: usize = 3;
+
+/// Where the relations of an event lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// The root of the thread that the event is in; none for the main timeline.
+    pub root: Option<OwnedEventId>,
+    /// The events that were passed on the way, nearest first, the root among them.
+    pub passed: Vec<OwnedEventId>,
+}
+
+/// Follows the relations of a stored event.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn lineage(snapshot: &dyn Snapshot, event: &Event) -> Result<Lineage, ReadError> {
+    let relation = relation_of(snapshot, event.event).await?;
+    follow(snapshot, event.room, relation.map(|row| (row.rel_type, row.target))).await
+}
+
+/// The root of the thread that a new event comes into, which states a relation to a target.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn thread_of(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    rel_type: &str,
+    target: &EventId,
+) -> Result<Option<OwnedEventId>, ReadError> {
+    Ok(follow(snapshot, room, Some((rel_type.to_owned(), target.to_owned()))).await?.root)
+}
+
+async fn follow(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    mut relation: Option<(String, OwnedEventId)>,
+) -> Result<Lineage, ReadError> {
+    let mut passed = Vec::new();
+    while let Some((rel_type, target)) = relation.take() {
+        passed.push(target.clone());
+        if rel_type == THREAD {
+            return Ok(Lineage { root: Some(target), passed });
+        }
+        if passed.len() == HOPS {
+            break;
+        }
+        let scan = Scan::index::<Event>(Event::BY_ID, (target,), 1);
+        let parent = snapshot.scan::<Event>(scan).await?.pop().filter(|parent| parent.room == room);
+        let Some(parent) = parent else { break };
+        relation = relation_of(snapshot, parent.event).await?.map(|row| (row.rel_type, row.target));
+    }
+    Ok(Lineage { root: None, passed })
+}
+
+async fn relation_of(snapshot: &dyn Snapshot, event: EventNid) -> Result<Option<Relation>, ReadError> {
+    Ok(snapshot.scan::<Relation>(Scan::index::<Relation>(Relation::BY_EVENT, (event,), 1)).await?.pop())
+}
