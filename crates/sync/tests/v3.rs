@@ -10,7 +10,7 @@ use myelin_store::schema::users::GLOBAL;
 use myelin_sync::v3::{V3Error, V3Request};
 use myelin_timeline::testing::Draft;
 use ruma::user_id;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Server, alice, bob, bodies, kinds};
 
 #[tokio::test(start_paused = true)]
@@ -121,6 +121,7 @@ async fn filters_choose_events_rooms_and_members() {
     let carol = user_id!("@carol:test");
     server.world.member(room, bob(), bob(), Membership::Join).await;
     server.world.member(room, carol, carol, Membership::Join).await;
+    server.world.send(Draft::state(room, alice(), "m.room.name", "", json!({ "name": "Named" }))).await;
     server.world.say(room, bob(), "bob").await;
     server.world.send(Draft::message(room, alice(), "m.reaction", json!({}))).await;
     let filter = json!({ "room": {
@@ -139,6 +140,38 @@ async fn filters_choose_events_rooms_and_members() {
     let request = V3Request { filter: Some("17".to_owned()), ..V3Request::default() };
     let unknown = server.client(alice()).try_v3(&server, request).await;
     assert!(matches!(unknown, Err(V3Error::UnknownFilter)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_members_load_lazily_the_heroes_come_with_their_memberships() {
+    let server = Server::new();
+    let room = server.world.room(alice(), "shared").await;
+    let room_id = server.world.room_id(room).to_string();
+    server.world.member(room, bob(), bob(), Membership::Join).await;
+    let filter = json!({ "room": { "timeline": { "limit": 1 }, "state": { "lazy_load_members": true } } });
+    let members = |answer: &Value| {
+        let events = &answer["rooms"]["join"][&room_id]["state"]["events"];
+        let kinds = kinds(events).into_iter();
+        kinds.filter(|kind| kind.starts_with("m.room.member")).collect::<Vec<_>>()
+    };
+    server.world.say(room, alice(), "bob is silent").await;
+    let mut client = server.client(alice());
+    let answer = client.v3_filtered(&server, &filter).await;
+    assert_eq!(answer["rooms"]["join"][&room_id]["summary"]["m.heroes"], json!(["@bob:test"]));
+    assert_eq!(members(&answer), ["m.room.member/@alice:test", "m.room.member/@bob:test"]);
+
+    let named = json!({ "name": "A name" });
+    server.world.send(Draft::state(room, alice(), "m.room.name", "", named)).await;
+    client.v3_filtered(&server, &filter).await;
+    server.world.send(Draft::state(room, alice(), "m.room.name", "", json!({ "name": "" }))).await;
+    let answer = client.v3_filtered(&server, &filter).await;
+    let summary = &answer["rooms"]["join"][&room_id]["summary"];
+    assert_eq!(
+        summary["m.heroes"],
+        json!(["@bob:test"]),
+        "the name is gone, and the client may know no hero"
+    );
+    assert_eq!(members(&answer), ["m.room.member/@alice:test", "m.room.member/@bob:test"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ impl Format {
     pub const CLIENT: Self = Self { room_id: true, relations: true, history: true };
     /// For lists of state: of state nothing is bundled.
     pub const STATE: Self = Self { room_id: true, relations: false, history: true };
-    /// For the timeline of a sync that may leave out events: no `room_id`, relations bundled.
+    /// For the timeline of a sync that may leave out events: relations bundled, and no `room_id` but in the bundled events.
     pub const SYNC: Self = Self { room_id: false, relations: true, history: true };
     /// For a timeline without a gap: the client gets the related events themselves, so nothing is bundled.
     pub const SYNC_LIVE: Self = Self { room_id: false, relations: false, history: true };
@@ -129,9 +129,11 @@ impl Surroundings {
             let ignored = ignored_users(snapshot, &viewer.user_id).await?;
             found.related = related(snapshot, viewer, &ignored, events).await?;
         }
-        if format.room_id {
-            found.read_room_ids(snapshot, events).await?;
-        }
+        // Bundled events have a `room_id` everywhere: they are formatted as normal, and clients take an encrypted event
+        // without one for a to-device message.
+        let bundling = |event: &&Event| found.related.get(&event.event).is_some_and(Related::bundles_events);
+        let named: Vec<&Event> = events.iter().filter(|event| format.room_id || bundling(event)).collect();
+        found.read_room_ids(snapshot, &named).await?;
         let replaced = |event: &Event| event.replaces.filter(|_| format.history);
         let mut others: Vec<EventNid> =
             events.iter().flat_map(|event| event.redacted_by.into_iter().chain(replaced(event))).collect();
@@ -165,7 +167,10 @@ impl Surroundings {
         Ok(found)
     }
 
-    async fn read_room_ids(&mut self, snapshot: &dyn Snapshot, events: &[Event]) -> Result<(), ReadError> {
+    async fn read_room_ids(&mut self, snapshot: &dyn Snapshot, events: &[&Event]) -> Result<(), ReadError> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let mut rooms: Vec<RoomNid> = events.iter().map(|event| event.room).collect();
         rooms.sort_unstable();
         rooms.dedup();
@@ -245,6 +250,7 @@ impl Surroundings {
 
     fn relations(&self, viewer: &Viewer, format: Format, event: &Event) -> Option<Relations<'_>> {
         let related = self.related.get(&event.event)?;
+        let format = Format { room_id: true, ..format };
         let write = |event: &Event| self.write(viewer, format, event, Bundle::Nothing);
         let thread = related.thread.as_ref().and_then(|thread| {
             let latest = write(&thread.latest)?;

@@ -26,6 +26,13 @@ pub(crate) struct Related {
     pub(crate) thread: Option<ThreadSummary>,
 }
 
+impl Related {
+    /// Whether whole events are bundled, not only numbers and ids.
+    pub(crate) const fn bundles_events(&self) -> bool {
+        self.edit.is_some() || self.thread.is_some()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ThreadSummary {
     pub(crate) replies: i64,

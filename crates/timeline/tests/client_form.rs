@@ -71,6 +71,23 @@ async fn the_newest_edit_by_the_sender_is_bundled_and_nobody_elses() {
 }
 
 #[tokio::test]
+async fn events_bundled_into_a_sync_say_their_room_so_that_an_encrypted_edit_can_be_decrypted() {
+    let world = World::new();
+    let room = world.room(alice(), "shared").await;
+    let event = world.say(room, alice(), "first").await;
+    world.send(Draft::message(room, alice(), "m.room.message", edit(&event, "second"))).await;
+    let reply =
+        json!({ "body": "reply", "m.relates_to": { "rel_type": "m.thread", "event_id": event.event_id } });
+    world.send(Draft::message(room, alice(), "m.room.message", reply)).await;
+    let form = form(&world, alice(), Format::SYNC, &event).await;
+    assert_eq!(form.get("room_id"), None);
+    let bundled = &form["unsigned"]["m.relations"];
+    let room_id = world.room_id(room);
+    assert_eq!(bundled["m.replace"]["room_id"], room_id.as_str());
+    assert_eq!(bundled["m.thread"]["latest_event"]["room_id"], room_id.as_str());
+}
+
+#[tokio::test]
 async fn a_thread_shows_its_count_its_latest_reply_as_edited_and_who_took_part() {
     let world = World::new();
     let room = world.room(alice(), "shared").await;

@@ -39,6 +39,10 @@ pub(crate) const NAMESPACES: Need = Need {
     from: Origin::Debian(&["util-linux", "mount"]),
 };
 
+/// Tests with JavaScript clients get their packages with it, the Node.js that runs them among these.
+pub(crate) const NPM: Need =
+    Need { name: "npm", probe: &["npm", "--version"], from: Origin::Debian(&["npm"]) };
+
 /// The formatter of the pinned toolchain.
 pub(crate) const RUSTFMT: Need = Need {
     name: "rustfmt",

@@ -30,6 +30,8 @@ pub(crate) enum Run {
     Tests(&'static [&'static str]),
     /// The same for tests of the server's binary, which is built first; `TEST_MYELIN_BINARY` tells them where it is.
     BinaryTests(&'static [&'static str]),
+    /// Commands for tests of the server's binary that cargo does not run, one after the other.
+    BinaryCommands(&'static [&'static [&'static str]]),
     /// A function of this program.
     Own(fn() -> Result<()>),
 }
@@ -101,6 +103,10 @@ impl Step {
             Run::BinaryTests(command) => {
                 let binary = binary::build()?;
                 execute(self.folder, &[&["cargo"], command, more].concat(), Some(&binary))
+            }
+            Run::BinaryCommands(commands) => {
+                let binary = binary::build()?;
+                commands.iter().try_for_each(|command| execute(self.folder, command, Some(&binary)))
             }
         }
     }

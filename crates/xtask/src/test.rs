@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     complement,
-    provision::{C_COMPILER, NAMESPACES, STRACE},
+    provision::{C_COMPILER, NAMESPACES, NPM, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
 
@@ -35,6 +35,15 @@ pub(crate) const STEPS: &[Step] = &[
         folder: "clients",
         needs: &[C_COMPILER],
         run: Run::BinaryTests(&["test", "--no-fail-fast"]),
+    },
+    Step {
+        name: "matrix-js-sdk against the binary",
+        folder: "clients/js",
+        needs: &[C_COMPILER, NPM],
+        run: Run::BinaryCommands(&[
+            &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            &["npm", "test", "--silent"],
+        ]),
     },
     Step { name: "Complement", folder: ".", needs: complement::NEEDS, run: Run::Own(complement::check) },
 ];

@@ -9,7 +9,6 @@ use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{Format, Viewer, client_events};
 use serde_json::value::RawValue;
 
-use crate::heroes::{Hero, heroes};
 use crate::parts::{ReceiptsWanted, all_of_rooms, bare, filtered, receipts, typing_event};
 use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
@@ -45,6 +44,11 @@ impl ShownRoom {
         let continued =
             |departure: Departure| departure.from_inside && departure.stood_since.get() <= self.since;
         !self.full && self.departure.is_some_and(|departure| !continued(departure))
+    }
+
+    fn is_unnamed(&self) -> bool {
+        let unset = |name: &Option<String>| name.as_deref().is_none_or(str::is_empty);
+        unset(&self.facts.summary.name) && unset(&self.facts.summary.canonical_alias)
     }
 
     fn until(&self) -> Option<i64> {
@@ -93,7 +97,6 @@ struct Part {
     timeline_forms: Vec<Box<RawValue>>,
     state_forms: Vec<Box<RawValue>>,
     unread: Vec<Unread>,
-    heroes: HashMap<RoomNid, Vec<Hero>>,
     receipts: HashMap<RoomNid, Box<RawValue>>,
 }
 
@@ -126,16 +129,6 @@ impl Part {
         let states = read_states(snapshot, asked, viewer, rooms, &timelines).await?;
         let counters: Vec<_> = rooms.iter().map(|room| LiveEnd::from(&room.facts.head)).collect();
         let unread = unread(snapshot, &viewer.user_id, &counters).await?;
-        let unnamed = |(room, state): &(&ShownRoom, &RoomState)| {
-            let summary = &room.facts.summary;
-            room.joined
-                && state.members_changed
-                && summary.name.is_none()
-                && summary.canonical_alias.is_none()
-        };
-        let unnamed: Vec<RoomNid> =
-            rooms.iter().zip(&states).filter(unnamed).map(|(room, _)| room.room()).collect();
-        let found = heroes(snapshot, &viewer.user_id, &unnamed).await?;
         let all: Vec<Event> = timelines.iter().flat_map(|timeline| timeline.events.iter().cloned()).collect();
         let gap = timelines.iter().any(|timeline| timeline.cut);
         let format = if gap { Format::SYNC } else { Format::SYNC_LIVE };
@@ -146,8 +139,7 @@ impl Part {
             rooms.iter().filter(|room| room.joined && room.full).map(ShownRoom::room).collect();
         besides.account_data.extend(all_of_rooms(snapshot, &viewer.user_id, &first).await?);
         let receipts = read_receipts(snapshot, asked, viewer, rooms).await?;
-        let heroes = unnamed.into_iter().zip(found).collect();
-        Ok(Self { timelines, states, timeline_forms, state_forms, unread, heroes, receipts })
+        Ok(Self { timelines, states, timeline_forms, state_forms, unread, receipts })
     }
 
     fn write(
@@ -182,14 +174,12 @@ impl Part {
             if !happened {
                 continue;
             }
-            let summary = (room.joined && state.members_changed).then(|| Summary {
-                heroes: self
-                    .heroes
-                    .remove(&nid)
-                    .map(|heroes| heroes.into_iter().map(|hero| hero.user_id).collect()),
-                joined: room.facts.head.joined,
-                invited: room.facts.head.invited,
-            });
+            let summary =
+                (room.joined && (state.members_changed || state.heroes.is_some())).then(|| Summary {
+                    heroes: state.heroes.map(|heroes| heroes.into_iter().map(|hero| hero.user_id).collect()),
+                    joined: room.facts.head.joined,
+                    invited: room.facts.head.invited,
+                });
             let by_thread = asked.filter.unread_thread_notifications;
             let counts = if by_thread { unread.main } else { unread.total() };
             let mut answer = JoinedRoom {
@@ -241,7 +231,7 @@ async fn read_states(
         at: state_at(asked),
         lazy: asked.filter.lazy_load_members,
         filter: &asked.filter.state,
-        own_user_id: viewer.user_id.as_str(),
+        own_user_id: &viewer.user_id,
     };
     let wanted: Vec<RoomStateWanted<'_>> = rooms
         .iter()
@@ -252,6 +242,8 @@ async fn read_states(
             since: room.since,
             until: room.until(),
             bare: room.departure.is_some_and(|departure| !departure.from_inside),
+            unnamed: room.joined && room.is_unnamed(),
+            renamed: room.facts.summary.changed.get() > room.since,
             timeline,
         })
         .collect();

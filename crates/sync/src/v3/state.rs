@@ -7,7 +7,9 @@ use myelin_store::schema::rooms::{Event, State, StateVersion};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::config::RequiredState;
 use myelin_sync_core::event_filter::EventFilter;
+use ruma::UserId;
 
+use crate::heroes::{Hero, heroes};
 use crate::section::TimelineRead;
 use crate::state::{MEMBER, StateWish, read_state, state_events};
 
@@ -28,6 +30,10 @@ pub(crate) struct RoomStateWanted<'t> {
     pub(crate) until: Option<i64>,
     /// Nothing but the user's own membership: they were not in the room.
     pub(crate) bare: bool,
+    /// The room has no name, so that it is called by its heroes.
+    pub(crate) unnamed: bool,
+    /// Its name or alias changed: an incremental client may know no heroes.
+    pub(crate) renamed: bool,
     pub(crate) timeline: &'t TimelineRead,
 }
 
@@ -37,6 +43,8 @@ pub(crate) struct RoomState {
     pub(crate) events: Vec<Event>,
     /// Somebody's membership changed.
     pub(crate) members_changed: bool,
+    /// Where the client has to be told by whom the room is called.
+    pub(crate) heroes: Option<Vec<Hero>>,
 }
 
 /// How state is chosen in all rooms of an answer.
@@ -44,7 +52,7 @@ pub(crate) struct StateRules<'f> {
     pub(crate) at: StateAt,
     pub(crate) lazy: bool,
     pub(crate) filter: &'f EventFilter,
-    pub(crate) own_user_id: &'f str,
+    pub(crate) own_user_id: &'f UserId,
 }
 
 impl StateRules<'_> {
@@ -56,17 +64,23 @@ impl StateRules<'_> {
     ) -> Result<Vec<RoomState>, ReadError> {
         let lazily = [("m.room.member", "$LAZY"), ("m.room.member", "$ME")];
         let pairs = [("*", "*")].into_iter().chain(lazily.into_iter().filter(|_| self.lazy));
-        let everything = RequiredState::parse(pairs, self.own_user_id);
+        let everything = RequiredState::parse(pairs, self.own_user_id.as_str());
         let wishes: Vec<StateWish<'_>> =
             wanted.iter().flat_map(|wanted| self.wishes(wanted, &everything)).collect();
         let mut found = read_state(snapshot, &wishes).await?.into_iter();
-        let mut rooms = Vec::with_capacity(wanted.len());
+        let mut read = Vec::with_capacity(wanted.len());
         let mut members_changed = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let (main, members) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
             members_changed.push(wanted.full || main.iter().any(|row| row.kind == MEMBER));
-            rooms.push(self.choose(wanted, main, members));
+            read.push((main, members));
         }
+        let mut heroes = self.heroes(snapshot, wanted, &members_changed, &mut read).await?;
+        let mut rooms: Vec<Vec<State>> = wanted
+            .iter()
+            .zip(read)
+            .map(|(wanted, (main, members))| self.choose(wanted, main, members))
+            .collect();
         if self.at == StateAt::Before {
             rooms = before_timelines(snapshot, wanted, rooms).await?;
         }
@@ -77,16 +91,48 @@ impl StateRules<'_> {
                 let event = events.get(&row.event)?;
                 let passes = self.filter.allows(&event.kind, event.sender.as_str());
                 // Before the timeline, what an incremental client has already is left out; members that the timeline
-                // needs are not known to be with it.
+                // needs, and heroes, are not known to be with it.
                 let changed = row.changed.max(event.pos).get() > wanted.since;
                 let news = wanted.full || changed || (self.lazy && event.kind == MEMBER);
                 (passes && news).then(|| event.clone())
             };
             let mut events: Vec<Event> = rows.iter().filter_map(shown).collect();
             events.sort_by_key(|event| event.order);
-            answer.push(RoomState { events, members_changed });
+            answer.push(RoomState { events, members_changed, heroes: heroes.remove(&wanted.room) });
         }
         Ok(answer)
+    }
+
+    /// Finds the heroes of rooms that are called by them. Where members load lazily, the heroes' memberships join those
+    /// that the timelines need.
+    async fn heroes(
+        &self,
+        snapshot: &dyn Snapshot,
+        wanted: &[RoomStateWanted<'_>],
+        members_changed: &[bool],
+        read: &mut [(Vec<State>, Vec<State>)],
+    ) -> Result<HashMap<RoomNid, Vec<Hero>>, ReadError> {
+        let called = |(_, (wanted, changed)): &(usize, (&RoomStateWanted<'_>, &bool))| {
+            wanted.unnamed && (**changed || wanted.renamed)
+        };
+        let called = wanted.iter().zip(members_changed).enumerate().filter(called);
+        let (places, rooms): (Vec<usize>, Vec<RoomNid>) =
+            called.map(|(place, (wanted, _))| (place, wanted.room)).unzip();
+        let found = heroes(snapshot, self.own_user_id, &rooms).await?;
+        if self.lazy && !rooms.is_empty() {
+            let ids = |heroes: &Vec<Hero>| heroes.iter().map(|hero| hero.user_id.clone()).collect();
+            let wishes: Vec<StateWish<'_>> = rooms
+                .iter()
+                .zip(&found)
+                .map(|(room, heroes)| StateWish::Members(*room, ids(heroes)))
+                .collect();
+            for (place, rows) in places.into_iter().zip(read_state(snapshot, &wishes).await?) {
+                if let Some((_, members)) = read.get_mut(place) {
+                    members.extend(rows);
+                }
+            }
+        }
+        Ok(rooms.into_iter().zip(found).collect())
     }
 
     /// Two wishes for each room: its state, and the members that the timeline needs.
@@ -106,10 +152,10 @@ impl StateRules<'_> {
     }
 
     fn choose(&self, wanted: &RoomStateWanted<'_>, main: Vec<State>, members: Vec<State>) -> Vec<State> {
-        let own = |row: &State| row.kind == MEMBER && row.state_key == self.own_user_id;
+        let own = |row: &State| row.kind == MEMBER && row.state_key == self.own_user_id.as_str();
         let visible =
             |row: &State| wanted.until.is_none_or(|until| row.order <= until) && (!wanted.bare || own(row));
-        // Where members load lazily, others than those of the timeline, and the user's own, don't follow.
+        // Where members load lazily, others than those of the timeline, the heroes and the user's own don't follow.
         let follows = |row: &State| !self.lazy || row.kind != MEMBER || own(row);
         let main = main.into_iter().filter(follows);
         let mut rows: HashMap<(String, String), State> = HashMap::new();

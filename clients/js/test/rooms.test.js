@@ -1,0 +1,74 @@
+// The room list of a fresh login, with members loaded when they are needed.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Device } from "../src/device.js";
+import { logs, step } from "../src/log.js";
+import { Server } from "../src/server.js";
+import { inTime, need } from "../src/wait.js";
+
+/** Rooms of the account that logs in afresh. */
+const ROOMS = 60;
+/** Members of the room whose members are loaded lazily. */
+const CROWD = 8;
+/** Messages that one of them writes; more than the first sync brings. */
+const CHATTER = 25;
+
+test("a fresh login lists every room and loads members when they are needed", { timeout: 180_000 }, async (t) => {
+    const place = { server: await Server.start(), logs: logs("js-rooms") };
+    const { server } = place;
+    const devices = [];
+    t.after(async () => {
+        for (const device of devices) device.close();
+        await server.stop();
+    });
+
+    step("a crowd gathers, and one of it makes rooms");
+    for (let number = 0; number < CROWD; number++) {
+        const device = await Device.register(place, `user${number}`, "phone");
+        devices.push(device);
+        await device.client.setDisplayName(`Person ${number}`);
+    }
+    const [phone, ...others] = devices;
+    const quiet = others.at(-1);
+    const { room_id: crowded } = await phone.client.createRoom({ preset: "public_chat", topic: "everybody" });
+    for (const device of others) await inTime("joining", device.client.joinRoom(crowded));
+    for (let number = 0; number < CHATTER; number++) {
+        await phone.client.sendTextMessage(crowded, `chatter ${number}`);
+    }
+    const rooms = new Map();
+    for (let number = 0; number < ROOMS; number++) {
+        const name = `Room ${number}`;
+        rooms.set((await phone.client.createRoom({ name })).room_id, name);
+    }
+    const [left] = rooms.keys();
+
+    step("it logs in afresh");
+    const laptop = await Device.logIn(place, "user0", "laptop");
+    devices.push(laptop);
+    for (const [roomId, name] of rooms) assert.equal(laptop.client.getRoom(roomId)?.name, name);
+    assert.equal(laptop.client.getRooms().length, ROOMS + 1);
+    const room = laptop.client.getRoom(crowded);
+    assert.equal(room.getJoinedMemberCount(), CROWD);
+    assert.equal(room.name, `Person 1 and ${CROWD - 2} others`, "a name made of the heroes");
+    assert.equal(room.getMember(quiet.userId), null, "a member was sent who is not in the timeline");
+
+    step("who speaks is known, and the rest when asked for");
+    await quiet.client.sendTextMessage(crowded, "I was quiet until now");
+    const member = await laptop.until("the speaker", () => need(room.getMember(quiet.userId), "unknown"));
+    assert.equal(member.membership, "join");
+    assert.equal(member.name, `Person ${CROWD - 1}`);
+    await inTime("loading the members", room.loadMembersIfNeeded());
+    assert.equal(room.getJoinedMembers().length, CROWD);
+
+    step("what changes on one device shows on the other, over a kill");
+    await phone.client.setRoomName([...rooms.keys()][1], "Another name");
+    await phone.client.setRoomTag(crowded, "m.favourite", { order: 0.5 });
+    await phone.client.leave(left);
+    await server.crash();
+    const gone = () => laptop.client.getRoom(left).getMyMembership() === "leave";
+    await laptop.until("the room that was left", () => need(gone(), "still joined"));
+    await laptop.until("the new name", () => need(laptop.client.getRoom([...rooms.keys()][1]).name === "Another name"));
+    await laptop.until("the tag", () => need(room.tags["m.favourite"]?.order === 0.5, JSON.stringify(room.tags)));
+});
