@@ -20,6 +20,13 @@ pub struct Requester {
 }
 
 impl Requester {
+    /// The server itself, doing something on a user's behalf.
+    #[must_use]
+    pub fn server_for(user_id: &UserId) -> Self {
+        let user_id = user_id.to_owned();
+        Self { user_id, device_id: None, is_admin: false, is_suspended: false, session: 0 }
+    }
+
     /// The user.
     #[must_use]
     pub fn user_id(&self) -> &UserId {

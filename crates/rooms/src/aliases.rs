@@ -36,6 +36,9 @@ pub enum AliasError {
     /// The user may not do this.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// The alias, or the room, is kept out of this server.
+    #[error("{0} is blocked on this server")]
+    Blocked(String),
     /// There is no such room here.
     #[error("this server does not know the room")]
     NoSuchRoom,
@@ -48,11 +51,14 @@ pub enum AliasError {
 }
 
 impl Rooms {
-    /// The room that an alias names.
+    /// The room that an alias names; none where the alias is blocked.
     ///
     /// # Errors
     /// When the store can't be read.
     pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<Option<OwnedRoomId>, ReadError> {
+        if self.deps.policy.refuses_room(alias.as_str()) {
+            return Ok(None);
+        }
         let snapshot = self.deps.engine.snapshot().await?;
         let Some(row) = snapshot.get::<Alias>(&(alias.to_owned(),)).await? else { return Ok(None) };
         Ok(snapshot.get::<Room>(&(row.room,)).await?.map(|room| room.room_id))
@@ -69,6 +75,11 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<(), AliasError> {
         self.check_local(alias)?;
+        for name in [alias.as_str(), room_id.as_str()] {
+            if self.deps.policy.refuses_room(name) {
+                return Err(AliasError::Blocked(name.to_owned()));
+            }
+        }
         let snapshot = self.deps.engine.snapshot().await?;
         let room = load::room_nid(&*snapshot, room_id).await?.ok_or(AliasError::NoSuchRoom)?;
         let member = snapshot.get::<Member>(&(room, user.to_owned())).await?;

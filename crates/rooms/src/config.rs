@@ -3,6 +3,8 @@
 use myelin_pdu::{RoomVersionId, SigningKey};
 use ruma::OwnedServerName;
 
+use crate::PolicyList;
+
 /// The settings of the service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -12,4 +14,6 @@ pub struct Config {
     pub signing_key: SigningKey,
     /// The version of rooms whose creator asks for none.
     pub default_room_version: RoomVersionId,
+    /// The rooms whose moderation policies are followed.
+    pub policy_lists: Vec<PolicyList>,
 }

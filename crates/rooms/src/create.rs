@@ -10,7 +10,7 @@ use myelin_store::{Batch, CommitError, Snapshot};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
 
 use crate::plan::Planner;
-use crate::{Draft, Rooms, SendError, judge, members, presets};
+use crate::{Draft, Refusal, Rooms, SendError, judge, members, presets};
 
 /// Whether a room is listed in the public directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,6 +153,9 @@ impl Rooms {
         let alias = format!("#{name}:{}", self.deps.config.server_name);
         if name.is_empty() || name.contains([':', '\0']) || name.chars().any(char::is_whitespace) {
             return Err(CreateError::InvalidAlias(alias));
+        }
+        if self.deps.policy.refuses_room(&alias) {
+            return Err(SendError::from(Refusal::RoomBlocked).into());
         }
         OwnedRoomAliasId::try_from(alias.as_str()).map(Some).map_err(|_| CreateError::InvalidAlias(alias))
     }

@@ -2,8 +2,9 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms>).
 
 use myelin_model::RoomNid;
-use myelin_store::schema::rooms::{DirectoryEntry, RoomHead};
+use myelin_store::schema::rooms::{DirectoryEntry, RoomById, RoomHead};
 use myelin_store::{ReadError, Reader, Scan};
+use ruma::RoomId;
 
 use crate::Rooms;
 use crate::preview::{Preview, previews};
@@ -52,7 +53,8 @@ impl Rooms {
         sized.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let rooms: Vec<RoomNid> = sized.into_iter().map(|(_, room)| room).collect();
         let limit = request.limit.unwrap_or(MOST_ROOMS).min(MOST_ROOMS);
-        let everything = request.search.is_none() && request.room_types.is_none();
+        let policy = &self.deps.policy;
+        let everything = request.search.is_none() && request.room_types.is_none() && !policy.refuses_rooms();
         if everything {
             let page: Vec<RoomNid> = rooms.iter().skip(request.offset).take(limit).copied().collect();
             let rooms_shown = previews(&*snapshot, &page).await?;
@@ -60,10 +62,40 @@ impl Rooms {
         }
         let search = request.search.as_deref().map(str::to_lowercase);
         let mut found = previews(&*snapshot, &rooms).await?;
+        found.retain(|room| !policy.refuses_room(room.room_id.as_str()));
         found.retain(|room| matches(room, search.as_deref(), request.room_types.as_deref()));
         let total = found.len();
         let rooms = found.into_iter().skip(request.offset).take(limit).collect();
         Ok(DirectoryPage { rooms, offset: request.offset, total })
+    }
+}
+
+impl Rooms {
+    /// The rooms that this server knows, in the order of their ids, with whether each is blocked.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn all_rooms(
+        &self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<(Preview, bool)>, ReadError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let scan = Scan::prefix::<RoomById>((), limit.min(MOST_ROOMS));
+        let scan = match after {
+            Some(after) => scan.after((after.to_owned(),)),
+            None => scan,
+        };
+        let rows = snapshot.scan::<RoomById>(scan).await?;
+        let rooms: Vec<RoomNid> = rows.into_iter().map(|row| row.room).collect();
+        let found = previews(&*snapshot, &rooms).await?.into_iter();
+        let is_blocked = |room: &Preview| self.deps.policy.refuses_room(room.room_id.as_str());
+        Ok(found
+            .map(|room| {
+                let blocked = is_blocked(&room);
+                (room, blocked)
+            })
+            .collect())
     }
 }
 

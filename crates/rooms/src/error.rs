@@ -23,6 +23,12 @@ pub enum Refusal {
     /// The invited user does not want invites from this sender.
     #[error("{0} does not accept invites from you")]
     InviteBlocked(OwnedUserId),
+    /// The room is kept out of this server.
+    #[error("this room is blocked on this server")]
+    RoomBlocked,
+    /// The user is kept out of rooms by this server.
+    #[error("{0} is kept out of rooms by this server")]
+    UserBlocked(OwnedUserId),
     /// The event that a request names is not in the room.
     #[error("there is no such event in this room")]
     NoSuchEvent,

@@ -2,14 +2,29 @@
 
 use myelin_store::Snapshot;
 use myelin_timeline::{InviteVerdict, invite_rules};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 
 use crate::service::Deps;
 use crate::{Draft, Refusal, SendError};
 
 /// Whether the draft may become an event. Asked of every event that a user of this server makes, before it is judged.
-pub(crate) async fn admit(deps: &Deps, snapshot: &dyn Snapshot, draft: &Draft) -> Result<(), SendError> {
-    let Some(change) = MembershipChange::of(draft) else { return Ok(()) };
+pub(crate) async fn admit(
+    deps: &Deps,
+    snapshot: &dyn Snapshot,
+    room_id: &RoomId,
+    draft: &Draft,
+) -> Result<(), SendError> {
+    let change = MembershipChange::of(draft);
+    let ends = change.as_ref().is_some_and(|change| matches!(change.membership, "leave" | "ban"));
+    if !ends && deps.policy.refuses_room(room_id.as_str()) {
+        return Err(Refusal::RoomBlocked.into());
+    }
+    let Some(change) = change.filter(|_| !ends) else { return Ok(()) };
+    for user in [&draft.sender, &change.target] {
+        if deps.policy.refuses_user(user, &deps.config.server_name) {
+            return Err(Refusal::UserBlocked(user.clone()).into());
+        }
+    }
     if change.membership == "invite" {
         admit_invite(deps, snapshot, draft, &change.target).await?;
     }

@@ -64,6 +64,7 @@ impl Rooms {
             None => self.make_notice_room(&sender, &notice.user_id).await?,
         };
         self.ask_in(&sender, &room_id, &notice.user_id).await?;
+        self.deps.observer.noticed(&notice.user_id, &room_id).await;
         let Notice { kind, state_key, content, .. } = notice;
         let draft = Draft { sender, kind, state_key, content, redacts: None };
         let sent = self.send(&room_id, draft, transaction).await?;

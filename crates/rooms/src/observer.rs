@@ -55,4 +55,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Finishes what a user's join, committed and not answered yet, began. What does not come to its end here, or is
     /// interrupted, the observer makes up for by itself.
     fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()>;
+
+    /// A user is about to get a server notice in this room: their clients are to know the room by it.
+    fn noticed<'a>(&'a self, user_id: &'a UserId, room_id: &'a RoomId) -> BoxFuture<'a, ()>;
 }

@@ -149,7 +149,7 @@ impl Planner {
         transaction: Option<&TransactionKey>,
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
-        gate::admit(&self.deps, snapshot, draft).await?;
+        gate::admit(&self.deps, snapshot, &self.room_id, draft).await?;
         let core = judge::core(draft);
         self.supply_state(snapshot, &core).await?;
         let known = self.read(snapshot, draft).await?;

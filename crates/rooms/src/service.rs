@@ -15,6 +15,7 @@ use crate::command::{Command, What};
 use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
+use crate::policy::Policy;
 use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load, sweep};
 
 /// What owners and requests share.
@@ -24,6 +25,7 @@ pub(crate) struct Deps {
     pub(crate) config: Config,
     pub(crate) ids: Ids,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) policy: Policy,
 }
 
 impl Deps {
@@ -58,6 +60,10 @@ pub struct Rooms {
     pub(crate) delays: Delays,
     /// Told when a kick or ban takes along more than it waits for.
     pub(crate) sweeps: tokio::sync::Notify,
+    /// Told when there is a job to do.
+    pub(crate) jobs_changed: tokio::sync::Notify,
+    /// Held while the administrators' blocks change.
+    pub(crate) blocks: tokio::sync::Mutex<()>,
     /// Taken by a user's shard where a limit or "only one" is to hold.
     pub(crate) turns: Turns,
 }
@@ -74,9 +80,11 @@ impl Rooms {
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, env: Env, config: Config, observer: Arc<dyn Observer>) -> Self {
         let ids = Ids::new(Arc::clone(&engine));
-        let deps = Arc::new(Deps { engine, env, config, ids, observer });
+        let deps = Arc::new(Deps { engine, env, config, ids, observer, policy: Policy::default() });
         let (live, sweeps) = (Mutex::new(HashMap::new()), tokio::sync::Notify::new());
-        Self { deps, live, delays: Delays::default(), sweeps, turns: Turns::default() }
+        let (delays, turns) = (Delays::default(), Turns::default());
+        let (jobs_changed, blocks) = (tokio::sync::Notify::new(), tokio::sync::Mutex::default());
+        Self { deps, live, delays, sweeps, jobs_changed, blocks, turns }
     }
 
     /// The version of rooms whose creator asks for none.

@@ -34,6 +34,10 @@ impl Observer for MessagesNotify {
     fn joined<'a>(&'a self, _: &'a UserId) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+
+    fn noticed<'a>(&'a self, _: &'a UserId, _: &'a RoomId) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 struct World {
@@ -53,6 +57,7 @@ impl World {
             server_name: "hs".try_into().unwrap(),
             signing_key: SigningKey::from_seed(id, &[7; 32]).unwrap(),
             default_room_version: RoomVersionId::V12,
+            policy_lists: Vec::new(),
         };
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env, config, Arc::new(MessagesNotify)));
         Self { engine, rooms }

@@ -12,7 +12,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::load::{self, Stored};
 use crate::presets::object;
-use crate::{CreateError, Creation, Draft, Rooms, SendError, Visibility, members};
+use crate::{CreateError, Creation, Draft, Refusal, Rooms, SendError, Visibility, members};
 
 /// The state that goes along, each with the empty key. What is sensitive to who sent it does not.
 const CARRIED: &[&str] = &[
@@ -82,6 +82,9 @@ impl Rooms {
     ) -> Result<OwnedRoomId, UpgradeError> {
         let rules = SupportedRules::new(RoomRules::for_version(&version))
             .map_err(|error| CreateError::UnsupportedVersion(error.0.to_string()))?;
+        if self.deps.policy.refuses_room(room_id.as_str()) {
+            return Err(SendError::from(Refusal::RoomBlocked).into());
+        }
         let snapshot = self.deps.engine.snapshot().await?;
         let old = Old::read(&*snapshot, user, room_id).await?;
         let profile = members::profiles(&*snapshot, &[user.to_owned()]).await?.pop().flatten();

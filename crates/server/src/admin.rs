@@ -5,6 +5,7 @@
 //! server, so it is readable by the server's own user only.
 
 mod media;
+mod rooms;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +26,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::compose::Server;
 
 pub use media::MediaAction;
+pub use rooms::RoomAction;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "admin.sock";
@@ -113,6 +115,36 @@ pub enum Command {
         /// With which: an `mxc://` URI, a media id, or the SHA-256 of a content.
         target: String,
     },
+    /// Does something with a room.
+    Room {
+        /// What.
+        action: RoomAction,
+        /// With which: an id, an alias of this server, or a glob to block.
+        room: String,
+    },
+    /// Lists the rooms of this server.
+    RoomList {
+        /// Those after this room id.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Keeps a user out of rooms.
+    UserBlock {
+        /// Their id, or a glob.
+        user: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// No longer.
+    UserUnblock {
+        /// What was blocked.
+        user: String,
+    },
+    /// Lists the blocks of rooms and users.
+    Blocks,
+    /// Lists jobs on rooms.
+    JobList,
     /// Tells how much a user has uploaded.
     MediaUsage {
         /// Their name.
@@ -269,6 +301,12 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             Ok(Value::Null)
         }
         Command::Media { action, target } => media::run(server, action, &target).await,
+        Command::Room { action, room } => rooms::run(server, action, &room).await,
+        Command::RoomList { after, limit } => rooms::list(server, after.as_deref(), limit).await,
+        Command::UserBlock { user, reason } => rooms::user(server, &user, reason.as_deref(), true).await,
+        Command::UserUnblock { user } => rooms::user(server, &user, None, false).await,
+        Command::Blocks => rooms::blocks(server).await,
+        Command::JobList => rooms::jobs(server).await,
         Command::MediaUsage { name } => {
             let usage = server.state.media.usage(&user_id(server, &name)?).await.map_err(text)?;
             Ok(json!({ "files": usage.files, "bytes": usage.bytes }))

@@ -13,7 +13,7 @@ use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
 use myelin_search::Search;
-use myelin_store::Engine;
+use myelin_store::{Engine, ReadError};
 use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
 use ruma::OwnedServerName;
@@ -58,6 +58,9 @@ pub enum ComposeError {
     /// The media folder can't be used.
     #[error("the media folder can't be used: {0}")]
     Media(#[from] StorageError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] ReadError),
 }
 
 impl Server {
@@ -90,6 +93,7 @@ impl Server {
             server_name: server_name.clone(),
             signing_key,
             default_room_version: config.default_room_version()?,
+            policy_lists: config.policy_lists()?,
         };
         notify.start(&gateway);
         let counted = Arc::new(Counted(Arc::clone(&notify)));
@@ -100,7 +104,7 @@ impl Server {
         let users = Arc::new(users);
         let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
-        rooms.start().await;
+        rooms.start().await?;
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);
         departures::start(&auth, &rooms, &env);

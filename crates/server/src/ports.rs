@@ -78,6 +78,14 @@ impl Observer for Judged {
     fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()> {
         Box::pin(self.1.follow_replacements(user_id))
     }
+
+    fn noticed<'a>(&'a self, user_id: &'a UserId, room_id: &'a RoomId) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.1.tag_notices(user_id, room_id).await {
+                tracing::warn!(%error, %user_id, "the room of server notices was not tagged");
+            }
+        })
+    }
 }
 
 impl Judged {

@@ -16,6 +16,7 @@ use crate::{AccountDataError, Outcome, Users, is_own};
 pub const MAX_TAG: usize = 255;
 
 pub(crate) const TAG: &str = "m.tag";
+const NOTICES: &str = "m.server_notice";
 
 /// The tags of a room with what is said of each, as it was set.
 pub type Tags = BTreeMap<String, Box<RawValue>>;
@@ -70,6 +71,18 @@ impl Users {
         tag: &str,
     ) -> Result<(), AccountDataError> {
         self.change_tags(requester, user_id, room_id, tag, &|tags| tags.remove(tag).is_some()).await
+    }
+
+    /// Marks the room as the one of the server's notices to the user (`m.server_notice`), by which clients know it.
+    ///
+    /// # Errors
+    /// See [`AccountDataError`].
+    pub async fn tag_notices(&self, user_id: &UserId, room_id: &RoomId) -> Result<(), AccountDataError> {
+        let own = Requester::server_for(user_id);
+        if self.tags(&own, user_id, room_id).await?.contains_key(NOTICES) {
+            return Ok(());
+        }
+        self.set_tag(&own, user_id, room_id, NOTICES, &raw(&Tags::new())).await
     }
 
     async fn change_tags(

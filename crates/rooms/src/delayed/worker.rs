@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
-use myelin_store::{Batch, Reader, Scan};
+use myelin_store::{Batch, ReadError, Reader, Scan};
 
 use crate::{Rooms, SendError};
 
@@ -25,16 +25,24 @@ pub(crate) struct Delays {
 impl Rooms {
     /// Starts what runs by itself: sending delayed events, redacting what banned users wrote. The first [`AT_ONCE`] that became due while the server was away
     /// are sent before it returns, as far as rooms can be written. Call it once.
-    pub async fn start(self: &Arc<Self>) {
+    ///
+    /// # Errors
+    /// When the store can't be read: without the administrators' blocks nothing may begin.
+    pub async fn start(self: &Arc<Self>) -> Result<(), ReadError> {
+        self.load_blocks().await?;
+        self.load_lists().await?;
         if let Err(error) = self.send_some().await {
             tracing::warn!(%error, "overdue delayed events wait until rooms can be written");
         }
+        self.start_policy();
+        self.start_jobs();
         self.start_sweeps();
         let rooms = Arc::clone(self);
         self.deps.env.tasks.supervise("delayed events", move || {
             let rooms = Arc::clone(&rooms);
             async move { rooms.send_due_until(rooms.deps.env.tasks.stopping()).await }
         });
+        Ok(())
     }
 
     async fn send_due_until(&self, stopping: impl Future<Output = ()>) {

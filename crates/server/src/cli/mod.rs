@@ -3,6 +3,7 @@
 mod config;
 mod media;
 mod operate;
+mod rooms;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,12 @@ enum Command {
     /// Make, list and delete registration tokens
     #[command(subcommand)]
     RegistrationToken(operate::TokenCommand),
+    /// Block, list and shut down rooms
+    #[command(subcommand)]
+    Room(rooms::RoomCommand),
+    /// Work on rooms that takes a while
+    #[command(subcommand)]
+    Job(rooms::JobCommand),
     /// Show, withhold and delete uploaded files
     #[command(subcommand)]
     Media(media::MediaCommand),
@@ -101,6 +108,8 @@ fn run(cli: Cli) -> Result<(), String> {
             None | Some(Command::Serve) => serve::serve(&config).await.map_err(text),
             Some(Command::User(command)) => operate::run(&config, operate::user(command)?).await,
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
+            Some(Command::Room(command)) => operate::run(&config, rooms::order(command)).await,
+            Some(Command::Job(command)) => operate::run(&config, rooms::job(command)).await,
             Some(Command::Media(command)) => operate::run(&config, media::order(command)).await,
             Some(Command::Config(_)) => Ok(()),
         }

@@ -56,6 +56,19 @@ pub(super) enum UserCommand {
         /// The name
         name: String,
     },
+    /// Keep a user out of rooms: they make none, join none, and ask nobody in. Whole servers by a glob: `@*:example.org`
+    Block {
+        /// Their id, of this server or another one, or a glob
+        user: String,
+        /// Why, for other administrators
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Lift a block
+    Unblock {
+        /// What was blocked
+        user: String,
+    },
     /// List an account's devices, and where they were last seen
     Devices {
         /// The name
@@ -124,6 +137,8 @@ pub(super) fn user(command: UserCommand) -> Result<Order, String> {
         UserCommand::Unlock { name } => plain(Command::UserUnlock { name }),
         UserCommand::Suspend { name } => plain(Command::UserSuspend { name }),
         UserCommand::Unsuspend { name } => plain(Command::UserUnsuspend { name }),
+        UserCommand::Block { user, reason } => plain(Command::UserBlock { user, reason }),
+        UserCommand::Unblock { user } => plain(Command::UserUnblock { user }),
         UserCommand::Devices { name } => plain(Command::UserDevices { name }),
         UserCommand::Admin { name, revoke } => plain(Command::UserAdmin { name, admin: !revoke }),
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use myelin_pdu::RoomVersionId;
-use myelin_rooms::room_versions;
+use myelin_rooms::{PolicyList, room_versions};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,9 @@ pub struct Config {
     pub registration_shared_secret: Option<String>,
     /// The version of rooms whose creator asks for none.
     pub default_room_version: String,
+    /// Rooms whose moderation policies are followed, by id or by an alias of this server.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub policy_lists: Vec<String>,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -86,6 +89,7 @@ impl Default for Config {
             registration: Registration::Closed,
             registration_shared_secret: None,
             default_room_version: RoomVersionId::DEFAULT.as_str().to_owned(),
+            policy_lists: Vec::new(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),
@@ -193,9 +197,24 @@ impl Config {
         })
     }
 
+    /// The rooms whose moderation policies are followed.
+    ///
+    /// # Errors
+    /// Where one is neither a room id nor an alias.
+    pub fn policy_lists(&self) -> Result<Vec<PolicyList>, ConfigError> {
+        let parse = |list: &String| {
+            list.parse().map_err(|error| ConfigError::Value {
+                key: "policy_lists",
+                problem: format!("{list:?} is neither a room id nor an alias: {error}"),
+            })
+        };
+        self.policy_lists.iter().map(parse).collect()
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server_name()?;
         self.default_room_version()?;
+        self.policy_lists()?;
         addresses("listen", &self.listen)?;
         addresses("tls.listen", &self.tls.listen)?;
         addresses("metrics.listen", self.metrics.listen.as_slice())?;

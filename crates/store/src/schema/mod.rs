@@ -7,6 +7,7 @@ pub mod delayed;
 pub mod e2ee;
 pub mod erasure;
 pub mod media;
+pub mod moderation;
 pub mod node;
 pub mod notify;
 pub mod rooms;
@@ -27,6 +28,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     e2ee::ALL,
     erasure::ALL,
     media::ALL,
+    moderation::ALL,
     node::ALL,
     notify::ALL,
     rooms::ALL,

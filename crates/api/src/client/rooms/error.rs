@@ -28,7 +28,10 @@ impl From<&Refusal> for Error {
     fn from(refusal: &Refusal) -> Self {
         let message = sentence(refusal);
         match refusal {
-            Refusal::NotAllowed(_) | Refusal::MayNotRedact => Self::forbidden(message),
+            Refusal::NotAllowed(_)
+            | Refusal::MayNotRedact
+            | Refusal::RoomBlocked
+            | Refusal::UserBlocked(_) => Self::forbidden(message),
             Refusal::NoEvent(_) => Self::bad_json(message),
             Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
             Refusal::InviteBlocked(_) => Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
@@ -119,7 +122,7 @@ impl From<AliasError> for Error {
             AliasError::Elsewhere(_) => Self::new(StatusCode::BAD_REQUEST, "M_BAD_ALIAS", message),
             AliasError::InUse(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", message),
             AliasError::NotFound(_) | AliasError::NoSuchRoom => Self::not_found(message),
-            AliasError::NotAllowed(_) => Self::forbidden(message),
+            AliasError::NotAllowed(_) | AliasError::Blocked(_) => Self::forbidden(message),
             AliasError::Read(error) => error.into(),
             AliasError::Commit(error) => error.into(),
         }
