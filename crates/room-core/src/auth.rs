@@ -43,10 +43,9 @@ impl SupportedRules {
     /// The rules, if this crate applies every one of them.
     ///
     /// # Errors
-    /// [`Unsupported`] for room versions 1 and 2, whose redactions and event ids are other ones.
+    /// [`Unsupported`] for room version 1, whose states are resolved in another way.
     pub fn new(rules: &'static RoomRules) -> Result<Self, Unsupported> {
-        let supported =
-            !rules.auth.redactions_are_authorised && rules.state_resolution != StateResolution::V1;
+        let supported = rules.state_resolution != StateResolution::V1;
         if supported { Ok(Self(rules)) } else { Err(Unsupported(rules.version)) }
     }
 
@@ -139,7 +138,19 @@ fn check_power<S: StateView + ?Sized>(room: &Room<'_, S>, event: &Event) -> Resu
     if event_type == key::POWER_LEVELS {
         return power_levels::check(room, event, sender_level);
     }
+    if event_type == key::REDACTION && room.rules.auth.redactions_are_authorised {
+        let required = power.redact();
+        let may = sender_level.reaches(required) || redacts_its_own_servers(event);
+        return if may { Ok(()) } else { Err(lacking("redact events of other servers", required)) };
+    }
     Ok(())
+}
+
+/// Rule 11 of room versions 1 and 2: a redaction and what it redacts have ids of one server.
+fn redacts_its_own_servers(event: &Event) -> bool {
+    let server = |event_id: &str| event_id.split_once(':').map(|(_, server)| server.to_owned());
+    let target = event.redacts.as_deref().and_then(server);
+    target.is_some() && target == server(&event.event_id)
 }
 
 /// Rule 4 of room versions 1 to 5: a server's aliases are its own to list, by whoever.

@@ -39,6 +39,8 @@ pub struct EventFields {
     pub prev_events: Box<[Box<str>]>,
     /// Ids of `auth_events`.
     pub auth_events: Box<[Box<str>]>,
+    /// What an `m.room.redaction` redacts, wherever the room version writes it.
+    pub redacts: Option<Box<str>>,
     /// What the rules need of `content`.
     pub content: Content,
 }
@@ -62,6 +64,7 @@ impl From<&Pdu> for Event {
             depth: pdu.depth(),
             prev_events: ids(pdu.prev_events()),
             auth_events: ids(pdu.auth_events()),
+            redacts: pdu.redacts().map(|target| target.as_str().into()),
             content,
         })
     }

@@ -10,6 +10,8 @@ pub const CREATE: &str = "m.room.create";
 pub const JOIN_RULES: &str = "m.room.join_rules";
 /// `m.room.member`: the membership of the user named by the state key.
 pub const MEMBER: &str = "m.room.member";
+/// `m.room.redaction`: takes the content of another event.
+pub const REDACTION: &str = "m.room.redaction";
 /// `m.room.power_levels`: levels of users and levels that actions require.
 pub const POWER_LEVELS: &str = "m.room.power_levels";
 /// `m.room.third_party_invite`: an invite that waits for its invitee to get a Matrix account.

@@ -15,7 +15,7 @@ mod draft;
 
 use std::collections::VecDeque;
 
-use myelin_pdu::{EventReference, Pdu, SigningKey, limits::MAX_PREV_EVENTS};
+use myelin_pdu::{EventReference, Pdu, Sha256Hash, SigningKey, limits::MAX_PREV_EVENTS};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, ServerName};
 
 use crate::{
@@ -43,6 +43,15 @@ pub struct Extremity {
     pub event_id: OwnedEventId,
     /// Its depth.
     pub depth: i64,
+    /// Its reference hash, where events are referred to by id and hash (room versions 1 and 2).
+    pub reference_hash: Option<Sha256Hash>,
+}
+
+impl From<&Pdu> for Extremity {
+    fn from(pdu: &Pdu) -> Self {
+        let EventReference { event_id, reference_hash } = EventReference::from(pdu);
+        Self { event_id, depth: pdu.depth(), reference_hash }
+    }
 }
 
 /// What is stored about the head of a room.
@@ -230,8 +239,11 @@ impl RoomMachine {
         let prev_events = self.prev_events();
         let depth = prev_events.iter().map(|prev| prev.depth).max().unwrap_or(0);
         let depth = depth.saturating_add(1).min(self.rules.max_depth);
-        let prev_events =
-            prev_events.into_iter().map(|prev| EventReference::from(prev.event_id.clone())).collect();
+        let reference = |prev: &Extremity| EventReference {
+            event_id: prev.event_id.clone(),
+            reference_hash: prev.reference_hash,
+        };
+        let prev_events = prev_events.into_iter().map(reference).collect();
         let room_id = Some(self.room_id.clone());
         let prepared = Prepared::new(self.rules, draft, room_id, (prev_events, auth_events), depth, now_ms);
         check_voucher(prepared.event(), signer)?;
@@ -272,7 +284,7 @@ impl RoomMachine {
 
     fn advance(&mut self, pdu: Pdu, event: Event, order_key: OrderKey) -> Planned {
         self.extremities.retain(|extremity| !pdu.prev_events().contains(&extremity.event_id));
-        self.extremities.push(Extremity { event_id: pdu.event_id().to_owned(), depth: pdu.depth() });
+        self.extremities.push(Extremity::from(&pdu));
         self.newest = order_key;
         let key = event.key().map(StateKeyRef::to_key);
         let change = key.clone().map(|key| {

@@ -31,10 +31,7 @@ struct Store {
 impl Store {
     fn apply(&mut self, planned: &Planned) {
         self.head.extremities.retain(|one| !planned.pdu.prev_events().contains(&one.event_id));
-        self.head.extremities.push(myelin_room_core::machine::Extremity {
-            event_id: planned.pdu.event_id().to_owned(),
-            depth: planned.pdu.depth(),
-        });
+        self.head.extremities.push((&planned.pdu).into());
         self.head.newest = planned.order_key;
         if let Some(change) = &planned.change {
             self.state.insert(change.key.clone(), planned.pdu.clone().into());

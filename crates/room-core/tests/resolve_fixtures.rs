@@ -71,6 +71,7 @@ fn play(world: &mut World, event: &FixtureEvent, room_version: &str) {
         event_type: &event.event_type,
         state_key: event.key.as_deref(),
         content,
+        redacts: None,
         ts: event.ts,
     };
     world.send(draft).unwrap_or_else(|refusal| panic!("{id} cannot be sent: {refusal}"));

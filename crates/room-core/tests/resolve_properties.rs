@@ -66,7 +66,8 @@ fn send(world: &mut World, state: &mut State, sender: &str, event_type: &str, ke
     let id =
         if event_type == "m.room.create" { CREATE_ID.to_owned() } else { format!("${event_type}/{key}") };
     let prev = Vec::new();
-    let draft = Draft { id: &id, prev, sender, event_type, state_key: Some(key), content, ts: 1 };
+    let draft =
+        Draft { id: &id, prev, sender, event_type, state_key: Some(key), content, redacts: None, ts: 1 };
     let event = world.event(&draft, state);
     world.add(event, draft.content, State::new(), Standing::Accepted);
     state.insert(StateKey::new(event_type, key), id);

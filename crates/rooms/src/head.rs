@@ -1,10 +1,11 @@
 //! The live end of a room as its owner knows it: what the next event is planned on.
 
 use myelin_model::{Pos, RoomNid};
+use myelin_room_core::machine::Extremity;
 use myelin_room_core::order_key::OrderKey;
 use myelin_store::schema::rooms::{Membership, RoomHead};
-use serde_json::json;
 
+use crate::extremities;
 use crate::rows::Placed;
 
 /// Types of events that move a room up its members' lists (MSC4186, `bump_stamp`).
@@ -64,7 +65,7 @@ impl Head {
         self.row.last_order = placed.order;
         self.row.last_pos = placed.pos;
         self.row.counter = placed.counter;
-        self.row.extremities = json!([[placed.pdu.event_id(), placed.pdu.depth()]]).to_string();
+        self.row.extremities = extremities::write(&[Extremity::from(placed.pdu)]);
         if BUMPING.contains(&placed.pdu.event_type()) {
             self.row.bump_pos = placed.pos;
             self.bumped = Bumped::Planned;

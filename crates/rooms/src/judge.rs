@@ -2,10 +2,10 @@
 
 use myelin_pdu::{PduError, RoomRules, RoomVersionId};
 use myelin_room_core::auth::SupportedRules;
-use myelin_room_core::machine::{self, Extremity, Planned, RoomMachine, Signer};
+use myelin_room_core::machine::{self, Planned, RoomMachine, Signer};
 use myelin_room_core::order_key::OrderKey;
-use ruma::OwnedEventId;
 
+use crate::extremities;
 use crate::load::Loaded;
 use crate::service::Deps;
 use crate::{Draft, Refusal, SendError};
@@ -17,10 +17,8 @@ pub(crate) fn machine(loaded: &Loaded) -> Result<RoomMachine, SendError> {
         loaded.room.version.parse().map_err(|_| unsupported(&loaded.room.version))?;
     let rules = SupportedRules::new(RoomRules::for_version(&version))
         .map_err(|error| unsupported(&error.0.to_string()))?;
-    let extremities: Vec<(OwnedEventId, i64)> = serde_json::from_str(&loaded.head.extremities)
+    let extremities = extremities::read(&loaded.head.extremities)
         .map_err(|error| SendError::Unavailable(std::sync::Arc::new(error)))?;
-    let extremities =
-        extremities.into_iter().map(|(event_id, depth)| Extremity { event_id, depth }).collect();
     let newest = OrderKey(loaded.head.last_order);
     Ok(RoomMachine::load(rules, machine::Head { room_id: loaded.room.room_id.clone(), extremities, newest }))
 }
@@ -32,8 +30,8 @@ pub(crate) fn create(
     draft: &Draft,
     now: u64,
 ) -> Result<(RoomMachine, Planned), SendError> {
-    RoomMachine::create(rules, deps.new_room_id(&rules), core(draft), millis(now), signer(deps))
-        .map_err(refused)
+    let draft = machine::Draft { event_id: deps.new_event_id(&rules), ..core(draft) };
+    RoomMachine::create(rules, deps.new_room_id(&rules), draft, millis(now), signer(deps)).map_err(refused)
 }
 
 /// Makes the next event of a room; the machine knows everything it needs for it.
@@ -42,6 +40,7 @@ pub(crate) fn propose(
     machine: &mut RoomMachine,
     draft: machine::Draft,
 ) -> Result<Planned, SendError> {
+    let draft = machine::Draft { event_id: deps.new_event_id(&machine.rules()), ..draft };
     machine.propose(draft, millis(deps.env.clock.now()), signer(deps)).map_err(refused)
 }
 
@@ -52,6 +51,7 @@ pub(crate) fn core(draft: &Draft) -> machine::Draft {
         event_type: draft.kind.clone(),
         state_key: draft.state_key.clone(),
         content: draft.content.clone(),
+        event_id: None,
         redacts: draft.redacts.clone(),
         unsigned: None,
         origin_server_ts: None,

@@ -16,6 +16,7 @@ mod create;
 mod delayed;
 mod directory;
 mod error;
+mod extremities;
 mod gate;
 mod head;
 mod hierarchy;

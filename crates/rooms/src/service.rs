@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use myelin_model::{Fence, RoomNid, Shard};
-use myelin_pdu::{RoomIdFormat, RoomRules, RoomVersionId};
+use myelin_pdu::{EventIdFormat, RoomIdFormat, RoomRules, RoomVersionId};
 use myelin_room_core::auth::SupportedRules;
 use myelin_runtime::Env;
 use myelin_store::{Engine, Turns};
-use ruma::{OwnedRoomId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Command, What};
@@ -44,6 +44,15 @@ impl Deps {
                 OwnedRoomId::try_from(id).ok()
             }
         }
+    }
+
+    /// The id of an event about to be made, where its room's version has the server choose one (versions 1 and 2).
+    pub(crate) fn new_event_id(&self, rules: &RoomRules) -> Option<OwnedEventId> {
+        if rules.event_id_format != EventIdFormat::Chosen {
+            return None;
+        }
+        let id = format!("${}:{}", self.env.random.alphanumeric(18), self.config.server_name);
+        OwnedEventId::try_from(id).ok()
     }
 
     /// A lease for a batch whose room is not read yet; sealing the batch puts the right one in its place.

@@ -339,6 +339,6 @@ async fn more(
 
 /// The last known event of a room.
 fn last_of(extremities: &str) -> Option<String> {
-    let list: Vec<(String, i64)> = serde_json::from_str(extremities).ok()?;
-    list.into_iter().max_by_key(|(_, depth)| *depth).map(|(event_id, _)| event_id)
+    let list = crate::extremities::read(extremities).ok()?;
+    list.into_iter().max_by_key(|extremity| extremity.depth).map(|extremity| extremity.event_id.into())
 }

@@ -6,5 +6,13 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    use_small_pages();
     myelin_server::cli::main()
+}
+
+/// Where the kernel backs whatever a program touches with pages of 2 MiB, the allocator's arenas make a server that has
+/// done nothing 20 MB larger, and none of the loads in `docs/benchmarks.md` faster.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

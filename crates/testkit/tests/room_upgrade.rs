@@ -16,14 +16,16 @@ async fn rooms_of_every_supported_version_are_made_and_talked_in() {
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
     let capabilities = alice.get(&format!("{V3}/capabilities")).await.ok();
     let versions = capabilities["capabilities"]["m.room_versions"]["available"].as_object().unwrap().clone();
-    assert_eq!(versions.len(), 10);
+    assert_eq!(versions.len(), 11);
     for version in versions.keys() {
         let room = alice.create_room(json!({ "room_version": version, "preset": "public_chat" })).await;
         bob.post(&format!("{V3}/join/{room}"), json!({})).await.done();
         let event = bob.say(&room, version, "hello").await;
-        let redact = format!("{V3}/rooms/{room}/redact/{event}/r{version}");
+        // Ids of version 3 may have slashes.
+        let escaped = event.replace('/', "%2F");
+        let redact = format!("{V3}/rooms/{room}/redact/{escaped}/r{version}");
         alice.put(&redact, json!({ "reason": "spam" })).await.done();
-        let redacted = bob.get(&format!("{V3}/rooms/{room}/event/{event}")).await.ok();
+        let redacted = bob.get(&format!("{V3}/rooms/{room}/event/{escaped}")).await.ok();
         assert_eq!(redacted["content"], json!({}), "{version}");
         assert_eq!(
             redacted["unsigned"]["redacted_because"]["content"]["redacts"],
@@ -40,7 +42,7 @@ async fn an_upgrade_takes_along_what_makes_the_room() {
     let server = TestServer::new(2).await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
     let eve = server.register("eve").await;
-    for (from, to) in [("10", "12"), ("12", "12"), ("12", "11"), ("6", "10")] {
+    for (from, to) in [("10", "12"), ("12", "12"), ("12", "11"), ("2", "10")] {
         let name = format!("tea-{from}-{to}");
         let wish = json!({
             "room_version": from, "visibility": "public", "room_alias_name": name, "name": "Tea", "topic": "Leaves",

@@ -23,6 +23,9 @@ pub struct Draft {
     pub state_key: Option<String>,
     /// Its content.
     pub content: CanonicalObject,
+    /// Its id, where the sending server chooses it (room versions 1 and 2): `$`, something never used before, `:`, and
+    /// the server's name. Left out of account elsewhere.
+    pub event_id: Option<OwnedEventId>,
     /// What it redacts, if it is a redaction.
     pub redacts: Option<OwnedEventId>,
     /// What to add under `unsigned`.
@@ -40,6 +43,7 @@ impl Draft {
             event_type,
             state_key: None,
             content,
+            event_id: None,
             redacts: None,
             unsigned: None,
             origin_server_ts: None,
@@ -167,7 +171,7 @@ pub enum Refusal {
 /// A draft with its place in the room's graph, ready to be judged, and then signed.
 pub(super) struct Prepared {
     draft: EventDraft,
-    /// All but its id, which only signing brings.
+    /// All but its id, which only signing brings where it is a hash.
     event: Event,
 }
 
@@ -181,14 +185,14 @@ impl Prepared {
         now_ms: i64,
     ) -> Self {
         let content = draft.auth_content(rules);
-        let Draft { sender, event_type, state_key, content: object, redacts, unsigned, origin_server_ts } =
-            draft;
+        let Draft { sender, event_type, state_key, content: object, unsigned, origin_server_ts, .. } = draft;
+        let Draft { event_id, redacts, .. } = draft;
         let ids = |references: &[EventReference]| {
             references.iter().map(|one| one.event_id.as_str().into()).collect()
         };
         let origin_server_ts = origin_server_ts.unwrap_or(now_ms);
         let event = Event::new(EventFields {
-            event_id: "".into(),
+            event_id: event_id.as_ref().map_or_else(|| "".into(), |id| id.as_str().into()),
             room_id: room_id.as_ref().map(|id| id.as_str().into()),
             sender: sender.as_str().into(),
             event_type: EventType::from(event_type.as_str()),
@@ -197,6 +201,7 @@ impl Prepared {
             depth,
             prev_events: ids(&prev_events),
             auth_events: ids(&auth_events),
+            redacts: redacts.as_ref().map(|target| target.as_str().into()),
             content,
         });
         let draft = EventDraft {
@@ -210,7 +215,7 @@ impl Prepared {
             auth_events,
             depth,
             origin_server_ts,
-            event_id: None,
+            event_id,
             unsigned,
         };
         Self { draft, event }

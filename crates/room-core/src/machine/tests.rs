@@ -1,3 +1,4 @@
+use base64::prelude::{BASE64_STANDARD_NO_PAD, Engine as _};
 use myelin_pdu::{CanonicalObject, RoomVersionId};
 use ruma::{EventId, OwnedUserId, RoomId, UserId, server_name};
 use serde_json::{Value, json};
@@ -46,11 +47,14 @@ impl Server {
     fn with_room(version: RoomVersionId) -> Self {
         let key = key();
         let signer = Signer { server_name: server_name!("x"), key: &key };
-        let room_id = (version == RoomVersionId::V11).then(|| RoomId::parse("!room:x").unwrap());
-        let create = state("alice", "", "", &json!({}));
+        let is_twelve = version == RoomVersionId::V12;
+        let room_id = (!is_twelve).then(|| RoomId::parse("!room:x").unwrap());
+        let creator = if version < RoomVersionId::V11 { json!({"creator": "@alice:x"}) } else { json!({}) };
+        let event_id = Some(EventId::parse("$first:x").unwrap());
+        let create = Draft { event_id, ..state("alice", "", "", &creator) };
         let (machine, first) = RoomMachine::create(rules(version), room_id, create, 1000, signer).unwrap();
         let mut server = Self { key, machine, now: 1000, timeline: vec![first] };
-        let users = if version == RoomVersionId::V11 { json!({"@alice:x": 100}) } else { json!({}) };
+        let users = if is_twelve { json!({}) } else { json!({"@alice:x": 100}) };
         server.send(member("alice", "alice", "join"));
         server.send(state("alice", key::POWER_LEVELS, "", &json!({"users": users})));
         server.send(state("alice", key::JOIN_RULES, "", &json!({"join_rule": "public"})));
@@ -59,6 +63,8 @@ impl Server {
 
     fn propose(&mut self, draft: Draft) -> Result<Planned, Refusal> {
         self.now += 1;
+        let event_id = Some(EventId::parse(format!("${}:x", self.now)).unwrap());
+        let draft = Draft { event_id, ..draft };
         let signer = Signer { server_name: server_name!("x"), key: &self.key };
         let planned = self.machine.propose(draft, self.now, signer)?;
         self.timeline.push(planned.clone());
@@ -100,8 +106,42 @@ impl Server {
     }
 }
 
+fn extremity(event_id: &str, depth: i64) -> Extremity {
+    Extremity { event_id: EventId::parse(event_id).unwrap(), depth, reference_hash: None }
+}
+
 fn keys(keys: &[(&str, &str)]) -> Vec<StateKey> {
     keys.iter().map(|(event_type, state_key)| StateKey::new(event_type, state_key)).collect()
+}
+
+#[test]
+fn events_of_version_2_have_chosen_ids_and_refer_to_others_by_their_hashes_too() {
+    let mut server = Server::with_room(RoomVersionId::V2);
+    assert_eq!(server.timeline[0].pdu.event_id(), "$first:x");
+    server.reload();
+    let before = server.timeline.last().unwrap().pdu.clone();
+    let planned = server.send(message("alice"));
+    assert!(planned.pdu.event_id().as_str().ends_with(":x"), "{}", planned.pdu.event_id());
+    let hash = json!({"sha256": BASE64_STANDARD_NO_PAD.encode(before.reference_hash())});
+    let event: Value = serde_json::from_slice(planned.pdu.raw()).unwrap();
+    assert_eq!(event["prev_events"], json!([[before.event_id(), hash]]));
+    assert_eq!(event["auth_events"].as_array().map(Vec::len), Some(3));
+    assert_eq!(planned.pdu.prev_events(), [before.event_id()]);
+}
+
+#[test]
+fn who_lacks_power_redacts_what_comes_from_their_own_server_in_version_2() {
+    let mut server = Server::with_room(RoomVersionId::V2);
+    server.send(member("bob", "bob", "join"));
+    let redaction = |sender: &str, target: &str| Draft {
+        redacts: Some(EventId::parse(target).unwrap()),
+        ..Draft::message(user(sender), key::REDACTION, object(&json!({})))
+    };
+    server.send(redaction("bob", "$any:x"));
+    server.supply_for(&redaction("bob", "$any:y"));
+    let refused = server.propose(redaction("bob", "$any:y"));
+    assert!(matches!(refused, Err(Refusal::Rejected(Rejection::LacksPower { .. }))), "{refused:?}");
+    server.send(redaction("alice", "$any:y"));
 }
 
 #[test]
@@ -156,10 +196,7 @@ fn events_are_planned_one_on_top_of_the_other() {
             assert_eq!(Some(after.order_key), before.order_key.next_live());
         }
         let last = server.timeline.last().unwrap();
-        assert_eq!(
-            server.machine.extremities(),
-            [Extremity { event_id: last.pdu.event_id().to_owned(), depth: last.pdu.depth() }]
-        );
+        assert_eq!(server.machine.extremities(), [Extremity::from(&last.pdu)]);
     }
 }
 
@@ -301,9 +338,8 @@ fn a_state_event_tells_what_it_replaces() {
 fn of_too_many_extremities_the_deepest_are_followed_and_the_rest_stay() {
     let mut server = Server::with_room(RoomVersionId::V12);
     server.commit();
-    let extremities: Vec<Extremity> = (0..25_i64)
-        .map(|n| Extremity { event_id: EventId::parse(format!("$fork{n:02}")).unwrap(), depth: 100 + n / 2 })
-        .collect();
+    let extremities: Vec<Extremity> =
+        (0..25_i64).map(|n| extremity(&format!("$fork{n:02}"), 100 + n / 2)).collect();
     let head = Head { room_id: server.machine.room_id().to_owned(), extremities, newest: OrderKey(7) };
     server.machine = RoomMachine::load(server.machine.rules(), head);
     let planned = server.send(message("alice"));
@@ -322,7 +358,7 @@ fn depth_ends_where_the_room_version_says() {
     let mut server = Server::with_room(RoomVersionId::V12);
     server.commit();
     let max = server.machine.rules().max_depth;
-    let deep = Extremity { event_id: EventId::parse("$deep").unwrap(), depth: max };
+    let deep = extremity("$deep", max);
     let head =
         Head { room_id: server.machine.room_id().to_owned(), extremities: vec![deep], newest: OrderKey(0) };
     server.machine = RoomMachine::load(server.machine.rules(), head);

@@ -30,6 +30,7 @@ pub struct Draft<'a> {
     pub event_type: &'a str,
     pub state_key: Option<&'a str>,
     pub content: Value,
+    pub redacts: Option<String>,
     pub ts: i64,
 }
 
@@ -102,6 +103,7 @@ impl World {
             depth: 1,
             prev_events: draft.prev.iter().map(|id| id.as_str().into()).collect(),
             auth_events: auth_events.collect(),
+            redacts: draft.redacts.as_deref().map(Into::into),
             content,
         })
     }

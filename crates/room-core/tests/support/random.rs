@@ -102,7 +102,8 @@ fn bootstrap(world: &mut World, version: &str) -> Vec<String> {
     for (ts, (id, event_type, state_key, content)) in (0..).zip(events) {
         let prev = order.last().cloned().into_iter().collect();
         let (sender, state_key) = (USERS[0], Some(state_key));
-        world.send(Draft { id, prev, sender, event_type, state_key, content, ts }).unwrap();
+        let redacts = None;
+        world.send(Draft { id, prev, sender, event_type, state_key, content, redacts, ts }).unwrap();
         order.push(id.to_owned());
     }
     order
@@ -113,9 +114,10 @@ fn play(world: &mut World, order: &[String], n: usize, step: &Step) -> Option<St
     let recent = |back: usize| order[order.len() - 1 - back.min(order.len() - BOOTSTRAP)].clone();
     let mut prev: Vec<String> = step.prev.iter().map(|back| recent(*back)).collect();
     prev.dedup();
-    // Ids that sort in another order than they are made.
-    let id = format!("${:02x}-{n}:x", (n * 151 + step.level * 31) % 256);
     let (actor, target) = (USERS[step.actor], USERS[step.target]);
+    let server = |user: &str| user.rsplit(':').next().unwrap_or_default().to_owned();
+    // Ids that sort in another order than they are made.
+    let id = format!("${:02x}-{n}:{}", (n * 151 + step.level * 31) % 256, server(actor));
     let states: Vec<State> = prev.iter().map(|id| world.sent[id].state_after.clone()).collect();
     let before = world.resolve(&states);
     let (event_type, state_key, content) = action(world, &before, actor, target, step);
@@ -126,6 +128,7 @@ fn play(world: &mut World, order: &[String], n: usize, step: &Step) -> Option<St
         event_type,
         state_key: state_key.as_deref(),
         content,
+        redacts: (event_type == "m.room.redaction").then(|| format!("$theirs:{}", server(target))),
         ts: 10 + step.ts,
     };
     let event = world.event(&draft, &before);
@@ -188,6 +191,7 @@ fn action(
             let server = ["x", "y", "z"][step.target % 3];
             ("m.room.aliases", Some(server.to_owned()), json!({"aliases": []}))
         }
+        _ if step.level == 3 => ("m.room.redaction", None, json!({})),
         _ => ("m.room.topic", Some(String::new()), json!({"topic": step.level})),
     }
 }
