@@ -240,6 +240,6 @@ export class Device {
 }
 
 /** The password of a user of these tests. */
-function password(user) {
+export function password(user) {
     return `${user} keeps a long secret`;
 }

@@ -3,7 +3,7 @@
 /** How long anything awaited may take. Restarts of the server and the SDK's own back-off lie within. */
 export const PATIENCE = 60_000;
 
-/** How often a look is repeated for what nothing announces. */
+/** How often a look is repeated for what nothing announces, in milliseconds. */
 const NOW_AND_THEN = 500;
 
 /**
@@ -12,9 +12,10 @@ const NOW_AND_THEN = 500;
  * @param {string} what for the failure
  * @param {import("node:events").EventEmitter[]} sources what emits "tick" when something may have changed
  * @param {() => any} look gives what was looked for, or throws what is missing; may be asynchronous
+ * @param {number} [interval] for what nothing announces: after how many milliseconds at the latest it looks again
  * @returns {Promise<any>} what the look gave
  */
-export async function until(what, sources, look) {
+export async function until(what, sources, look, interval = NOW_AND_THEN) {
     const deadline = Date.now() + PATIENCE;
     let wake = () => {};
     let ticked = false;
@@ -23,7 +24,7 @@ export async function until(what, sources, look) {
         wake();
     };
     for (const source of sources) source.on("tick", tick);
-    const timer = setInterval(tick, NOW_AND_THEN);
+    const timer = setInterval(tick, interval);
     try {
         for (;;) {
             ticked = false;

@@ -62,6 +62,9 @@ test("a fresh login lists every room and loads members when they are needed", { 
     await inTime("loading the members", room.loadMembersIfNeeded());
     assert.equal(room.getJoinedMembers().length, CROWD);
 
+    step("what is unread is counted by thread, and what one device reads is read on the other");
+    await unreadByThread(quiet, phone, laptop, crowded);
+
     step("what changes on one device shows on the other, over a kill");
     await phone.client.setRoomName([...rooms.keys()][1], "Another name");
     await phone.client.setRoomTag(crowded, "m.favourite", { order: 0.5 });
@@ -72,3 +75,29 @@ test("a fresh login lists every room and loads members when they are needed", { 
     await laptop.until("the new name", () => need(laptop.client.getRoom([...rooms.keys()][1]).name === "Another name"));
     await laptop.until("the tag", () => need(room.tags["m.favourite"]?.order === 0.5, JSON.stringify(room.tags)));
 });
+
+/** A thread of one person's, read on one device of another's while their other device looks at the counts. */
+async function unreadByThread(writer, reader, watcher, roomId) {
+    const send = async (body, thread = null) => {
+        return (await inTime("sending", writer.client.sendTextMessage(roomId, thread, body))).event_id;
+    };
+    const room = watcher.client.getRoom(roomId);
+    const counts = (main, thread) =>
+        watcher.until(`${main} unread in the room and ${thread} in its thread`, () => {
+            const now = [room.getRoomUnreadNotificationCount("total"), room.getThreadUnreadNotificationCount(root)];
+            need(now[0] === main && now[1] === thread, () => `they are ${now}`);
+        });
+    const read = async (id) => {
+        const event = await reader.until("the event", () => need(reader.client.getRoom(roomId).findEventById(id), "none"));
+        await inTime("a receipt", reader.client.sendReadReceipt(event));
+    };
+    const root = await send("a thread begins");
+    let last;
+    for (let number = 0; number < 3; number++) last = await send(`thread ${number}`, root);
+    // Besides the root, the room has the one message with which the writer ended their silence.
+    await counts(2, 3);
+    await read(last);
+    await counts(2, 0);
+    await read(root);
+    await counts(0, 0);
+}

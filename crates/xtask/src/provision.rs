@@ -43,6 +43,17 @@ pub(crate) const NAMESPACES: Need = Need {
 pub(crate) const NPM: Need =
     Need { name: "npm", probe: &["npm", "--version"], from: Origin::Debian(&["npm"]) };
 
+/// A desktop client, and a desktop without a person.
+pub(crate) const NHEKO: Need = Need {
+    name: "nheko with a virtual screen",
+    probe: &[
+        "sh",
+        "-c",
+        "for it in nheko Xvfb xdotool dbus-daemon dbus-send; do command -v $it || exit 1; done",
+    ],
+    from: Origin::Debian(&["nheko", "xvfb", "xdotool", "dbus"]),
+};
+
 /// The formatter of the pinned toolchain.
 pub(crate) const RUSTFMT: Need = Need {
     name: "rustfmt",

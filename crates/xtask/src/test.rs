@@ -4,9 +4,13 @@ use anyhow::Result;
 
 use crate::{
     complement,
-    provision::{C_COMPILER, NAMESPACES, NPM, STRACE},
+    provision::{C_COMPILER, NAMESPACES, NHEKO, NPM, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
+
+/// Gets the packages of the JavaScript clients as the lock file has them.
+const NPM_PACKAGES: &[&str] =
+    &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 
 /// The steps. To add one, add an entry. A step that cannot run fails; none is skipped in silence.
 pub(crate) const STEPS: &[Step] = &[
@@ -40,10 +44,13 @@ pub(crate) const STEPS: &[Step] = &[
         name: "matrix-js-sdk against the binary",
         folder: "clients/js",
         needs: &[C_COMPILER, NPM],
-        run: Run::BinaryCommands(&[
-            &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-            &["npm", "test", "--silent"],
-        ]),
+        run: Run::BinaryCommands(&[NPM_PACKAGES, &["npm", "test", "--silent"]]),
+    },
+    Step {
+        name: "nheko against the binary",
+        folder: "clients/js",
+        needs: &[C_COMPILER, NPM, NHEKO],
+        run: Run::BinaryCommands(&[NPM_PACKAGES, &["npm", "run", "nheko", "--silent"]]),
     },
     Step { name: "Complement", folder: ".", needs: complement::NEEDS, run: Run::Own(complement::check) },
 ];
