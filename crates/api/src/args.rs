@@ -3,12 +3,12 @@
 use axum::RequestExt;
 use axum::extract::{FromRequest, RawPathParams, Request};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
+use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use ruma::api::{IncomingRequest, IncomingRequestExt};
-use serde::de::IgnoredAny;
 
 use crate::Error;
-use crate::body::check_utf8;
+use crate::body::{check, of_form};
 
 /// The parsed request of an endpoint: path, query and body, checked by ruma's types.
 pub(crate) struct Args<R>(pub(crate) R);
@@ -29,16 +29,14 @@ where
         let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
             .await
             .map_err(|rejection| body_error(rejection.status()))?;
-        check_utf8(&body)?;
         // Many clients send no body where all of it may be left out.
         let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-        // Serde reads an array as the fields in their order, which no client means.
-        if body.trim_ascii_start().starts_with(b"[") {
-            return Err(Error::bad_json("The request's body is not a JSON object."));
+        if request_has_body(&parts.method) {
+            check(&body)?;
         }
         let path_args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
         let request = http::Request::from_parts(parts, body.as_ref());
-        R::try_from_http_request(request, &path_args).map(Self).map_err(|error| refusal(&error, &body))
+        R::try_from_http_request(request, &path_args).map(Self).map_err(refusal)
     }
 }
 
@@ -51,10 +49,29 @@ pub(crate) fn body_error(status: StatusCode) -> Error {
     }
 }
 
-/// Tells "not JSON at all" from "JSON of another form", as the spec asks.
-fn refusal(error: &dyn std::fmt::Display, body: &[u8]) -> Error {
-    if !body.is_empty() && serde_json::from_slice::<IgnoredAny>(body).is_err() {
-        return Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", "The request's body is not valid JSON.");
+/// Whether a request under this method says something by its body. That of a `GET` means nothing (RFC 9110, section
+/// 9.3.1).
+fn request_has_body(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Tells what is wrong with the path, the query or a header from what is wrong with the form of the body.
+fn refusal(error: FromHttpRequestError) -> Error {
+    match error {
+        FromHttpRequestError::Deserialization(
+            error @ (DeserializationError::Query(_)
+            | DeserializationError::Ident(_)
+            | DeserializationError::Header(_)),
+        ) => of_address(&error.to_string()),
+        FromHttpRequestError::Deserialization(DeserializationError::Json(error)) => of_form(&error),
+        error => Error::bad_json(format!("The request does not have the form this endpoint takes: {error}.")),
     }
-    Error::bad_json(format!("The request does not have the form this endpoint takes: {error}."))
+}
+
+/// The error for a path or a query that can't be read.
+fn of_address(problem: &str) -> Error {
+    if problem.starts_with("missing field") || problem.starts_with("missing header") {
+        return Error::missing_param(format!("The request lacks a parameter: {problem}."));
+    }
+    Error::invalid_param(format!("A parameter of the path or the query does not make sense: {problem}."))
 }

@@ -1,6 +1,8 @@
 //! Requests whose bodies this crate types itself: where clients send older forms than ruma's types take, or where
 //! what is signed must be seen as it was sent.
 
+mod objects;
+
 use axum::RequestExt;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
@@ -9,6 +11,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::Error;
 use crate::args::body_error;
+
+/// How deep a body may be nested. Much of what is sent is stored, and clients read it again, many by recursion.
+const MAX_NESTING: usize = 100;
 
 /// A JSON body. No body at all counts as `{}`, and the content type is not looked at, because clients leave out both.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -30,32 +35,55 @@ where
 
 /// A JSON object in the form of `T`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    check_utf8(body)?;
-    // Serde reads an array as the fields in their order, which no client means.
-    if body.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::bad_json("The request's body is not a JSON object."));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
-            // The message names fields and positions, never what a field holds.
-            let message =
-                format!("The request does not have the form this endpoint takes: {}.", describe(&error));
-            return Error::bad_json(message);
-        }
-        let status = http::StatusCode::BAD_REQUEST;
-        Error::new(status, "M_NOT_JSON", "The request's body is not valid JSON.")
-    })
+    check(body)?;
+    objects::from_slice(body).map_err(|error| of_form(&error))
 }
 
-/// Refuses what is no JSON for not being UTF-8: serde looks at the text of those fields only that it reads.
-pub(crate) fn check_utf8(body: &[u8]) -> Result<(), Error> {
-    match std::str::from_utf8(body) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let status = http::StatusCode::BAD_REQUEST;
-            Err(Error::new(status, "M_NOT_JSON", "The request's body is not valid UTF-8."))
+/// Refuses what no endpoint takes: what is no UTF-8 or no JSON (serde looks only at the fields that it reads), what is
+/// no object, and what is nested too deeply for those who read it by recursion.
+pub(crate) fn check(body: &[u8]) -> Result<(), Error> {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return Err(not_json("The request's body is not valid UTF-8."));
+    };
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        return Err(not_json("The request's body is not valid JSON."));
+    }
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Error::bad_json("The request's body is not a JSON object."));
+    }
+    if nesting(text) > MAX_NESTING {
+        return Err(Error::bad_json("The request's body is nested too deeply."));
+    }
+    Ok(())
+}
+
+fn not_json(message: &str) -> Error {
+    Error::new(http::StatusCode::BAD_REQUEST, "M_NOT_JSON", message)
+}
+
+/// How deep valid JSON is nested.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
         }
     }
+    deepest
+}
+
+/// The error for JSON of another form than an endpoint takes.
+pub(crate) fn of_form(error: &serde_json::Error) -> Error {
+    // The message names fields and positions, never what a field holds.
+    Error::bad_json(format!("The request does not have the form this endpoint takes: {}.", describe(error)))
 }
 
 /// Where the form was left. Serde's own message may quote a value, such as a password in the wrong place.

@@ -3,16 +3,12 @@
 use axum::RequestExt;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
-use http::StatusCode;
 use http::request::Parts;
 use ruma::OwnedUserId;
-use serde_json::value::RawValue;
 
 use crate::Error;
 use crate::args::body_error;
-
-/// How deep what is stored may be nested; clients parse it again, many by recursion.
-const MAX_NESTING: usize = 100;
+use crate::body::check;
 
 /// The body of a request, a JSON object, without the space around it. It must be there: an empty one is none.
 pub(crate) struct Object(pub(crate) Bytes);
@@ -24,36 +20,9 @@ impl<S: Send + Sync> FromRequest<S> for Object {
         let body = Bytes::from_request(request.with_limited_body(), &())
             .await
             .map_err(|rejection| body_error(rejection.status()))?;
-        let json: &RawValue = serde_json::from_slice(&body).map_err(|_| {
-            Error::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", "The request's body is not valid JSON.")
-        })?;
-        if !json.get().starts_with('{') {
-            return Err(Error::bad_json("The request's body is not a JSON object."));
-        }
-        if nesting(json.get()) > MAX_NESTING {
-            return Err(Error::bad_json("The request's body is nested too deeply."));
-        }
-        Ok(Self(body.slice_ref(json.get().as_bytes())))
+        check(&body)?;
+        Ok(Self(body.slice_ref(body.trim_ascii())))
     }
-}
-
-/// How deep valid JSON is nested.
-fn nesting(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// The `N` variable segments of a path, percent-decoded and otherwise as they were sent.

@@ -1,6 +1,6 @@
 //! The door to `room-core`: the machine of a room, and what its refusals mean here.
 
-use myelin_pdu::{PduError, RoomRules, RoomVersionId};
+use myelin_pdu::{RoomRules, RoomVersionId};
 use myelin_room_core::auth::SupportedRules;
 use myelin_room_core::machine::{self, Planned, RoomMachine, Signer};
 use myelin_room_core::order_key::OrderKey;
@@ -69,7 +69,7 @@ fn millis(now: u64) -> i64 {
 fn refused(refusal: machine::Refusal) -> SendError {
     match refusal {
         machine::Refusal::Rejected(rejection) => Refusal::NotAllowed(rejection).into(),
-        machine::Refusal::Malformed(error @ PduError::TooLarge { .. }) => {
+        machine::Refusal::Malformed(error) if error.is_too_large() => {
             Refusal::TooLarge(error.to_string()).into()
         }
         machine::Refusal::Malformed(error) => Refusal::NoEvent(error.to_string()).into(),

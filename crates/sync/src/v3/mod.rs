@@ -45,7 +45,7 @@ pub enum V3Error {
     /// 400 `M_INVALID_PARAM`: there is no filter with this id.
     #[error("there is no filter with this id")]
     UnknownFilter,
-    /// 400 `M_BAD_JSON`: the filter can't be read.
+    /// 400 `M_INVALID_PARAM`: the filter can't be read.
     #[error("the filter can't be read: {0}")]
     BadFilter(#[source] serde_json::Error),
     /// The store could not be read.

@@ -7,10 +7,11 @@ use axum::Json;
 use axum::extract::State;
 use myelin_users::Users;
 use ruma::api::client::filter::FilterDefinition;
-use serde_json::{Value, from_slice, json};
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::access::Asks;
+use crate::body::parse;
 use crate::object::{Object, UserPath};
 
 pub(crate) async fn post(
@@ -20,9 +21,7 @@ pub(crate) async fn post(
     Object(filter): Object,
 ) -> Result<Json<Value>, Error> {
     // What a sync could not use is refused now rather than then.
-    if from_slice::<FilterDefinition>(&filter).is_err() {
-        return Err(Error::bad_json("This is no filter: a field has the wrong type."));
-    }
+    let _: FilterDefinition = parse(&filter)?;
     let filter_id = users.save_filter(&requester, &user_id, filter).await?;
     Ok(Json(json!({ "filter_id": filter_id })))
 }

@@ -53,8 +53,12 @@ pub(crate) async fn get(
     let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
-    let filter: Option<RoomEventFilter> =
-        asked.filter.as_deref().map(|filter| parse(filter.as_bytes())).transpose()?;
+    let filter: Option<RoomEventFilter> = asked
+        .filter
+        .as_deref()
+        .map(|filter| parse(filter.as_bytes()))
+        .transpose()
+        .map_err(|_| no_filter())?;
     let wanted = PageRequest {
         from: asked.from.map(token).transpose()?,
         to: asked.to.map(token).transpose()?,
@@ -69,6 +73,10 @@ pub(crate) async fn get(
         chunk: page.chunk,
         state: page.state,
     }))
+}
+
+fn no_filter() -> Error {
+    Error::invalid_param("`filter` is not a JSON object in the form of a RoomEventFilter.")
 }
 
 fn token(text: String) -> Result<PageToken, Error> {

@@ -57,8 +57,10 @@ impl From<V3Error> for Error {
     fn from(error: V3Error) -> Self {
         match error {
             V3Error::Read(error) => error.into(),
-            V3Error::BadFilter(_) => Self::bad_json(format!("{error}.")),
-            V3Error::Since(_) | V3Error::UnknownFilter => Self::invalid_param(format!("{error}.")),
+            // The filter stands in the query, so that no body is wrong.
+            V3Error::BadFilter(_) | V3Error::Since(_) | V3Error::UnknownFilter => {
+                Self::invalid_param(format!("{error}."))
+            }
         }
     }
 }
