@@ -13,6 +13,7 @@ mod body;
 mod client;
 mod error;
 mod object;
+mod page;
 mod route;
 pub mod routes;
 mod state;

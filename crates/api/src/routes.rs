@@ -1,5 +1,6 @@
 //! The table of contents: every route this server answers, with who may call it.
 
+mod accounts;
 mod media;
 
 use axum::Router;
@@ -13,8 +14,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::access::guard;
 use crate::client::{
-    account, account_data, delayed, device, directory, filters, keys, notifications, openid, presence,
-    profile, push_rules, pushers, receipts, room_keys, rooms, search, server, session, sync, to_device,
+    account_data, delayed, device, directory, filters, keys, notifications, openid, presence, profile,
+    push_rules, pushers, receipts, room_keys, rooms, search, server, session, sync, to_device,
     user_directory, voip,
 };
 use crate::route::{delete, get, post, put};
@@ -51,7 +52,7 @@ pub fn table() -> Vec<Route> {
     let mut table = Vec::new();
     table.extend(server_routes());
     table.extend(session_routes());
-    table.extend(account_routes());
+    table.extend(accounts::routes());
     table.extend(device_routes());
     table.extend(key_routes());
     table.extend(room_key_routes());
@@ -89,23 +90,6 @@ fn session_routes() -> Vec<Route> {
         post(V3, "/refresh", session::refresh::post).public(),
         post(V3, "/logout", session::logout::post).logging_out(),
         post(V3, "/logout/all", session::logout_all::post).logging_out(),
-    ]
-}
-
-fn account_routes() -> Vec<Route> {
-    const VALIDITY: &str = "/register/m.login.registration_token/validity";
-    vec![
-        post(V3, "/register", account::register::post).public().class(RateClass::Login),
-        get(V3, "/register/available", account::register_available::get).public().class(RateClass::Login),
-        get(V1, VALIDITY, account::registration_token_validity::get).public().class(RateClass::Login),
-        get(V3, "/account/whoami", account::whoami::get),
-        post(V3, "/account/password", account::password::post),
-        post(V3, "/account/deactivate", account::deactivate::post),
-        get(V1, "/admin/lock/{user_id}", account::lock::get).admin(),
-        put(V1, "/admin/lock/{user_id}", account::lock::put).admin(),
-        get(V1, "/admin/suspend/{user_id}", account::suspend::get).admin(),
-        put(V1, "/admin/suspend/{user_id}", account::suspend::put).admin(),
-        get(V3, "/admin/whois/{user_id}", account::whois::get),
     ]
 }
 

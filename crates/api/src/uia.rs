@@ -1,12 +1,15 @@
 //! User-interactive authentication on the wire: the `auth` of a request, and the 401 that asks for it
 //! (<https://spec.matrix.org/v1.19/client-server-api/#user-interactive-api-in-the-rest-api>).
 
-use myelin_auth::{Attempt, Auth, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
+use myelin_auth::{
+    Attempt, Auth, Challenge, Credential, Identifier as Named, Operation, Passed, Refusal, Stage, UiaError,
+};
 use myelin_runtime::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
+use crate::client::account::third_party::Credentials;
 
 /// The flow of what a user must prove to be theirs.
 pub(crate) const BY_PASSWORD: &[&[Stage]] = &[&[Stage::Password]];
@@ -14,9 +17,19 @@ pub(crate) const BY_PASSWORD: &[&[Stage]] = &[&[Stage::Password]];
 /// Who is meant (client-server API, "Identifier types").
 #[derive(Deserialize)]
 pub(crate) struct Identifier {
+    /// Old clients, and an example of the spec, leave it out where they name an address.
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
     user: Option<String>,
+    medium: Option<String>,
+    address: Option<String>,
+}
+
+impl Identifier {
+    /// The form before `identifier` of a login by an address.
+    pub(crate) fn of_address(medium: Option<String>, address: Option<String>) -> Option<Self> {
+        address.is_some().then_some(Self { kind: None, user: None, medium, address })
+    }
 }
 
 /// The `auth` of a request.
@@ -30,21 +43,28 @@ pub(crate) struct AuthDict {
     user: Option<String>,
     password: Option<String>,
     token: Option<String>,
+    threepid_creds: Option<Credentials>,
 }
 
 /// Whom an identifier, or the older form of it, names.
-pub(crate) fn named(identifier: Option<Identifier>, user: Option<String>) -> Result<String, Error> {
-    let named = match identifier {
-        Some(Identifier { kind, user }) if kind == "m.id.user" => user,
-        Some(Identifier { kind, .. }) if kind == "m.id.thirdparty" || kind == "m.id.phone" => {
-            return Err(Error::forbidden("No account here has this address or number."));
-        }
-        Some(_) => return Err(Error::invalid_param("This server knows no identifier of this type.")),
-        None => user,
+pub(crate) fn named(identifier: Option<Identifier>, user: Option<String>) -> Result<Named, Error> {
+    let Some(Identifier { kind, user: inner, medium, address }) = identifier else {
+        return user.map(Named::User).ok_or_else(missing_user);
     };
-    named.ok_or_else(|| {
-        Error::missing_param("The user is missing: an `identifier` of type `m.id.user` is needed.")
-    })
+    match kind.as_deref() {
+        Some("m.id.user") => inner.map(Named::User).ok_or_else(missing_user),
+        Some("m.id.thirdparty") | None => match (medium.as_deref(), address) {
+            (Some("email"), Some(address)) => Ok(Named::Email(address)),
+            (Some(_), Some(_)) => Err(Error::forbidden("No account here has this address or number.")),
+            _ => Err(Error::missing_param("The identifier lacks its `medium` or its `address`.")),
+        },
+        Some("m.id.phone") => Err(Error::forbidden("No account here has this address or number.")),
+        Some(_) => Err(Error::invalid_param("This server knows no identifier of this type.")),
+    }
+}
+
+fn missing_user() -> Error {
+    Error::missing_param("The user is missing: an `identifier` of type `m.id.user` is needed.")
 }
 
 impl AuthDict {
@@ -57,6 +77,9 @@ impl AuthDict {
                 password: Secret::new(self.password.ok_or_else(|| missing("password"))?),
             },
             Some("m.login.dummy") => Credential::Dummy,
+            Some("m.login.email.identity") => {
+                Credential::Email(self.threepid_creds.ok_or_else(|| missing("threepid_creds"))?.into())
+            }
             Some("m.login.registration_token") => {
                 Credential::RegistrationToken(self.token.ok_or_else(|| missing("token"))?)
             }
@@ -108,6 +131,7 @@ fn challenge_error(challenge: Challenge) -> Error {
         let errcode = match refusal {
             Refusal::Password => "M_FORBIDDEN",
             Refusal::RegistrationToken => "M_UNAUTHORIZED",
+            Refusal::Email => "M_THREEPID_AUTH_FAILED",
             Refusal::Stage => "M_UNRECOGNIZED",
         };
         (errcode, format!("Authentication failed: {refusal}."))

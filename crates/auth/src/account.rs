@@ -4,10 +4,11 @@ pub(crate) mod localpart;
 pub(crate) mod moderation;
 pub(crate) mod operator;
 pub(crate) mod password;
+pub(crate) mod third_party;
 
 use myelin_model::{Requester, Topic};
 use myelin_runtime::{PoolBusy, Secret};
-use myelin_store::schema::auth::{Account, Device, Password};
+use myelin_store::schema::auth::{Account, Device, Password, ThirdPartyId};
 use myelin_store::{Batch, Reader, Scan};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -106,18 +107,33 @@ impl Auth {
         others: OtherSessions,
         keep: Option<&OwnedDeviceId>,
     ) -> Result<(), AccountError> {
+        self.set_password_with(actor, user_id, password, others, keep, |_| ()).await
+    }
+
+    /// The same, with something more in the commit.
+    pub(crate) async fn set_password_with(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        password: Secret<String>,
+        others: OtherSessions,
+        keep: Option<&OwnedDeviceId>,
+        more: impl Fn(&mut Batch),
+    ) -> Result<(), AccountError> {
         check_choice(&password, Chooser::from(actor))?;
         let hash = self.hash(password).await?;
         self.change_account(actor, user_id, "account.password", |batch, account| {
             let user_id = account.user_id.clone();
             batch.put(&Password { user_id, hash: hash.clone(), changed_at: self.now() });
+            more(batch);
             (others == OtherSessions::End).then_some(keep)
         })
         .await?;
         Ok(())
     }
 
-    /// Deactivates an account for good: nobody can log in to it, nobody else gets its name. The rooms are left by
+    /// Deactivates an account for good: nobody can log in to it, nobody else gets its name; its addresses are free for
+    /// other accounts. The rooms are left by
     /// whoever works through [`Self::departing`].
     ///
     /// # Errors
@@ -135,6 +151,7 @@ impl Auth {
                 account.erase = erase == Erase::Yes;
                 account.is_admin = false;
                 batch.delete::<Password>(&(account.user_id.clone(),));
+                batch.delete_range(ThirdPartyId::of_user(&account.user_id, usize::MAX));
                 Some(None)
             })
             .await?;

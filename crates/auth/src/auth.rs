@@ -9,10 +9,13 @@ use myelin_store::{Batch, CommitError, Engine, IdBlock, reserve_ids};
 use ruma::{DeviceId, UserId};
 use tokio::sync::oneshot;
 
+use crate::account::localpart::meant;
+use crate::email::mail::Mailer;
+use crate::email::queue::Mails;
 use crate::registration::shared_secret::Nonces;
 use crate::session::cache::TokenCache;
 use crate::session::seen::Seen;
-use crate::uia::UiaSessions;
+use crate::uia::sessions::UiaSessions;
 use crate::{AuthConfig, StoreError};
 
 /// How often a commit is planned again when others changed what it expected.
@@ -47,6 +50,7 @@ pub struct Auth {
     pub(crate) uia: UiaSessions,
     pub(crate) nonces: Nonces,
     pub(crate) failures: Option<RateLimiter<String>>,
+    pub(crate) mails: Option<Mails>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -75,12 +79,20 @@ impl Auth {
             seen: Seen::default(),
             uia: UiaSessions::default(),
             nonces: Nonces::default(),
+            mails: None,
             numbers: Mutex::new(None),
             engine,
             env,
             config,
             ends,
         }
+    }
+
+    /// The same, with a way to send mail; without one, what needs mail is refused.
+    #[must_use]
+    pub fn with_mailer(mut self, mailer: Arc<dyn Mailer>) -> Self {
+        self.mails = Some(Mails::new(mailer, self.env.clone(), self.config.limit_failures));
+        self
     }
 
     /// What the operator decided.
@@ -137,14 +149,20 @@ impl Auth {
     /// Whether wrong passwords for this name are used up for the moment.
     pub(crate) fn check_failures(&self, name: &str) -> Result<(), Duration> {
         let Some(failures) = &self.failures else { return Ok(()) };
-        failures.peek(&name.to_lowercase(), self.env.clock.elapsed())
+        failures.peek(&self.counted(name), self.env.clock.elapsed())
     }
 
     /// Counts a wrong password.
     pub(crate) fn count_failure(&self, name: &str) {
         if let Some(failures) = &self.failures {
             // An empty bucket can't get emptier: the refusal says nothing new.
-            let _ = failures.take(&name.to_lowercase(), self.env.clock.elapsed());
+            let _ = failures.take(&self.counted(name), self.env.clock.elapsed());
         }
+    }
+
+    /// Under what wrong passwords for a name are counted: however an account is named, its guesses are the same ones.
+    fn counted(&self, name: &str) -> String {
+        let meant = meant(name, &self.config.server_name).pop();
+        meant.map_or_else(|| name.to_lowercase(), |user_id| user_id.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
-use crate::TurnConfig;
+use crate::{EmailConfig, TurnConfig};
 
 /// Who may make an account for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct AuthConfig {
     pub limit_failures: bool,
     /// How long the audit log keeps an entry.
     pub audit_kept: Duration,
+    /// How e-mail is used.
+    pub email: EmailConfig,
     /// The TURN servers that users are told of.
     pub turn: Option<TurnConfig>,
 }
@@ -71,6 +73,7 @@ impl AuthConfig {
             password_cost: PasswordCost::OWASP,
             limit_failures: true,
             audit_kept: Duration::from_secs(180 * 86_400),
+            email: EmailConfig::default(),
             turn: None,
         }
     }

@@ -48,6 +48,7 @@ impl Auth {
         if prune {
             self.prune_openid().await?;
             self.prune_login_tokens().await?;
+            self.prune_emails().await?;
             self.prune_audit().await?;
         }
         Ok(())

@@ -4,8 +4,8 @@ pub(crate) mod shared_secret;
 pub(crate) mod token;
 
 use myelin_runtime::{PoolBusy, Secret};
-use myelin_store::schema::auth::{Account, Password};
-use myelin_store::{Batch, Reader};
+use myelin_store::schema::auth::{Account, EmailPurpose, EmailValidation, Password};
+use myelin_store::{Batch, Reader, Snapshot};
 use ruma::OwnedUserId;
 
 use crate::account::localpart::{NameProblem, new_user_id};
@@ -13,7 +13,7 @@ use crate::account::password::{Chooser, PasswordProblem, check_choice};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::OpenError;
-use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError};
+use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError, ValidatedEmail};
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct NewAccount {
     pub user_type: Option<String>,
     /// The registration token that is used up by it.
     pub registration_token: Option<String>,
+    /// The address that was confirmed for it.
+    pub email: Option<ValidatedEmail>,
     /// The session to open at once, if any.
     pub session: Option<NewSession>,
 }
@@ -42,6 +44,7 @@ impl NewAccount {
             is_admin: false,
             user_type: None,
             registration_token: None,
+            email: None,
             session: None,
         }
     }
@@ -77,6 +80,9 @@ pub enum RegisterError {
     /// The registration token is unknown, used up or expired.
     #[error("the registration token is not valid")]
     Token,
+    /// The e-mail address was confirmed, and belongs to an account meanwhile; or it was used for one already.
+    #[error("the e-mail address belongs to an account already")]
+    EmailInUse,
     /// Too many passwords are being hashed.
     #[error("the server is busy hashing passwords")]
     Busy,
@@ -112,11 +118,19 @@ impl Auth {
     /// # Errors
     /// [`RegisterError::Closed`] where nobody may.
     pub fn registration_flows(&self) -> Result<&'static [&'static [Stage]], RegisterError> {
-        match self.config.registration {
-            RegistrationMode::Closed => Err(RegisterError::Closed),
-            RegistrationMode::Token => Ok(&[&[Stage::RegistrationToken]]),
-            RegistrationMode::Open => Ok(&[&[Stage::Dummy]]),
-        }
+        const EMAIL: Stage = Stage::Email(EmailPurpose::Register);
+        let mode = self.config.registration;
+        Ok(match (mode, self.sends_email(), self.config.email.required_to_register) {
+            (RegistrationMode::Closed, _, _) => return Err(RegisterError::Closed),
+            (RegistrationMode::Token, false, _) => &[&[Stage::RegistrationToken]],
+            (RegistrationMode::Token, true, false) => {
+                &[&[Stage::RegistrationToken], &[EMAIL, Stage::RegistrationToken]]
+            }
+            (RegistrationMode::Token, true, true) => &[&[Stage::RegistrationToken, EMAIL]],
+            (RegistrationMode::Open, false, _) => &[&[Stage::Dummy]],
+            (RegistrationMode::Open, true, false) => &[&[Stage::Dummy], &[EMAIL]],
+            (RegistrationMode::Open, true, true) => &[&[EMAIL]],
+        })
     }
 
     /// The user id that an account of this name would have, if it is free now.
@@ -156,6 +170,9 @@ impl Auth {
             if snapshot.get::<Account>(&(user_id.clone(),)).await?.is_some() {
                 return Err(RegisterError::Taken);
             }
+            if let Some(email) = &new.email {
+                self.check_unused(&*snapshot, email).await?;
+            }
             let mut batch = self.batch(user_id.as_str());
             self.insert_account(&mut batch, &new, hash.as_ref());
             if let Some(token) = &new.registration_token {
@@ -174,9 +191,21 @@ impl Auth {
         Err(StoreError::Contended.into())
     }
 
+    /// Whether a confirmed address is still free, and what it was confirmed in not used up.
+    async fn check_unused(
+        &self,
+        snapshot: &dyn Snapshot,
+        email: &ValidatedEmail,
+    ) -> Result<(), RegisterError> {
+        let session = snapshot.get::<EmailValidation>(&(email.sid.clone(),)).await?;
+        let stands = session.is_some_and(|row| row.validated_at == Some(email.validated_at));
+        let owner = self.owner_of(snapshot, &email.address).await?;
+        if stands && owner.is_none() { Ok(()) } else { Err(RegisterError::EmailInUse) }
+    }
+
     fn insert_account(&self, batch: &mut Batch, new: &NewAccount, hash: Option<&String>) {
         let now = self.now();
-        batch.insert(&Account {
+        let account = Account {
             user_id: new.user_id.clone(),
             created_at: now,
             is_admin: new.is_admin,
@@ -187,7 +216,11 @@ impl Auth {
             erase: false,
             departing: false,
             version: 1,
-        });
+        };
+        batch.insert(&account);
+        if let Some(email) = &new.email {
+            self.insert_email(batch, &account, email, true);
+        }
         if let Some(hash) = hash {
             batch.put(&Password { user_id: new.user_id.clone(), hash: hash.clone(), changed_at: now });
         }

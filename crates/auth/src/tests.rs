@@ -1,6 +1,7 @@
 //! The service on the memory engine, with a clock that the tests move.
 
 mod accounts;
+mod emails;
 mod interrupted;
 mod login_tokens;
 mod registration;
@@ -18,8 +19,8 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, server_name};
 
 use self::interrupted::Interrupted;
 use crate::{
-    Actor, Auth, AuthConfig, Issued, Login, LoginError, NewAccount, NewSession, PasswordCost, RefreshTokens,
-    SessionEnd,
+    Actor, Auth, AuthConfig, Identifier, Issued, Login, LoginError, Mailer, NewAccount, NewSession,
+    PasswordCost, RefreshTokens, SessionEnd,
 };
 
 const PASSWORD: &str = "correct horse";
@@ -62,6 +63,15 @@ fn world() -> World {
 }
 
 fn world_with(change: impl FnOnce(&mut AuthConfig)) -> World {
+    build(None, change)
+}
+
+/// One that sends mail.
+fn world_mailing(mailer: Arc<dyn Mailer>, change: impl FnOnce(&mut AuthConfig)) -> World {
+    build(Some(mailer), change)
+}
+
+fn build(mailer: Option<Arc<dyn Mailer>>, change: impl FnOnce(&mut AuthConfig)) -> World {
     let engine =
         Arc::new(Interrupted::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() })));
     let (env, clock) = Env::seeded(7);
@@ -72,6 +82,10 @@ fn world_with(change: impl FnOnce(&mut AuthConfig)) -> World {
     change(&mut config);
     let ports: Vec<Arc<dyn SessionEnd>> = vec![Arc::clone(&ends) as Arc<dyn SessionEnd>];
     let auth = Auth::new(Arc::clone(&engine) as Arc<dyn Engine>, env, config, ports);
+    let auth = match mailer {
+        Some(mailer) => auth.with_mailer(mailer),
+        None => auth,
+    };
     World { auth: Arc::new(auth), engine, clock, ends }
 }
 
@@ -90,7 +104,9 @@ impl World {
     }
 
     async fn try_login(&self, name: &str, password: &str, session: NewSession) -> Result<Issued, LoginError> {
-        self.auth.login(Login { user: name.to_owned(), password: secret(password), session }).await
+        self.auth
+            .login(Login { user: Identifier::User(name.to_owned()), password: secret(password), session })
+            .await
     }
 
     async fn login(&self, name: &str, device_id: &str, refresh: RefreshTokens) -> Issued {

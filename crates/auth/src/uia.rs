@@ -4,8 +4,8 @@
 //! one repeats a question. It belongs to one operation of one requester, with the parameters it began with where the
 //! operation says so.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) mod sessions;
+
 use std::time::Duration;
 
 use myelin_model::Requester;
@@ -13,13 +13,9 @@ use myelin_runtime::Secret;
 use ruma::OwnedUserId;
 use sha2::{Digest, Sha256};
 
+use self::sessions::{Shown, UiaSession};
 use crate::account::password::PasswordError;
-use crate::{Auth, StoreError};
-
-/// How long a session is remembered.
-const LIFETIME: Duration = Duration::from_secs(3600);
-/// How many are remembered; past that the oldest go.
-const CAPACITY: usize = 10_000;
+use crate::{Auth, EmailCredentials, EmailPurpose, Identifier, StoreError, ValidatedEmail};
 
 /// One step of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +26,8 @@ pub enum Stage {
     Dummy,
     /// A registration token.
     RegistrationToken,
+    /// An e-mail address that was confirmed for this.
+    Email(EmailPurpose),
 }
 
 impl Stage {
@@ -40,6 +38,7 @@ impl Stage {
             Self::Password => "m.login.password",
             Self::Dummy => "m.login.dummy",
             Self::RegistrationToken => "m.login.registration_token",
+            Self::Email(_) => "m.login.email.identity",
         }
     }
 }
@@ -70,10 +69,10 @@ pub struct Attempt {
 /// What a client shows to pass a stage.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// A password, and whose it is (a localpart or a user id).
+    /// A password, and whose it is.
     Password {
         /// Whose.
-        user: String,
+        user: Identifier,
         /// The password.
         password: Secret<String>,
     },
@@ -81,6 +80,8 @@ pub enum Credential {
     Dummy,
     /// A registration token.
     RegistrationToken(String),
+    /// The session in which an e-mail address was confirmed.
+    Email(EmailCredentials),
     /// Only the session, to ask how far it got.
     Acknowledge,
     /// A type that this server does not know.
@@ -109,6 +110,9 @@ pub enum Refusal {
     /// The registration token is unknown, used up or expired.
     #[error("the registration token is not valid")]
     RegistrationToken,
+    /// The e-mail address has not been confirmed in that session, or is of no use for this.
+    #[error("the e-mail address has not been confirmed yet: open the link in the mail first")]
+    Email,
     /// The stage is not the next of any flow.
     #[error("this stage is not the next of any flow offered")]
     Stage,
@@ -144,81 +148,8 @@ pub struct Passed {
     session: String,
     /// The registration token shown on the way.
     pub registration_token: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct UiaSession {
-    binding: [u8; 32],
-    begun: Duration,
-    completed: Vec<Stage>,
-    registration_token: Option<String>,
-}
-
-/// The sessions in memory.
-#[derive(Debug, Default)]
-pub(crate) struct UiaSessions {
-    table: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    sessions: HashMap<String, UiaSession>,
-    /// Oldest first; may name sessions that are finished.
-    order: VecDeque<(Duration, String)>,
-}
-
-impl UiaSessions {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, id: String, session: UiaSession) {
-        let mut table = self.table();
-        table.forget_old(session.begun);
-        table.order.push_back((session.begun, id.clone()));
-        table.sessions.insert(id, session);
-    }
-
-    fn get(&self, id: &str, now: Duration) -> Option<UiaSession> {
-        let mut table = self.table();
-        table.forget_old(now);
-        table.sessions.get(id).cloned()
-    }
-
-    fn complete(&self, id: &str, stage: Stage, token: Option<String>) -> Option<UiaSession> {
-        let mut table = self.table();
-        let session = table.sessions.get_mut(id)?;
-        if !session.completed.contains(&stage) {
-            session.completed.push(stage);
-        }
-        session.registration_token = token.or(session.registration_token.take());
-        Some(session.clone())
-    }
-
-    fn end(&self, id: &str) {
-        self.table().sessions.remove(id);
-    }
-
-    /// How many sessions have shown this registration token and are not done.
-    pub(crate) fn pending(&self, token: &str, now: Duration) -> i64 {
-        let mut table = self.table();
-        table.forget_old(now);
-        let shown = |session: &&UiaSession| session.registration_token.as_deref() == Some(token);
-        i64::try_from(table.sessions.values().filter(shown).count()).unwrap_or(i64::MAX)
-    }
-}
-
-impl Table {
-    fn forget_old(&mut self, now: Duration) {
-        while let Some((begun, _)) = self.order.front() {
-            if now.saturating_sub(*begun) < LIFETIME && self.order.len() < CAPACITY {
-                return;
-            }
-            if let Some((_, id)) = self.order.pop_front() {
-                self.sessions.remove(&id);
-            }
-        }
-    }
+    /// The e-mail address confirmed for it.
+    pub email: Option<ValidatedEmail>,
 }
 
 impl Auth {
@@ -239,12 +170,7 @@ impl Auth {
             return Err(challenge(id, operation, session.completed, None));
         };
         let (id, session) = self.resume_uia(operation, attempt.session)?;
-        let stage = match &attempt.credential {
-            Credential::Password { .. } => Some(Stage::Password),
-            Credential::Dummy => Some(Stage::Dummy),
-            Credential::RegistrationToken(_) => Some(Stage::RegistrationToken),
-            Credential::Acknowledge | Credential::Other => None,
-        };
+        let stage = stage_of(operation, &attempt.credential);
         let asked = matches!(attempt.credential, Credential::Acknowledge);
         let repeated = stage.is_some_and(|stage| session.completed.contains(&stage));
         if asked || repeated {
@@ -253,19 +179,15 @@ impl Auth {
         let Some(stage) = stage.filter(|stage| is_next(operation, &session.completed, *stage)) else {
             return Err(challenge(id, operation, session.completed, Some(Refusal::Stage)));
         };
-        let token = match self.pass(operation, attempt.credential).await? {
-            Ok(token) => token,
+        let shown = match self.pass(operation, stage, attempt.credential).await? {
+            Ok(shown) => shown,
             Err(refusal) => return Err(challenge(id, operation, session.completed, Some(refusal))),
         };
-        let session = self.uia.complete(&id, stage, token.clone()).unwrap_or_else(|| {
+        let session = self.uia.complete(&id, stage, shown.clone()).unwrap_or_else(|| {
             // It was pushed out meanwhile; what was shown just now still counts.
-            let mut completed = session.completed.clone();
-            completed.push(stage);
-            UiaSession {
-                completed,
-                registration_token: token.or(session.registration_token.clone()),
-                ..session
-            }
+            let mut session = session;
+            session.pass(stage, shown);
+            session
         });
         settle(id, operation, session)
     }
@@ -281,6 +203,7 @@ impl Auth {
             begun: self.env.clock.elapsed(),
             completed: Vec::new(),
             registration_token: None,
+            email: None,
         };
         let id = self.env.random.alphanumeric(24);
         self.uia.begin(id.clone(), session.clone());
@@ -307,27 +230,45 @@ impl Auth {
     async fn pass(
         &self,
         operation: &Operation<'_>,
+        stage: Stage,
         credential: Credential,
-    ) -> Result<Result<Option<String>, Refusal>, UiaError> {
+    ) -> Result<Result<Shown, Refusal>, UiaError> {
         match credential {
             Credential::Password { user, password } => {
                 let asks = operation.asks.map(|requester| &requester.user_id);
                 let passed = self.pass_password(asks, &user, password).await?;
-                Ok(if passed { Ok(None) } else { Err(Refusal::Password) })
+                Ok(if passed { Ok(Shown::Nothing) } else { Err(Refusal::Password) })
             }
-            Credential::Dummy => Ok(Ok(None)),
+            Credential::Dummy => Ok(Ok(Shown::Nothing)),
             Credential::RegistrationToken(token) => {
                 let valid = self.registration_token_valid(&token).await?;
-                Ok(if valid { Ok(Some(token)) } else { Err(Refusal::RegistrationToken) })
+                Ok(if valid { Ok(Shown::RegistrationToken(token)) } else { Err(Refusal::RegistrationToken) })
+            }
+            Credential::Email(credentials) => {
+                let email = self.pass_email(stage, &credentials).await?;
+                Ok(email.map(Shown::Email).ok_or(Refusal::Email))
             }
             Credential::Acknowledge | Credential::Other => Ok(Err(Refusal::Stage)),
         }
     }
 
+    /// The address that was confirmed for this stage; for a new password it must belong to an account.
+    async fn pass_email(
+        &self,
+        stage: Stage,
+        credentials: &EmailCredentials,
+    ) -> Result<Option<ValidatedEmail>, UiaError> {
+        let Stage::Email(purpose) = stage else { return Ok(None) };
+        let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
+        let Some(email) = self.validated(&*snapshot, purpose, credentials).await? else { return Ok(None) };
+        let is_owned = self.owner_of(&*snapshot, &email.address).await?.is_some();
+        Ok((is_owned || purpose != EmailPurpose::Reset).then_some(email))
+    }
+
     async fn pass_password(
         &self,
         asks: Option<&OwnedUserId>,
-        user: &str,
+        user: &Identifier,
         password: Secret<String>,
     ) -> Result<bool, UiaError> {
         match self.verify_password(user, password).await {
@@ -352,6 +293,20 @@ fn binding(operation: &Operation<'_>) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// The stage that a credential is for; an address is confirmed for one purpose, which the flows say.
+fn stage_of(operation: &Operation<'_>, credential: &Credential) -> Option<Stage> {
+    match credential {
+        Credential::Password { .. } => Some(Stage::Password),
+        Credential::Dummy => Some(Stage::Dummy),
+        Credential::RegistrationToken(_) => Some(Stage::RegistrationToken),
+        Credential::Email(_) => {
+            let mut stages = operation.flows.iter().flat_map(|flow| flow.iter());
+            stages.find(|stage| matches!(stage, Stage::Email(_))).copied()
+        }
+        Credential::Acknowledge | Credential::Other => None,
+    }
+}
+
 fn is_next(operation: &Operation<'_>, completed: &[Stage], stage: Stage) -> bool {
     let continues =
         |flow: &&[Stage]| flow.strip_prefix(completed).is_some_and(|rest| rest.first() == Some(&stage));
@@ -360,7 +315,8 @@ fn is_next(operation: &Operation<'_>, completed: &[Stage], stage: Stage) -> bool
 
 fn settle(id: String, operation: &Operation<'_>, session: UiaSession) -> Result<Passed, UiaError> {
     if operation.flows.contains(&session.completed.as_slice()) {
-        Ok(Passed { session: id, registration_token: session.registration_token })
+        let UiaSession { registration_token, email, .. } = session;
+        Ok(Passed { session: id, registration_token, email })
     } else {
         Err(challenge(id, operation, session.completed, None))
     }

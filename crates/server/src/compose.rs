@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use myelin_api::{ApiState, Authenticate, Contact, Limits, ServerName, Support};
-use myelin_auth::{Auth, AuthConfig, RegistrationMode, SessionEnd, TurnConfig};
+use myelin_auth::{Auth, AuthConfig, EmailConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
 use myelin_notify::{Gateway, Notify, Schemes};
@@ -78,6 +78,10 @@ impl Server {
         let ends: Vec<Arc<dyn SessionEnd>> =
             vec![Arc::new(KeysEnd(Arc::clone(&e2ee))), Arc::new(PushersEnd(Arc::clone(&notify)))];
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config(config, &server_name), ends);
+        let auth = match config.mail_server()? {
+            Some(smtp) => auth.with_mailer(Arc::new(smtp)),
+            None => auth,
+        };
         let auth = Arc::new(auth);
         auth.start();
         let media_config = myelin_media::Config {
@@ -149,6 +153,10 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
         },
         registration_shared_secret: config.registration_shared_secret.clone().map(Secret::new),
         limit_failures: config.limits.enabled,
+        email: EmailConfig {
+            required_to_register: config.email.required_to_register,
+            next_link_domains: config.email.next_link_domains.clone(),
+        },
         turn: turn_config(&config.turn),
         ..AuthConfig::new(server_name.clone(), config.public_url())
     }

@@ -141,6 +141,7 @@ async fn what_a_user_scheduled_is_not_sent_once_they_are_suspended() {
 /// new, must be thought about.
 const REFUSED: &[&str] = &[
     "/admin/",
+    "/account/3pid/delete",
     "/send_server_notice",
     "/createRoom",
     "/knock/",

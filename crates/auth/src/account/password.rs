@@ -1,5 +1,7 @@
 //! Passwords: argon2id on the bounded pool, at the same cost whether or not there is such a user.
 
+use std::borrow::Cow;
+
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use myelin_runtime::{PoolBusy, Secret};
@@ -8,7 +10,7 @@ use myelin_store::schema::auth::{Account, Password};
 
 use super::localpart::meant;
 use crate::audit::Actor;
-use crate::{Auth, PasswordCost, StoreError};
+use crate::{Auth, EmailAddress, PasswordCost, StoreError};
 
 /// The fewest characters of a password that users choose.
 const MIN_CHARS: usize = 8;
@@ -31,6 +33,15 @@ impl From<&Actor> for Chooser {
             Actor::Operator | Actor::SharedSecret => Self::Operator,
         }
     }
+}
+
+/// By what somebody names the account that they want to log in to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identifier {
+    /// A localpart or a whole user id.
+    User(String),
+    /// An e-mail address that belongs to it.
+    Email(String),
 }
 
 /// Why a password can't be taken.
@@ -88,14 +99,20 @@ impl Auth {
         self.env.cpu.run(move || hash(&password, &salt, cost)).await?.ok_or(PoolBusy)
     }
 
-    /// Whose password this is, given the name they log in with.
+    /// Whose password this is, given by what they log in.
     pub(crate) async fn verify_password(
         &self,
-        name: &str,
+        identifier: &Identifier,
         password: Secret<String>,
     ) -> Result<Verified, PasswordError> {
+        let account = self.name_of(identifier).await?;
+        let (Identifier::User(given) | Identifier::Email(given)) = identifier;
+        let name = account.as_deref().unwrap_or(given);
         self.check_failures(name).map_err(PasswordError::Limited)?;
-        let found = self.find_password(name).await?;
+        let found = match &account {
+            Some(name) => self.find_password(name).await?,
+            None => None,
+        };
         let stored = to_check(found.as_ref(), self.config.password_cost);
         let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
         match (matches, found) {
@@ -106,6 +123,18 @@ impl Auth {
             }
             (Err(PoolBusy), _) => Err(PasswordError::Busy),
         }
+    }
+
+    /// The name of the account that is meant; none for an address that belongs to nobody.
+    async fn name_of<'a>(&self, identifier: &'a Identifier) -> Result<Option<Cow<'a, str>>, PasswordError> {
+        let address = match identifier {
+            Identifier::User(name) => return Ok(Some(name.into())),
+            Identifier::Email(address) => address,
+        };
+        let Some(address) = EmailAddress::parse(address) else { return Ok(None) };
+        let snapshot = self.engine.snapshot().await?;
+        let owner = self.owner_of(&*snapshot, address.as_str()).await.map_err(PasswordError::Store)?;
+        Ok(owner.map(|owner| owner.to_string().into()))
     }
 
     async fn find_password(&self, name: &str) -> Result<Option<Verified>, PasswordError> {

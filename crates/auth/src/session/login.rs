@@ -12,13 +12,13 @@ use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token::{self, Kind};
 use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
-use crate::{Auth, StoreError};
+use crate::{Auth, Identifier, StoreError};
 
 /// An attempt to log in.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// A localpart or a whole user id, as the client sent it.
-    pub user: String,
+    /// The account, as the client named it.
+    pub user: Identifier,
     /// The password.
     pub password: Secret<String>,
     /// The session wanted.

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     OpenId,
     /// Logs in, once.
     Login,
+    /// Shows that its bearer read a mail.
+    Email,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Refresh => "myelin_rt_",
             Self::OpenId => "myelin_oi_",
             Self::Login => "myelin_lt_",
+            Self::Email => "myelin_et_",
         }
     }
 

@@ -4,8 +4,8 @@ use myelin_model::Requester;
 
 use super::{PASSWORD, World, secret, world, world_with};
 use crate::{
-    Attempt, Challenge, Credential, NewRegistrationToken, Operation, Passed, RefreshTokens::Unsupported,
-    Refusal, Stage, UiaError,
+    Attempt, Challenge, Credential, Identifier, NewRegistrationToken, Operation, Passed,
+    RefreshTokens::Unsupported, Refusal, Stage, UiaError,
 };
 
 const DUMMY: &[&[Stage]] = &[&[Stage::Dummy]];
@@ -21,7 +21,7 @@ fn attempt(session: Option<&str>, credential: Credential) -> Option<Attempt> {
 }
 
 fn password(user: &str, password: &str) -> Credential {
-    Credential::Password { user: user.to_owned(), password: secret(password) }
+    Credential::Password { user: Identifier::User(user.to_owned()), password: secret(password) }
 }
 
 fn challenge(result: Result<Passed, UiaError>) -> Challenge {

@@ -30,6 +30,9 @@ pub(super) fn run(command: &ConfigCommand, place: &Place) -> Result<(), String> 
             if config.turn.shared_secret.is_some() {
                 config.turn.shared_secret = Some("(set)".to_owned());
             }
+            if config.email.smtp_url.is_some() {
+                config.email.smtp_url = Some("(set)".to_owned());
+            }
             print!("{}", toml::to_string(&config).map_err(text)?);
         }
         ConfigCommand::Init => {

@@ -16,9 +16,11 @@ use myelin_rooms::{PolicyList, room_versions};
 use ruma::{OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
 
+use crate::outbound::{BadSmtp, Smtp};
+
 pub use sections::{
-    Contact, Durability, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push, Registration,
-    Support, Tls, Turn, UrlPreviews,
+    Contact, Durability, Email, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push,
+    Registration, Support, Tls, Turn, UrlPreviews,
 };
 
 /// Everything an operator can set.
@@ -68,6 +70,8 @@ pub struct Config {
     pub turn: Turn,
     /// Previews of web pages.
     pub url_previews: UrlPreviews,
+    /// Mail.
+    pub email: Email,
     /// How to reach who runs the server.
     pub support: Support,
     /// Prometheus metrics.
@@ -98,6 +102,7 @@ impl Default for Config {
             presence: Presence::default(),
             turn: Turn::default(),
             url_previews: UrlPreviews::default(),
+            email: Email::default(),
             support: Support::default(),
             metrics: Metrics::default(),
             log: Log::default(),
@@ -238,10 +243,34 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
+        self.mail_server()?;
         if let Some((key, problem)) = self.support.problem() {
             return value(key, problem);
         }
         self.proxies().map(|_| ())
+    }
+
+    /// The way to the mail server, if there is one.
+    ///
+    /// # Errors
+    /// When the settings for it can't be used.
+    pub(crate) fn mail_server(&self) -> Result<Option<Smtp>, ConfigError> {
+        let Some(url) = &self.email.smtp_url else {
+            if self.email.required_to_register {
+                return value("email.required_to_register", "needs email.smtp_url");
+            }
+            return Ok(None);
+        };
+        let Some(from) = &self.email.from else {
+            return value("email.from", "must be set where email.smtp_url is");
+        };
+        match Smtp::new(url, from, &self.server_name()?) {
+            Ok(smtp) => Ok(Some(smtp)),
+            Err(BadSmtp::Url) => {
+                value("email.smtp_url", "is no URL such as smtps://user:password@mail.example.org")
+            }
+            Err(BadSmtp::From) => value("email.from", "is no address such as Example <matrix@example.org>"),
+        }
     }
 
     /// The networks of trusted proxies.
@@ -312,6 +341,10 @@ mod tests {
             ("[[support.contacts]]\nmatrix_id = \"root\"", "support.contacts"),
             ("[[support.contacts]]\nemail_address = \"root\"", "support.contacts"),
             ("[support]\npage = \"example.org\"", "support.page"),
+            ("[email]\nsmtp_url = \"smtp://localhost\"", "email.from"),
+            ("[email]\nsmtp_url = \"http://localhost\"\nfrom = \"a@b.c\"", "email.smtp_url"),
+            ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
+            ("[email]\nrequired_to_register = true", "email.required_to_register"),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();

@@ -171,6 +171,24 @@ impl Turn {
     }
 }
 
+/// Mail, for confirming addresses and resetting passwords.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Email {
+    /// The mail server: `smtps://user:password@mail.example.org`, or `smtp://...` with `?tls=required` (STARTTLS). Without
+    /// one no mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_url: Option<String>,
+    /// Whom mails come from, such as `Example <matrix@example.org>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether nobody registers without an address.
+    pub required_to_register: bool,
+    /// The hosts that a browser may be sent to after an address was confirmed; any where the list is empty.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub next_link_domains: Vec<String>,
+}
+
 /// How to reach who runs the server (`/.well-known/matrix/support`).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

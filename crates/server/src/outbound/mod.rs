@@ -1,9 +1,11 @@
-//! Requests to servers that users name.
+//! Requests to servers that users name, and to the operator's mail server.
 
 mod address;
 mod push_gateways;
 mod resolve;
+mod smtp;
 mod web;
 
 pub(crate) use push_gateways::PushGateways;
+pub(crate) use smtp::{BadSmtp, Smtp};
 pub(crate) use web::Web;

@@ -1,4 +1,5 @@
-//! What `auth` owns: accounts, passwords, devices with their tokens, registration tokens, the audit log.
+//! What `auth` owns: accounts, passwords, devices with their tokens, registration tokens, third-party identifiers, the
+//! audit log.
 //!
 //! Times are milliseconds since the Unix epoch. No secret is stored as such: passwords as argon2id, access and
 //! refresh tokens as SHA-256. Registration tokens are kept in the clear, because an operator lists them.
@@ -6,7 +7,7 @@
 use bytes::Bytes;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::{KeyspaceDef, Scan, keyspace};
+use crate::{KeyspaceDef, Scan, keyspace, text_enum};
 
 keyspace! {
     /// An account of this server. Its row stays for ever, so that nobody else gets the user id.
@@ -111,6 +112,62 @@ keyspace! {
 }
 
 keyspace! {
+    /// An address by which an account's user can be reached, or a number (client-server API, "Adding Account
+    /// Administrative Contact Information"). One belongs to one account. The medium is `email`; the address is in its
+    /// canonical form (appendices, "3PID Types").
+    pub struct ThirdPartyId in "third_party_id" {
+        key { medium: String, address: String }
+        value { user_id: OwnedUserId, validated_at: i64, added_at: i64 }
+        index { BY_USER = "by_user" (user_id) }
+    }
+}
+
+/// What somebody shows that an e-mail address is theirs for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EmailPurpose {
+    /// To make an account.
+    Register,
+    /// To add it to their account.
+    Add,
+    /// To get a new password for the account that it belongs to.
+    Reset,
+}
+text_enum!(EmailPurpose { Register = "register", Add = "add", Reset = "reset" });
+
+keyspace! {
+    /// Somebody is to show that they read the mail for an address. Deleted when what it was for is done, or some time
+    /// after it has expired. Its id is made from the address, the purpose and the client's secret: who asks again gets the
+    /// same.
+    pub struct EmailValidation in "email_validation" {
+        key { sid: String }
+        value {
+            purpose: EmailPurpose,
+            address: String,
+            /// The SHA-256 of the client's secret.
+            secret_hash: Bytes,
+            /// The number of the client's last attempt to have a mail sent, and how many were.
+            send_attempt: i64,
+            sends: i64,
+            /// Where the browser goes afterwards.
+            next_link: Option<String>,
+            expires_at: i64,
+            validated_at: Option<i64>,
+        }
+        index { BY_EXPIRY = "by_expiry" (expires_at) }
+    }
+}
+
+keyspace! {
+    /// A token that a mail carries, by the SHA-256 of it. Every mail of a session has its own, and each is good as long
+    /// as the session.
+    pub struct EmailToken in "email_token" {
+        key { hash: Bytes }
+        value { sid: String, expires_at: i64 }
+        index { BY_SID = "by_sid" (sid), BY_EXPIRY = "by_expiry" (expires_at) }
+    }
+}
+
+keyspace! {
     /// A token that lets its bearer register (client-server API, "Token-authenticated registration").
     pub struct RegistrationToken in "registration_token" {
         key { token: String }
@@ -157,6 +214,14 @@ impl Device {
     }
 }
 
+impl ThirdPartyId {
+    /// The identifiers of one account.
+    #[must_use]
+    pub fn of_user(user_id: &OwnedUserId, limit: usize) -> Scan {
+        Scan::index::<Self>(Self::BY_USER, (user_id.clone(),), limit)
+    }
+}
+
 impl Audit {
     /// What was done to one account, newest first.
     #[must_use]
@@ -175,6 +240,9 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<RefreshToken>(),
     super::def::<OpenIdToken>(),
     super::def::<LoginToken>(),
+    super::def::<ThirdPartyId>(),
+    super::def::<EmailValidation>(),
+    super::def::<EmailToken>(),
     super::def::<RegistrationToken>(),
     super::def::<Audit>(),
 ];

@@ -7,6 +7,7 @@ pub(crate) mod register;
 pub(crate) mod register_available;
 pub(crate) mod registration_token_validity;
 pub(crate) mod suspend;
+pub(crate) mod third_party;
 pub(crate) mod whoami;
 pub(crate) mod whois;
 
@@ -43,6 +44,9 @@ impl From<RegisterError> for Error {
             RegisterError::Password(problem) => problem.into(),
             RegisterError::Device(problem) => problem.into(),
             RegisterError::Token => Self::forbidden("The registration token is not valid any more."),
+            RegisterError::EmailInUse => {
+                bad_request("M_THREEPID_IN_USE", "The e-mail address belongs to an account already.")
+            }
             RegisterError::Busy => Self::busy(),
             RegisterError::Store(error) => error.into(),
         }

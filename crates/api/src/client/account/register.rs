@@ -60,6 +60,7 @@ pub(crate) async fn post(
     };
     let new = NewAccount {
         registration_token: passed.registration_token.clone(),
+        email: passed.email.clone(),
         session: (!body.inhibit_login).then_some(session),
         ..NewAccount::new(user_id.clone(), Secret::new(password))
     };

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use myelin_auth::Auth;
 use myelin_rooms::{MAX_DELAY, MAX_SCHEDULED, Rooms, room_versions};
 use serde_json::{Map, Value, json};
 
 use crate::access::Asks;
 
 /// What this server lets its users do. What is not named is unknown to clients, so each is named.
-pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) -> Json<Value> {
+pub(crate) async fn get(
+    State(rooms): State<Arc<Rooms>>,
+    State(auth): State<Arc<Auth>>,
+    Asks(requester): Asks,
+) -> Json<Value> {
     let available: Map<String, Value> =
         room_versions().map(|version| (version.as_str().to_owned(), Value::from("stable"))).collect();
     let delayed = json!({ "max_delay_ms": MAX_DELAY, "max_scheduled": MAX_SCHEDULED });
@@ -22,7 +27,7 @@ pub(crate) async fn get(State(rooms): State<Arc<Rooms>>, Asks(requester): Asks) 
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
             "m.profile_fields": { "enabled": true },
-            "m.3pid_changes": { "enabled": false },
+            "m.3pid_changes": { "enabled": auth.sends_email() },
             "m.get_login_token": { "enabled": true },
             "m.delayed_events": delayed.clone(),
             "org.matrix.msc4140.delayed_events": delayed,

@@ -24,6 +24,8 @@ pub(crate) struct LoginBody {
     kind: String,
     identifier: Option<Identifier>,
     user: Option<String>,
+    medium: Option<String>,
+    address: Option<String>,
     password: Option<String>,
     token: Option<String>,
     device_id: Option<OwnedDeviceId>,
@@ -52,7 +54,8 @@ pub(crate) async fn post(
     };
     let issued = match body.kind.as_str() {
         "m.login.password" => {
-            let user = named(body.identifier, body.user)?;
+            let identifier = body.identifier.or_else(|| Identifier::of_address(body.medium, body.address));
+            let user = named(identifier, body.user)?;
             let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
             auth.login(Login { user, password: Secret::new(password), session }).await?
         }
