@@ -18,6 +18,7 @@
 
 mod are_read;
 mod cache;
+mod erase;
 mod judge;
 mod notifications;
 mod observe;

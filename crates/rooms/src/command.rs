@@ -3,6 +3,7 @@
 use myelin_model::{EventNid, RoomNid};
 use myelin_pdu::CanonicalObject;
 use myelin_store::schema::erasure::RedactionSweep;
+use myelin_store::schema::moderation::RoomJob;
 use myelin_store::schema::rooms::DELAY_PREFIX;
 use ruma::{OwnedEventId, OwnedUserId};
 use tokio::sync::oneshot;
@@ -55,11 +56,14 @@ impl TransactionKey {
     }
 }
 
+/// What an owner answers: the event, where one was sent.
+pub(crate) type Answer = Option<Sent>;
+
 /// One request to the owner.
 #[derive(Debug)]
 pub(crate) struct Command {
     pub(crate) what: What,
-    pub(crate) reply: oneshot::Sender<Result<Sent, SendError>>,
+    pub(crate) reply: oneshot::Sender<Result<Answer, SendError>>,
 }
 
 /// What is asked of the owner.
@@ -67,8 +71,21 @@ pub(crate) struct Command {
 pub(crate) enum What {
     /// To send an event.
     Send(Draft, Option<TransactionKey>),
-    /// To redact what a kick or ban takes along, page by page. The answer names the kick or ban.
+    /// To redact what a kick or ban takes along, page by page.
     Sweep(SweepPage),
+    /// To delete events, page by page.
+    Purge(Box<PurgePage>),
+}
+
+/// A page of a purge of history.
+#[derive(Clone, Debug)]
+pub(crate) struct PurgePage {
+    /// The job as it was when the page was read.
+    pub(crate) job: RoomJob,
+    /// The events that go: none of them is state.
+    pub(crate) events: Vec<EventNid>,
+    /// The job after the page.
+    pub(crate) next: RoomJob,
 }
 
 /// A page of a sweep.
@@ -76,8 +93,6 @@ pub(crate) enum What {
 pub(crate) struct SweepPage {
     /// The sweep as it was when the page was read.
     pub(crate) sweep: RedactionSweep,
-    /// The id of the kick or ban.
-    pub(crate) event_id: OwnedEventId,
     /// The events of the page.
     pub(crate) events: Vec<EventNid>,
     /// What is left below this order after the page; nothing if it is the last one.

@@ -3,7 +3,12 @@
 //! A job is a row. Whoever orders it is answered when the row is durable; a worker does one page of each running job in turn,
 //! and each page leaves the row so that doing it twice does no harm. So a crash costs a page at most.
 
+mod purge_history;
+mod purge_room;
 mod shut_down;
+
+pub use purge_history::Before;
+pub use purge_room::PurgeError;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +40,8 @@ impl Rooms {
         self.deps.engine.snapshot().await?.scan::<RoomJob>(scan).await
     }
 
-    /// Orders a job.
-    pub(crate) async fn order(
+    /// A job that may be ordered.
+    pub(crate) async fn new_job(
         &self,
         kind: JobKind,
         room_id: &RoomId,
@@ -46,22 +51,28 @@ impl Rooms {
         let room = load::room_nid(&*snapshot, room_id).await?.ok_or(SendError::NoSuchRoom)?;
         drop(snapshot);
         let job = reserve_ids(&*self.deps.engine, "room_job", 1).await?.take().ok_or(SendError::Busy)?;
-        let row = RoomJob {
+        Ok(RoomJob {
             job,
             kind,
             room,
             room_id: room_id.to_owned(),
             message: message.map(str::to_owned),
+            before_ts: None,
+            before_order: None,
             status: JobStatus::Running,
             cursor: None,
             done: 0,
             problem: None,
             started_at: self.job_time(),
             ended_at: None,
-        };
-        self.put_job(&row).await?;
+        })
+    }
+
+    /// Orders a job; it begins at once.
+    pub(crate) async fn order(&self, job: RoomJob) -> Result<RoomJob, SendError> {
+        self.put_job(&job).await?;
         self.jobs_changed.notify_one();
-        Ok(row)
+        Ok(job)
     }
 
     /// Starts the worker.
@@ -115,6 +126,8 @@ impl Rooms {
     async fn work_on(&self, job: RoomJob) -> Result<(), SendError> {
         let done = match job.kind {
             JobKind::ShutDown => self.shut_down_page(&job).await,
+            JobKind::PurgeHistory => self.purge_history_page(&job).await,
+            JobKind::PurgeRoom => self.purge_room_page(&job).await,
         };
         match done {
             Err(error) if !error.is_passing() => {

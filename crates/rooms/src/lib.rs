@@ -58,6 +58,7 @@ pub use delayed::{DelayAction, DelayError, Delayed, MAX_DELAY, MAX_SCHEDULED};
 pub use directory::{DirectoryPage, DirectoryRequest};
 pub use error::{Refusal, SendError};
 pub use hierarchy::{Child, SpaceRoom, TreeRequest};
+pub use jobs::{Before, PurgeError};
 pub use membership::{MembershipError, Removal};
 pub use notices::{Notice, NoticeError};
 pub use observer::{Arrival, Notifies, Observer};

@@ -86,7 +86,10 @@ impl Rooms {
 
     async fn notice_room(&self, user: &UserId) -> Result<Option<OwnedRoomId>, SendError> {
         let snapshot = self.deps.engine.snapshot().await?;
-        Ok(snapshot.get::<NoticeRoom>(&(user.to_owned(),)).await?.map(|row| row.room_id))
+        let Some(row) = snapshot.get::<NoticeRoom>(&(user.to_owned(),)).await? else { return Ok(None) };
+        // A room that was purged is made anew.
+        let known = snapshot.get::<RoomById>(&(row.room_id.clone(),)).await?.is_some();
+        Ok(known.then_some(row.room_id))
     }
 
     async fn make_notice_room(&self, sender: &UserId, user: &UserId) -> Result<OwnedRoomId, NoticeError> {
@@ -108,7 +111,7 @@ impl Rooms {
         };
         let room_id = self.create(&creation).await?;
         let mut batch = Batch::new(self.deps.fence(&room_id));
-        batch.insert(&NoticeRoom { user_id: user.to_owned(), room_id: room_id.clone() });
+        batch.put(&NoticeRoom { user_id: user.to_owned(), room_id: room_id.clone() });
         batch.wake(Topic::user(user.as_str()));
         self.deps.engine.commit(batch).await.map_err(SendError::from)?;
         Ok(room_id)

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
 use myelin_store::{Batch, ReadError, Snapshot};
-use ruma::{RoomId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 
 /// An event that is about to be committed.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ pub trait Observer: Send + Sync + 'static {
     /// Finishes what a user's join, committed and not answered yet, began. What does not come to its end here, or is
     /// interrupted, the observer makes up for by itself.
     fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()>;
+
+    /// Takes back what was derived from events at these places of a room, in the commit that deletes them.
+    fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch);
+
+    /// Takes back everything about the room and these members of it, in the commit that deletes their memberships.
+    fn room_purged(&self, room: RoomNid, members: &[OwnedUserId], batch: &mut Batch);
 
     /// A user is about to get a server notice in this room: their clients are to know the room by it.
     fn noticed<'a>(&'a self, user_id: &'a UserId, room_id: &'a RoomId) -> BoxFuture<'a, ()>;

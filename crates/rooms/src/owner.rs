@@ -11,10 +11,10 @@ use myelin_model::RoomNid;
 use myelin_store::{Batch, CommitError, Committed, Durability};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::Command;
+use crate::SendError;
+use crate::command::{Answer, Command};
 use crate::plan::{Outcome, Planner};
 use crate::service::Deps;
-use crate::{SendError, Sent};
 
 /// How many requests may wait for one room.
 pub(crate) const INBOX: usize = 1_024;
@@ -31,13 +31,13 @@ const REPLANS: u32 = 3;
 struct Group {
     batch: Batch,
     bytes: usize,
-    waiting: Vec<(Command, Sent)>,
+    waiting: Vec<(Command, Answer)>,
 }
 
 /// The commit under way.
 struct UnderWay {
     commit: BoxFuture<'static, Result<Committed, CommitError>>,
-    waiting: Vec<(Command, Sent)>,
+    waiting: Vec<(Command, Answer)>,
 }
 
 pub(crate) struct Owner {
@@ -177,7 +177,7 @@ impl Owner {
     }
 
     /// Forgets the head and plans every request again on the one the store has.
-    async fn replan(&mut self, mut commands: Vec<(Command, Sent)>) {
+    async fn replan(&mut self, mut commands: Vec<(Command, Answer)>) {
         commands.extend(std::mem::replace(&mut self.next, Group::new(&self.deps)).waiting);
         self.planner = None;
         for (command, _) in commands {
@@ -216,6 +216,6 @@ async fn finished(under_way: &mut Option<UnderWay>) -> Result<Committed, CommitE
 }
 
 /// The asker may have hung up; the event stands all the same.
-fn answer(reply: oneshot::Sender<Result<Sent, SendError>>, result: Result<Sent, SendError>) {
+fn answer(reply: oneshot::Sender<Result<Answer, SendError>>, result: Result<Answer, SendError>) {
     let _ = reply.send(result);
 }

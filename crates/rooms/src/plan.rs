@@ -3,6 +3,7 @@
 //! Reading comes before judging because a judged event is part of the head: whatever fails after that leaves a head that
 //! can't be committed, and the planner says so ([`Planner::is_broken`]).
 
+mod purge;
 mod repeats;
 mod sweep;
 
@@ -19,7 +20,8 @@ use myelin_timeline::THREAD;
 use ruma::{EventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::{Map, Value};
 
-use crate::command::{Command, What};
+pub(crate) use self::purge::delete_event;
+use crate::command::{Answer, Command, What};
 use crate::head::Head;
 use crate::overlay::Overlay;
 use crate::redaction::Targets;
@@ -32,13 +34,13 @@ use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, 
 /// What became of a command.
 pub(crate) enum Outcome {
     /// Its event is planned and goes with the next commit.
-    Planned(Sent),
+    Planned(Answer),
     /// What it asks for is planned already.
-    RepeatsPlanned(Sent),
+    RepeatsPlanned(Answer),
     /// What it asks for is being committed.
-    RepeatsUnderWay(Sent),
+    RepeatsUnderWay(Answer),
     /// What it asks for was committed before.
-    RepeatsStored(Sent),
+    RepeatsStored(Answer),
 }
 
 /// A room's head in memory, and what was planned on it.
@@ -134,11 +136,12 @@ impl Planner {
         let (draft, transaction) = match &command.what {
             What::Send(draft, transaction) => (draft, transaction.as_ref()),
             What::Sweep(page) => return self.sweep(&*snapshot, page, batch).await,
+            What::Purge(page) => return self.purge(&*snapshot, page, batch).await,
         };
         if let Some(repeat) = self.repeats(&*snapshot, draft, transaction).await? {
             return Ok(repeat);
         }
-        Ok(Outcome::Planned(self.place(&*snapshot, draft, transaction, batch).await?))
+        Ok(Outcome::Planned(Some(self.place(&*snapshot, draft, transaction, batch).await?)))
     }
 
     /// Judges a draft on the planned head and writes its rows into the batch.

@@ -11,7 +11,7 @@ use myelin_store::{Engine, Turns};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::command::{Command, What};
+use crate::command::{Answer, Command, What};
 use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
@@ -149,6 +149,7 @@ impl Rooms {
         let joins = (membership == Some("join")).then(|| draft.sender.clone());
         let sweeps = membership.is_some() && sweep::asks(&draft.content);
         let sent = self.ask_owner(room, What::Send(draft, transaction)).await?;
+        let sent = sent.ok_or_else(|| SendError::Unavailable(Arc::new(OwnerGone)))?;
         if let Some(user) = joins {
             self.deps.observer.joined(&user).await;
         }
@@ -159,7 +160,7 @@ impl Rooms {
     }
 
     /// Hands the room's owner a request, and waits until what it asks for is committed.
-    pub(crate) async fn ask_owner(&self, room: RoomNid, what: What) -> Result<Sent, SendError> {
+    pub(crate) async fn ask_owner(&self, room: RoomNid, what: What) -> Result<Answer, SendError> {
         let (reply, answered) = oneshot::channel();
         let mut command = Command { what, reply };
         loop {
@@ -188,6 +189,11 @@ impl Rooms {
             sender
         });
         Ok(owner.clone())
+    }
+
+    /// Forgets the owner of a room that is no more; what it still has planned, the store refuses.
+    pub(crate) fn forget_owner(&self, room: RoomNid) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&room);
     }
 
     fn drop_owner(&self, room: RoomNid, ended: &mpsc::Sender<Command>) {

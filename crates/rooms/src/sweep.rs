@@ -12,7 +12,6 @@ use myelin_store::schema::erasure::{Erasure, RedactionSweep};
 use myelin_store::schema::rooms::Event;
 use myelin_store::schema::search::SearchCursor;
 use myelin_store::{Batch, Durability, Reader, Scan, Snapshot};
-use ruma::OwnedEventId;
 
 use crate::command::{SweepPage, What};
 use crate::{Rooms, SendError};
@@ -97,8 +96,7 @@ impl Rooms {
         let snapshot = self.deps.engine.snapshot().await?;
         let rows = snapshot.scan::<RedactionSweep>(Scan::prefix::<RedactionSweep>((room,), 1)).await?;
         let Some(sweep) = rows.into_iter().next() else { return Ok(false) };
-        let Some(by) = snapshot.get::<Event>(&(sweep.by,)).await? else { return Ok(false) };
-        let page = read_page(&*snapshot, sweep, by.event_id).await?;
+        let page = read_page(&*snapshot, sweep).await?;
         drop(snapshot);
         self.ask_owner(room, What::Sweep(page)).await?;
         Ok(true)
@@ -120,11 +118,7 @@ impl Rooms {
     }
 }
 
-async fn read_page(
-    snapshot: &dyn Snapshot,
-    sweep: RedactionSweep,
-    event_id: OwnedEventId,
-) -> Result<SweepPage, SendError> {
+async fn read_page(snapshot: &dyn Snapshot, sweep: RedactionSweep) -> Result<SweepPage, SendError> {
     let scan = Scan::index::<Event>(Event::BY_ORDER, (sweep.room,), LOOKED_AT);
     let scan = scan.from((Some(sweep.from),)).before((Some(sweep.until),)).backward();
     let mut looked_at = snapshot.scan::<Event>(scan).await?;
@@ -136,5 +130,5 @@ async fn read_page(
     looked_at.truncate(AT_ONCE);
     let next = if cut { looked_at.last().and_then(|event| event.order) } else { last.filter(|_| !whole) };
     let events: Vec<EventNid> = looked_at.iter().map(|event| event.event).collect();
-    Ok(SweepPage { sweep, event_id, events, next })
+    Ok(SweepPage { sweep, events, next })
 }

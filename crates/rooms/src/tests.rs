@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, join_all};
+use myelin_model::RoomNid;
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject, KeyId, RoomVersionId, SigningKey};
 use myelin_runtime::Env;
 use myelin_store::memory::MemoryEngine;
@@ -34,6 +35,10 @@ impl Observer for MessagesNotify {
     fn joined<'a>(&'a self, _: &'a UserId) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+
+    fn erased(&self, _: RoomNid, _: &[i64], _: &mut Batch) {}
+
+    fn room_purged(&self, _: RoomNid, _: &[OwnedUserId], _: &mut Batch) {}
 
     fn noticed<'a>(&'a self, _: &'a UserId, _: &'a RoomId) -> BoxFuture<'a, ()> {
         Box::pin(async {})

@@ -79,6 +79,15 @@ impl Observer for Judged {
         Box::pin(self.1.follow_replacements(user_id))
     }
 
+    fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch) {
+        self.0.erased(room, orders, batch);
+    }
+
+    fn room_purged(&self, room: RoomNid, members: &[OwnedUserId], batch: &mut Batch) {
+        self.0.room_purged(room, members, batch);
+        self.1.room_purged(room, members, batch);
+    }
+
     fn noticed<'a>(&'a self, user_id: &'a UserId, room_id: &'a RoomId) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             if let Err(error) = self.1.tag_notices(user_id, room_id).await {

@@ -10,6 +10,7 @@
 
 mod account_data;
 mod directory;
+mod erase;
 mod filters;
 mod member;
 mod mutual_rooms;

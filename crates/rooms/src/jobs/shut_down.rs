@@ -24,10 +24,10 @@ impl Rooms {
     /// # Errors
     /// See [`BlockError`].
     pub async fn shut_down(&self, room_id: &RoomId, message: Option<&str>) -> Result<RoomJob, BlockError> {
-        let job = self.order(JobKind::ShutDown, room_id, message);
+        let job = self.new_job(JobKind::ShutDown, room_id, message).await?;
         // The block comes first, so that nobody comes in meanwhile.
         self.block(BlockKind::Room, room_id.as_str(), message).await?;
-        Ok(job.await?)
+        Ok(self.order(job).await?)
     }
 
     pub(super) async fn shut_down_page(&self, job: &RoomJob) -> Result<(), SendError> {

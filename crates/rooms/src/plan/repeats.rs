@@ -27,7 +27,7 @@ impl Planner {
         snapshot: &dyn Snapshot,
         key: &TransactionKey,
     ) -> Result<Option<Outcome>, SendError> {
-        let sent = |event_id: &OwnedEventId| Sent { event_id: event_id.clone(), room: self.room };
+        let sent = |event_id: &OwnedEventId| Some(Sent { event_id: event_id.clone(), room: self.room });
         if let Some(event_id) = self.overlay.next.transactions.get(key) {
             return Ok(Some(Outcome::RepeatsPlanned(sent(event_id))));
         }
@@ -57,7 +57,7 @@ impl Planner {
                 && current.pdu.content_object() == draft.content
         });
         Ok(same.map(|current| {
-            Outcome::RepeatsStored(Sent { event_id: current.header.event_id, room: self.room })
+            Outcome::RepeatsStored(Some(Sent { event_id: current.header.event_id, room: self.room }))
         }))
     }
 }

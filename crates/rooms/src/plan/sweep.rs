@@ -10,7 +10,7 @@ use super::{Outcome, Planner};
 use crate::command::SweepPage;
 use crate::redaction::Targets;
 use crate::rows::Placed;
-use crate::{SendError, Sent, sweep};
+use crate::{SendError, sweep};
 
 impl Planner {
     /// Notes what is to be redacted, where a kick or ban asks for it and its sender may: what the target wrote since they
@@ -48,10 +48,9 @@ impl Planner {
         batch: &mut Batch,
     ) -> Result<Outcome, SendError> {
         let RedactionSweep { room, by, until, .. } = page.sweep;
-        let sent = Sent { event_id: page.event_id.clone(), room };
         let stored = snapshot.get::<RedactionSweep>(&(room, by)).await?;
         if stored.is_none_or(|stored| stored.until != until) {
-            return Ok(Outcome::RepeatsStored(sent));
+            return Ok(Outcome::RepeatsStored(None));
         }
         let targets = Targets::read(snapshot, &self.overlay, room, self.rules, &page.events).await?;
         let numbers: Vec<i64> = targets.numbers().map(|event| event.0).collect();
@@ -68,6 +67,6 @@ impl Planner {
             None => batch.delete::<RedactionSweep>(&(room, by)),
         }
         batch.durability = Durability::Required;
-        Ok(Outcome::Planned(sent))
+        Ok(Outcome::Planned(None))
     }
 }

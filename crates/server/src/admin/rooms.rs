@@ -1,8 +1,8 @@
 //! Operators' commands on rooms, and on who is kept out of them.
 
-use myelin_rooms::{Rooms, SendError};
+use myelin_rooms::{Before, Rooms, SendError};
 use myelin_store::schema::moderation::{Block, BlockKind, RoomJob};
-use ruma::{OwnedRoomId, RoomAliasId};
+use ruma::{EventId, OwnedRoomId, RoomAliasId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,6 +20,13 @@ pub enum RoomAction {
     },
     /// No longer.
     Unblock,
+    /// Delete what was written in it.
+    PurgeHistory {
+        /// Before which event, or which time in milliseconds since 1970.
+        before: String,
+    },
+    /// Delete all of it.
+    Purge,
     /// Block it and take the members of this server out of it.
     ShutDown {
         /// What they are told.
@@ -39,6 +46,11 @@ pub(super) async fn run(server: &Server, action: RoomAction, target: &str) -> Re
             rooms.unblock(BlockKind::Room, &target).await.map_err(text)?;
             Ok(json!({ "unblocked": target }))
         }
+        RoomAction::PurgeHistory { before } => {
+            let (room_id, before) = (room_id(&target)?, self::before(&before)?);
+            Ok(job_line(&rooms.purge_history(&room_id, &before).await.map_err(text)?))
+        }
+        RoomAction::Purge => Ok(job_line(&rooms.purge_room(&room_id(&target)?).await.map_err(text)?)),
         RoomAction::ShutDown { message } => {
             let job = rooms.shut_down(&room_id(&target)?, message.as_deref()).await.map_err(text)?;
             Ok(job_line(&job))
@@ -103,6 +115,16 @@ async fn resolved(rooms: &Rooms, target: &str) -> Result<String, String> {
     let Ok(alias) = <&RoomAliasId>::try_from(target) else { return Ok(target.to_owned()) };
     let found = rooms.resolve_alias(alias).await.map_err(|error| text(SendError::from(error)))?;
     Ok(found.map_or_else(|| target.to_owned(), |room_id| room_id.to_string()))
+}
+
+fn before(text: &str) -> Result<Before, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Before::Time(time));
+    }
+    let event_id = text.starts_with('$').then(|| EventId::parse(text).ok()).flatten();
+    event_id
+        .map(Before::Event)
+        .ok_or_else(|| format!("{text:?} is neither an event id nor a time in milliseconds since 1970"))
 }
 
 fn room_id(text: &str) -> Result<OwnedRoomId, String> {

@@ -1,4 +1,4 @@
-//! `myelin room block|unblock|blocks|list|shutdown`, `myelin job list`.
+//! `myelin room block|unblock|blocks|list|shutdown|purge-history|purge`, `myelin job list`.
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +28,16 @@ pub(super) enum RoomCommand {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
+    /// Delete what was written in a room up to some place; its state stays, and so do media
+    PurgeHistory {
+        #[command(flatten)]
+        room: Room,
+        /// An event id, or a time in milliseconds since 1970: what was before it goes
+        #[arg(long)]
+        before: String,
+    },
+    /// Delete a room that nobody of this server is in, with all that belongs to it
+    Purge(Room),
     /// Block a room, take this server's members out of it, and its aliases away
     Shutdown {
         #[command(flatten)]
@@ -54,6 +64,8 @@ pub(super) fn order(command: RoomCommand) -> Order {
     let (action, room) = match command {
         RoomCommand::Block { room, reason } => (RoomAction::Block { reason }, room),
         RoomCommand::Unblock(room) => (RoomAction::Unblock, room),
+        RoomCommand::PurgeHistory { room, before } => (RoomAction::PurgeHistory { before }, room),
+        RoomCommand::Purge(room) => (RoomAction::Purge, room),
         RoomCommand::Shutdown { room, message } => (RoomAction::ShutDown { message }, room),
         RoomCommand::Blocks => return Command::Blocks.into(),
         RoomCommand::List { after, limit } => return Command::RoomList { after, limit }.into(),

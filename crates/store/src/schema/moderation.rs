@@ -32,8 +32,12 @@ keyspace! {
 pub enum JobKind {
     /// Takes the members of this server out of it.
     ShutDown,
+    /// Deletes what was written in it up to some place.
+    PurgeHistory,
+    /// Deletes all of it.
+    PurgeRoom,
 }
-text_enum!(JobKind { ShutDown = "shut_down" });
+text_enum!(JobKind { ShutDown = "shut_down", PurgeHistory = "purge_history", PurgeRoom = "purge_room" });
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +62,10 @@ keyspace! {
             room_id: OwnedRoomId,
             /// What its members are told.
             message: Option<String>,
+            /// Of a purge of history: events from before this time go, in milliseconds since 1970, ...
+            before_ts: Option<i64>,
+            /// ... or events below this order.
+            before_order: Option<i64>,
             status: JobStatus,
             /// Where it goes on, as its kind writes it.
             cursor: Option<String>,

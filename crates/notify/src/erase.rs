@@ -1,0 +1,36 @@
+//! What goes when events or rooms go.
+
+use myelin_model::RoomNid;
+use myelin_store::schema::notify::{
+    Notification, PushMember, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, UnreadBase,
+};
+use myelin_store::{Batch, Scan};
+use ruma::OwnedUserId;
+
+use crate::Notify;
+
+impl Notify {
+    /// Takes back what events at these places of a room are to everyone, in the commit that deletes them. What they are to
+    /// one user goes when that user reads on.
+    pub fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch) {
+        for order in orders {
+            batch.delete::<RoomHighlight>(&(room, *order));
+            batch.delete::<ThreadStep>(&(room, *order));
+        }
+    }
+
+    /// Takes back everything about a room that is being deleted and these users, in the commit that deletes their
+    /// memberships.
+    pub fn room_purged(&self, room: RoomNid, members: &[OwnedUserId], batch: &mut Batch) {
+        batch.delete_range(Scan::prefix::<RoomHighlight>((room,), usize::MAX));
+        batch.delete_range(Scan::prefix::<ThreadStep>((room,), usize::MAX));
+        for user in members.iter().filter(|user| self.is_local(user)) {
+            let key = || (user.clone(), room);
+            batch.delete::<UnreadBase>(&key());
+            batch.delete::<PushMember>(&(room, user.clone()));
+            batch.delete_range(Scan::prefix::<Notification>(key(), usize::MAX));
+            batch.delete_range(Scan::prefix::<ThreadBase>(key(), usize::MAX));
+            batch.delete_range(Scan::prefix::<QuietSpan>(key(), usize::MAX));
+        }
+    }
+}
