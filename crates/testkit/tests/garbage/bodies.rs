@@ -78,10 +78,20 @@ pub(crate) fn refused(method: &Method, template: &str) -> &'static str {
         // No contact is in the configuration.
         ("GET", "/.well-known/matrix/support") => "M_NOT_FOUND",
         ("GET", "/federation/v1/openid/userinfo") => "M_UNKNOWN_TOKEN",
+        // There is no phone, no identity server, and no mail that anybody has read.
+        ("POST", tail) if tail.ends_with("/msisdn/requestToken") => "M_THREEPID_MEDIUM_NOT_SUPPORTED",
+        ("POST", "/account/3pid/bind") => "M_SERVER_NOT_TRUSTED",
+        ("POST", "/account/3pid" | "/account/3pid/add") => "M_THREEPID_AUTH_FAILED",
+        ("POST", "/email/submit_token") => "M_TOKEN_INCORRECT",
         ("GET", "/media/preview_url" | "/preview_url") => "M_FORBIDDEN",
         ("PUT", "/upload/{server_name}/{media_id}") => "M_CANNOT_OVERWRITE_MEDIA",
         _ => "",
     }
+}
+
+/// Whether the route shows a page, which says to people what is wrong, in words.
+pub(crate) fn is_page(method: &Method, template: &str) -> bool {
+    *method == Method::GET && template.ends_with("/email/submit_token")
 }
 
 /// A path without what it begins with.
@@ -141,6 +151,27 @@ fn account_post(tail: &str, world: &World<'_>) -> Option<Valid> {
         "/account/password" => {
             Valid::body(json!({"new_password": PASSWORD, "logout_devices": false, "auth": password(world)}))
         }
+        "/account/3pid/email/requestToken"
+        | "/account/password/email/requestToken"
+        | "/register/email/requestToken" => Valid::body(json!({
+            "client_secret": "s3cret", "email": "dora@example.org", "send_attempt": 1,
+            "next_link": "https://app.example.org/",
+        })),
+        _ if tail.ends_with("/msisdn/requestToken") => Valid::default(),
+        "/account/3pid" => Valid::body(json!({
+            "three_pid_creds": {"sid": "abc", "client_secret": "s3cret"}, "auth": password(world),
+        })),
+        "/account/3pid/add" => {
+            Valid::body(json!({"sid": "abc", "client_secret": "s3cret", "auth": password(world)}))
+        }
+        "/account/3pid/bind" => Valid::body(json!({
+            "id_server": "id.example.org", "id_access_token": "abc", "sid": "abc", "client_secret": "s3cret",
+        }))
+        .free(&["/id_access_token", "/sid", "/client_secret"]),
+        "/account/3pid/delete" | "/account/3pid/unbind" => {
+            Valid::body(json!({"medium": "email", "address": "dora@example.org"}))
+        }
+        "/email/submit_token" => Valid::body(json!({"token": "myelin_et_unknown"})),
         "/account/deactivate" => Valid::body(json!({"erase": false, "auth": password(world)})),
         "/login/get_token" => Valid::body(json!({"auth": password(world)})),
         "/delete_devices" => Valid::body(json!({"devices": ["GONE"], "auth": password(world)})),

@@ -19,8 +19,8 @@ use crate::uia::{AuthDict, BY_PASSWORD, require};
 /// Which address to add.
 #[derive(Deserialize)]
 pub(crate) struct AddBody {
-    #[serde(flatten)]
-    credentials: Credentials,
+    sid: String,
+    client_secret: String,
     auth: Option<AuthDict>,
 }
 
@@ -37,7 +37,8 @@ pub(crate) async fn post(
     Asks(requester): Asks,
     Body(body): Body<AddBody>,
 ) -> Result<Json<Value>, Error> {
-    add(&auth, &requester, body.credentials, body.auth).await
+    let credentials = Credentials { sid: body.sid, client_secret: body.client_secret };
+    add(&auth, &requester, credentials, body.auth).await
 }
 
 /// The same by its older form. It takes the password like the newer one: whoever adds an address can have a new password

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use crate::Error;
+use crate::args::body_error;
 use crate::body::parse;
 use crate::client::account::bad_request;
 use crate::page::{Page, escaped};
@@ -53,8 +55,9 @@ pub(crate) async fn get(State(auth): State<Arc<Auth>>, RawQuery(query): RawQuery
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
+    let body = body.map_err(|rejection| body_error(rejection.status()))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         let TokenBody { token } = parse(&body)?;
