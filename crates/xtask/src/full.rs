@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     fuzz,
     provision::{C_COMPILER, CLIPPY},
+    schemathesis,
     steps::{self, AfterFailure, Run, Step},
     test,
 };
@@ -22,6 +23,12 @@ const LONGER: &[Step] = &[
         folder: "bench/engines",
         needs: &[CLIPPY, C_COMPILER],
         run: Run::Command(&["cargo", "clippy", "--all-targets", "--", "-D", "warnings"]),
+    },
+    Step {
+        name: "Schemathesis",
+        folder: ".",
+        needs: schemathesis::NEEDS,
+        run: Run::Own(schemathesis::check),
     },
     Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) },
 ];

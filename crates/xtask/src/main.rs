@@ -14,6 +14,7 @@ mod full;
 mod fuzz;
 mod provision;
 mod repo;
+mod schemathesis;
 mod spec_coverage;
 mod steps;
 mod test;
@@ -45,7 +46,7 @@ enum Command {
         /// Run only tests whose names contain this text; it is an error if there are none
         filter: Option<String>,
     },
-    /// Run `test`, then what takes longer: fuzz each target for a minute
+    /// Run `test`, then what takes longer: fuzz each target for a minute, Schemathesis for five
     Full,
     /// Measure the release binary, or any homeserver, over HTTP; beside a second one with --against
     ///
@@ -55,6 +56,10 @@ enum Command {
     ///
     /// Writes conformance/complement/results.txt, one line for each test and subtest; with --check compares with it.
     Complement(complement::Options),
+    /// Send the release binary requests that Schemathesis generates after the specification's OpenAPI description
+    ///
+    /// Fails on a 5xx, on a refusal that is no standard error, and where an operation that is served was not tried.
+    Schemathesis(schemathesis::Options),
     /// Write which operations of the specification are served, to conformance/spec-coverage.txt
     SpecCoverage,
     /// Run what a change must pass: format, tidy, clippy without warnings, test
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
         Command::Full => full::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Complement(options) => complement::run(&options),
+        Command::Schemathesis(options) => schemathesis::run(&options),
         Command::SpecCoverage => spec_coverage::run(),
         Command::Ci => ci::run(),
     };

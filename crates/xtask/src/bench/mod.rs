@@ -6,7 +6,7 @@
 
 mod contest;
 mod disk;
-mod homeserver;
+pub(crate) mod homeserver;
 mod http;
 mod loads;
 mod machine;
