@@ -14,7 +14,7 @@ use myelin_model::{Requester, Shard};
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject};
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
-use myelin_store::{Batch, CommitError, Reader, Scan};
+use myelin_store::{Batch, CommitError, Durability, Reader, Scan};
 use ruma::{OwnedRoomId, OwnedUserId};
 
 use crate::{Draft, Rooms, SendError, Sent, TransactionKey};
@@ -165,11 +165,19 @@ impl Rooms {
                 DelayAction::Send => DelayedEvent { status: DelayStatus::Sending, due: now, ..row.clone() },
                 DelayAction::Cancel => finalised(row.clone(), DelayStatus::Cancelled, now),
             };
-            if !self.swap(&row, &changed).await? {
+            // A call's clients restart theirs every few seconds: where the operator lets messages lag, these may too.
+            let durability = match action {
+                DelayAction::Restart => Durability::MayLag,
+                DelayAction::Send | DelayAction::Cancel => Durability::Required,
+            };
+            if !self.swap(&row, &changed, durability).await? {
                 continue;
             }
-            if action == DelayAction::Send {
-                self.send_delayed(changed).await?;
+            match action {
+                // It is due later: who waits for the earlier time finds that out when it has come.
+                DelayAction::Restart => return Ok(()),
+                DelayAction::Send => self.send_delayed(changed).await?,
+                DelayAction::Cancel => {}
             }
             self.delays.changed.notify_one();
             return Ok(());
@@ -213,8 +221,14 @@ impl Rooms {
     }
 
     /// Writes a changed row where nobody else has changed it; says whether that was so.
-    async fn swap(&self, before: &DelayedEvent, after: &DelayedEvent) -> Result<bool, SendError> {
+    async fn swap(
+        &self,
+        before: &DelayedEvent,
+        after: &DelayedEvent,
+        durability: Durability,
+    ) -> Result<bool, SendError> {
         let mut batch = Batch::new(self.deps.fence(&before.room_id));
+        batch.durability = durability;
         let key = (before.delay_id.clone(),);
         batch.expect_column::<DelayedEvent>(&key, "status", &before.status);
         batch.expect_column::<DelayedEvent>(&key, "due", &before.due);
@@ -242,7 +256,7 @@ impl Rooms {
                 DelayedEvent { error: Some(error.to_string()), ..after }
             }
         };
-        self.swap(&row, &after).await.map(drop)
+        self.swap(&row, &after, Durability::Required).await.map(drop)
     }
 
     /// Refuses what somebody scheduled who was suspended since.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
-use myelin_store::{Batch, ReadError, Reader, Scan};
+use myelin_store::{Batch, Durability, ReadError, Reader, Scan};
 
 use crate::{Rooms, SendError};
 
@@ -99,7 +99,7 @@ impl Rooms {
             DelayStatus::Pending => {
                 let sending = DelayedEvent { status: DelayStatus::Sending, ..row.clone() };
                 // Somebody restarted or ended it just now.
-                if !self.swap(&row, &sending).await? {
+                if !self.swap(&row, &sending, Durability::Required).await? {
                     return Ok(());
                 }
                 self.send_delayed(sending).await

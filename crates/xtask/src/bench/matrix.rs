@@ -138,6 +138,24 @@ impl User {
         self.raw("PUT", &path, &body).map(drop)
     }
 
+    /// Schedules a message for when nothing is heard of this user for ten minutes; `None` where there is no such thing.
+    pub(crate) fn delay(&mut self, room: &str) -> Result<Option<String>> {
+        let path = format!(
+            "{V3}/rooms/{}/send/m.room.message/{}?org.matrix.msc4140.delay=600000",
+            encode(room),
+            next_number()
+        );
+        let (_, answer) =
+            self.ask("PUT", &path, &json!({ "msgtype": "m.text", "body": "I have lost the call." }))?;
+        Ok(answer.get("delay_id").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// Begins the time of a delayed event anew.
+    pub(crate) fn restart(&mut self, delay: &str) -> Result<()> {
+        let path = format!("/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{}", encode(delay));
+        self.expect("POST", &path, &json!({ "action": "restart" })).map(drop)
+    }
+
     /// The members of a room, as the answer's bytes.
     pub(crate) fn members(&mut self, room: &str) -> Result<Vec<u8>> {
         self.raw("GET", &format!("{V3}/rooms/{}/members", encode(room)), "")

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod create_room;
+mod delays;
 mod history;
 mod members;
 mod memory;
@@ -40,6 +41,8 @@ pub(crate) enum Unit {
     Megabytes,
     /// More is better.
     EventsPerSecond,
+    /// Time of one processor, in the hundredth part. Less is better.
+    PercentOfCore,
 }
 
 /// What Myelin is to reach on two cores.
@@ -103,6 +106,8 @@ pub(crate) struct Sizes {
     pub(crate) history: usize,
     /// How long the history is read in a round; it is always read to its beginning.
     pub(crate) reading: Duration,
+    /// Callers who keep delayed events waiting.
+    pub(crate) callers: usize,
     /// Rooms of a server that is started.
     pub(crate) rooms_at_start: usize,
 }
@@ -121,6 +126,7 @@ impl Sizes {
         lists: 50,
         history: 3000,
         reading: Duration::from_secs(1),
+        callers: 200,
         rooms_at_start: 1000,
     };
 
@@ -137,6 +143,7 @@ impl Sizes {
         lists: 5,
         history: 200,
         reading: Duration::ZERO,
+        callers: 10,
         rooms_at_start: 20,
     };
 }
@@ -154,6 +161,7 @@ pub(crate) const ALL: &[Load] = &[
     arrival::SLIDING_SYNC,
     members::LOAD,
     history::LOAD,
+    delays::LOAD,
     memory::AFTER,
 ];
 
@@ -164,13 +172,14 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Megabytes => "MB",
             Self::EventsPerSecond => "events/s",
+            Self::PercentOfCore => "% of a core",
         }
     }
 
     /// How many times better the first figure is than the second.
     pub(crate) fn ratio(self, first: f64, second: f64) -> f64 {
         match self {
-            Self::Milliseconds | Self::Megabytes => second / first,
+            Self::Milliseconds | Self::Megabytes | Self::PercentOfCore => second / first,
             Self::EventsPerSecond => first / second,
         }
     }
