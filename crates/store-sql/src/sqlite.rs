@@ -12,6 +12,7 @@ mod committer;
 mod failure;
 mod layout;
 mod lock;
+mod near;
 mod open;
 mod readers;
 mod upkeep;

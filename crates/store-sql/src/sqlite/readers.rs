@@ -1,18 +1,19 @@
 //! Snapshots: a bounded pool of reading connections.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
 use myelin_model::Pos;
 use myelin_store::schema::node;
-use myelin_store::{Datum, KeyspaceDef, ReadError, Row, Scan, Snapshot};
+use myelin_store::{Datum, Direction, KeyspaceDef, ReadError, Row, Scan, Snapshot};
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::read_error;
-use super::open;
 use super::value::{Bind, bind, read_row};
+use super::{near, open};
 use crate::dialect::Dialect;
 use crate::range::{self, Piece, Shape};
 use crate::statement::Statements;
@@ -105,7 +106,45 @@ impl SqliteSnapshot {
             let mut rows = statement.raw_query();
             rows.next().map_err(read_error)?.map(|row| read_row(keyspace, row)).transpose()
         };
-        keys.iter().map(&mut get).collect()
+        let mut found = Vec::with_capacity(keys.len());
+        let mut prepared = Prepared::default();
+        for part in near::parts(keyspace, keys) {
+            if part.in_one_pass {
+                self.pass(connection, keyspace, part.keys, &mut prepared, &mut found)?;
+            } else {
+                for key in part.keys {
+                    found.push(get(key)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads rows by ascending keys of one column, in one pass over their range.
+    fn pass<'c>(
+        &self,
+        connection: &'c Connection,
+        keyspace: &'static KeyspaceDef,
+        keys: &[Vec<Datum>],
+        prepared: &mut Prepared<'c>,
+        found: &mut Vec<Option<Row>>,
+    ) -> Result<(), ReadError> {
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(()) };
+        let range = Scan {
+            keyspace,
+            index: None,
+            prefix: Vec::new(),
+            lower: Bound::Included(first.clone()),
+            upper: Bound::Included(last.clone()),
+            direction: Direction::Forward,
+            limit: usize::MAX,
+        };
+        let mut rows = self.scan(connection, &range, prepared)?.into_iter().peekable();
+        for key in keys {
+            while rows.next_if(|row| row.first() < key.first()).is_some() {}
+            found.push(rows.next_if(|row| row.first() == key.first()));
+        }
+        Ok(())
     }
 
     fn scan<'c>(
@@ -117,7 +156,7 @@ impl SqliteSnapshot {
         scan.check()?;
         self.readers.statements.of(scan.keyspace)?;
         let mut pieces = range::pieces(scan);
-        if scan.direction == myelin_store::Direction::Backward {
+        if scan.direction == Direction::Backward {
             pieces.reverse();
         }
         let mut found = Vec::new();

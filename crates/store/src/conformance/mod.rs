@@ -143,6 +143,7 @@ macro_rules! conformance_suite {
             a_snapshot_sees_one_moment,
             a_snapshot_contains_every_commit_acknowledged_before_it,
             rows_come_back_as_they_were_put,
+            keys_that_lie_near_each_other_are_each_found,
             scans_of_every_shape_agree_with_their_definition,
             a_scan_that_does_not_fit_its_order_is_an_error,
             a_backup_is_the_store_at_one_moment,

@@ -76,7 +76,7 @@ keyspace! {
             started_at: i64,
             ended_at: Option<i64>,
         }
-        index { BY_STATUS = "by_status" (status, job) }
+        index { BY_STATUS = "by_status" (status) }
     }
 }
 

@@ -150,3 +150,25 @@ pub async fn a_scan_that_does_not_fit_its_order_is_an_error(factory: &dyn Factor
     drop(snapshot);
     engine.close().await;
 }
+
+/// Bulk reads find each key, in the order asked for, however near they lie and whichever are missing.
+pub async fn keys_that_lie_near_each_other_are_each_found(factory: &dyn Factory) {
+    let engine = &*factory.fresh();
+    let entry = |id: i64| Entry { id, text: Some(format!("entry {id}")), number: -id };
+    let is_there = |id: i64| id % 5 != 0 && (-20..=60).contains(&id);
+    let mut batch = batch(engine);
+    (-20..=60).filter(|id| is_there(*id)).for_each(|id| batch.put(&entry(id)));
+    engine.commit(batch).await.unwrap();
+    let snapshot = engine.snapshot().await.unwrap();
+    let dense: Vec<i64> = (-25..=65).collect();
+    let every_second: Vec<i64> = (-24..=64).step_by(2).collect();
+    let mut mixed = [vec![40, 3, 3, i64::MIN, i64::MAX], dense.clone()].concat();
+    mixed.extend(every_second.iter().rev());
+    for ids in [dense, every_second, mixed] {
+        let keys: Vec<(i64,)> = ids.iter().map(|id| (*id,)).collect();
+        let wanted: Vec<_> = ids.iter().map(|id| is_there(*id).then(|| entry(*id))).collect();
+        assert_eq!(snapshot.get_all::<Entry>(&keys).await.unwrap(), wanted);
+    }
+    drop(snapshot);
+    engine.close().await;
+}
