@@ -15,7 +15,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::access::guard;
 use crate::client::{
     account_data, delayed, device, directory, filters, keys, notifications, openid, presence, profile,
-    push_rules, pushers, receipts, room_keys, rooms, search, server, session, sync, to_device,
+    push_rules, pushers, receipts, reports, room_keys, rooms, search, server, session, sync, to_device,
     user_directory, voip,
 };
 use crate::route::{delete, get, post, put};
@@ -62,6 +62,7 @@ pub fn table() -> Vec<Route> {
     table.extend(delayed_routes());
     table.extend(directory_routes());
     table.extend(search_routes());
+    table.extend(report_routes());
     table.extend(user_routes());
     table.extend(push_routes());
     table.extend(presence_routes());
@@ -223,6 +224,14 @@ fn directory_routes() -> Vec<Route> {
 
 fn search_routes() -> Vec<Route> {
     vec![post(V3, "/search", search::events::post)]
+}
+
+fn report_routes() -> Vec<Route> {
+    vec![
+        post(V3, "/rooms/{room_id}/report", reports::room::post).class(RateClass::Rare),
+        post(V3, "/rooms/{room_id}/report/{event_id}", reports::event::post).class(RateClass::Rare),
+        post(V3, "/users/{user_id}/report", reports::user::post).class(RateClass::Rare),
+    ]
 }
 
 fn user_routes() -> Vec<Route> {

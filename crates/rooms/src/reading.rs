@@ -181,6 +181,28 @@ impl Rooms {
 }
 
 impl Rooms {
+    /// An event of a room that the viewer is in, as they see it.
+    ///
+    /// # Errors
+    /// See [`ReadingError`].
+    pub async fn event_of_joined(
+        &self,
+        viewer: &Viewer,
+        room_id: &RoomId,
+        event_id: &EventId,
+    ) -> Result<Box<RawValue>, ReadingError> {
+        let snapshot = self.deps.engine.snapshot().await?;
+        let key = (room_id.to_owned(),);
+        let row = snapshot.get::<RoomById>(&key).await?.ok_or(ReadingError::NotInRoom)?;
+        let member = snapshot.get::<Member>(&(row.room, viewer.user_id.clone())).await?;
+        if member.is_none_or(|member| member.membership != Membership::Join) {
+            return Err(ReadingError::NotInRoom);
+        }
+        let event = visible_event(&*snapshot, viewer, room_id, event_id).await?;
+        let mut events = client_events(&*snapshot, viewer, Format::CLIENT, &[event]).await?;
+        events.pop().ok_or(ReadingError::NotFound)
+    }
+
     /// Who sent an event of the room that the viewer may see.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! server, so it is readable by the server's own user only.
 
 mod media;
+mod reports;
 mod rooms;
 
 use std::io;
@@ -26,6 +27,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::compose::Server;
 
 pub use media::MediaAction;
+pub use reports::ReportAction;
 pub use rooms::RoomAction;
 
 /// The socket's name in the data folder.
@@ -145,6 +147,11 @@ pub enum Command {
     Blocks,
     /// Lists jobs on rooms.
     JobList,
+    /// Does something with what users reported.
+    Report {
+        /// What.
+        action: ReportAction,
+    },
     /// Tells how much a user has uploaded.
     MediaUsage {
         /// Their name.
@@ -307,6 +314,7 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
         Command::UserUnblock { user } => rooms::user(server, &user, None, false).await,
         Command::Blocks => rooms::blocks(server).await,
         Command::JobList => rooms::jobs(server).await,
+        Command::Report { action } => reports::run(server, action).await,
         Command::MediaUsage { name } => {
             let usage = server.state.media.usage(&user_id(server, &name)?).await.map_err(text)?;
             Ok(json!({ "files": usage.files, "bytes": usage.bytes }))

@@ -188,6 +188,7 @@ const ALLOWED: &[&str] = &[
     "/delayed_events/",
     "/search",
     "/publicRooms",
+    "/report",
 ];
 
 #[test]

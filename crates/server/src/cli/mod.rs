@@ -3,6 +3,7 @@
 mod config;
 mod media;
 mod operate;
+mod reports;
 mod rooms;
 
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ enum Command {
     /// Work on rooms that takes a while
     #[command(subcommand)]
     Job(rooms::JobCommand),
+    /// List, show and dismiss what users reported
+    #[command(subcommand)]
+    Report(reports::ReportCommand),
     /// Show, withhold and delete uploaded files
     #[command(subcommand)]
     Media(media::MediaCommand),
@@ -110,6 +114,7 @@ fn run(cli: Cli) -> Result<(), String> {
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
             Some(Command::Room(command)) => operate::run(&config, rooms::order(command)).await,
             Some(Command::Job(command)) => operate::run(&config, rooms::job(command)).await,
+            Some(Command::Report(command)) => operate::run(&config, reports::order(command)).await,
             Some(Command::Media(command)) => operate::run(&config, media::order(command)).await,
             Some(Command::Config(_)) => Ok(()),
         }

@@ -1,8 +1,8 @@
-//! What `users` owns: profiles, account data, receipts, filters.
+//! What `users` owns: profiles, account data, receipts, filters, reports.
 
 use bytes::Bytes;
 use myelin_model::{Pos, RoomNid};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 
 use crate::{KeyspaceDef, keyspace};
 
@@ -115,6 +115,26 @@ keyspace! {
     }
 }
 
+keyspace! {
+    /// What a user reported to the server's administrators: a room, an event of a room, or another user. Deleted when an
+    /// administrator dismisses it.
+    pub struct Report in "report" {
+        key { pos: Pos }
+        value {
+            at: i64,
+            reporter: OwnedUserId,
+            /// The room that is reported, or in which the event is.
+            room_id: Option<OwnedRoomId>,
+            event_id: Option<OwnedEventId>,
+            user_id: Option<OwnedUserId>,
+            /// The event as the reporter saw it, since it may be redacted before somebody looks.
+            event: Option<Bytes>,
+            reason: Option<String>,
+        }
+        index { BY_REPORTER = "by_reporter" (reporter) }
+    }
+}
+
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<Profile>(),
     super::def::<ProfileSpread>(),
@@ -124,4 +144,5 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<Receipt>(),
     super::def::<Filter>(),
     super::def::<FilterUse>(),
+    super::def::<Report>(),
 ];

@@ -227,6 +227,9 @@ fn key_post(tail: &str, world: &World<'_>) -> Option<Valid> {
 }
 
 fn room_post(tail: &str, world: &World<'_>) -> Option<Valid> {
+    if tail.contains("/report") {
+        return Some(Valid::body(json!({"reason": "spam"})));
+    }
     let of_bob = || Valid::body(json!({"user_id": "@bob:hs", "reason": "because"}));
     let valid = match tail {
         "/createRoom" => create_room(),
