@@ -39,7 +39,9 @@ pub(crate) async fn post(
     Body(body): Body<RegisterBody>,
 ) -> Result<Json<Value>, Error> {
     if query.is_some_and(|query| query.split('&').any(|pair| pair == "kind=guest")) {
-        return Err(Error::forbidden("This server has no guest accounts."));
+        // Whole or not at all: see docs/adr/005-no-guests.md.
+        let message = "This server has no guest accounts.";
+        return Err(Error::new(http::StatusCode::FORBIDDEN, "M_GUEST_ACCESS_FORBIDDEN", message));
     }
     if body.kind.as_deref() == Some("m.login.application_service") {
         return Err(Error::forbidden("No application service is registered with this token."));

@@ -102,7 +102,7 @@ async fn a_registration_that_can_t_be_is_refused_with_its_errcode() {
     let refused = register(&auth, None, with("password", Value::Null)).await;
     assert_eq!(errcode(&refused), (400, "M_MISSING_PARAM"));
     let refused = register(&auth, Some("kind=guest"), json!({})).await;
-    assert_eq!(errcode(&refused), (403, "M_FORBIDDEN"));
+    assert_eq!(errcode(&refused), (403, "M_GUEST_ACCESS_FORBIDDEN"));
     let closed = service(|config| config.registration = RegistrationMode::Closed);
     assert_eq!(errcode(&register(&closed, None, alice()).await), (403, "M_FORBIDDEN"));
 }
