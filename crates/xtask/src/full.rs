@@ -25,12 +25,34 @@ const LONGER: &[Step] = &[
         run: Run::Command(&["cargo", "clippy", "--all-targets", "--", "-D", "warnings"]),
     },
     Step {
+        name: "soak: a thousand kills",
+        folder: ".",
+        needs: &[C_COMPILER],
+        run: Run::BinaryCommands(&[SOAK]),
+    },
+    Step {
         name: "Schemathesis",
         folder: ".",
         needs: schemathesis::NEEDS,
         run: Run::Own(schemathesis::check),
     },
     Step { name: "fuzz", folder: ".", needs: fuzz::NEEDS, run: Run::Own(fuzz::run) },
+];
+
+/// The test that kills the server under load, ten times as long: its store grows, and its clients grow old.
+const SOAK: &[&str] = &[
+    "env",
+    "TEST_KILLS=1000",
+    "cargo",
+    "test",
+    "-p",
+    "myelin-reliability",
+    "--features",
+    "binary",
+    "--test",
+    "kill",
+    "--",
+    "--nocapture",
 ];
 
 /// Runs all steps.
