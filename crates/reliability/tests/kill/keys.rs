@@ -13,6 +13,7 @@ use crate::world::{World, insist, once, while_it_is_down};
 const BATCH: u64 = 10;
 /// How many may wait to be claimed.
 const STOCK: u64 = 60;
+const UPLOAD: &str = "/_matrix/client/v3/keys/upload";
 
 /// Uploads keys, numbered in order, and repeats an upload until it is answered.
 pub(crate) async fn upload(world: Arc<World>, session: Session) -> Result<()> {
@@ -20,11 +21,9 @@ pub(crate) async fn upload(world: Arc<World>, session: Session) -> Result<()> {
     let mut next = 1_u64;
     loop {
         let Some(turn) = world.turn().await else { break };
-        let used = {
-            let ledger = world.ledger();
-            ledger.claimed_keys.len() as u64 + ledger.lost_claims
-        };
-        if next > used + STOCK {
+        // Whether a claim whose answer was lost has used up a key, only the server knows.
+        let answer = insist(&mut client, Method::POST, UPLOAD, &json!({})).await?;
+        if answer["one_time_key_counts"]["curve25519"].as_u64().is_some_and(|stock| stock > STOCK) {
             drop(turn);
             while_it_is_down().await;
             continue;
@@ -33,7 +32,7 @@ pub(crate) async fn upload(world: Arc<World>, session: Session) -> Result<()> {
             .map(|number| (format!("curve25519:{number:08}"), Value::from(format!("key{number}"))))
             .collect();
         let body = json!({"one_time_keys": keys});
-        insist(&mut client, Method::POST, "/_matrix/client/v3/keys/upload", &body).await?;
+        insist(&mut client, Method::POST, UPLOAD, &body).await?;
         next += BATCH;
         world.ledger().uploaded_keys = next - 1;
     }
