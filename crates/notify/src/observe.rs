@@ -9,12 +9,11 @@ use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{InviteVerdict, invite_rules, thread_of};
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::judge::Says;
 use crate::ruled::{Common, goes};
-use crate::verdict::{Verdict, judge};
+use crate::verdict::{Looked, Verdict, judge};
 use crate::{Notifies, Notify};
 
 /// How many of the users that a message mentions are looked at; who comes after them is notified like everyone else.
@@ -59,8 +58,9 @@ impl Notify {
         let ruled = self.ruled(snapshot, new).await?;
         let may_count =
             |user_id: &UserId| self.is_local(user_id) && user_id != sender && !ruled.contains(user_id);
-        let verdict = judge(new.pdu, new.may_notify_room, MAX_MENTIONS, may_count);
-        let thread = thread(snapshot, new).await?;
+        let content: Looked = new.pdu.content_as().unwrap_or_default();
+        let verdict = judge(new.pdu, &content, new.may_notify_room, MAX_MENTIONS, may_count);
+        let thread = thread(snapshot, new.room, &content.relates_to).await?;
         let notifies = match (&verdict, &thread) {
             (Verdict::Nobody | Verdict::Invited(_) | Verdict::Mentions(_, false), _) => Notifies::No,
             (Verdict::HighlightsAll | Verdict::Mentions(_, true), None) => Notifies::Yes,
@@ -156,17 +156,14 @@ async fn mention(
 
 /// The root of the thread that the event comes into. (A parent of which only the same commit knows is not found: what
 /// relates to it otherwise than by a thread counts in the main timeline.)
-async fn thread(snapshot: &dyn Snapshot, new: &NewEvent<'_>) -> Result<Option<OwnedEventId>, ReadError> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Content {
-        #[serde(rename = "m.relates_to")]
-        relates_to: Value,
-    }
-    let Content { relates_to } = new.pdu.content_as().unwrap_or_default();
+async fn thread(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    relates_to: &Value,
+) -> Result<Option<OwnedEventId>, ReadError> {
     let target = relates_to["event_id"].as_str().and_then(|target| EventId::parse(target).ok());
     match (relates_to["rel_type"].as_str(), target) {
-        (Some(rel_type), Some(target)) => thread_of(snapshot, new.room, rel_type, &target).await,
+        (Some(rel_type), Some(target)) => thread_of(snapshot, room, rel_type, &target).await,
         _ => Ok(None),
     }
 }

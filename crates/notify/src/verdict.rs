@@ -38,23 +38,23 @@ pub(crate) enum Verdict {
 /// rules ask for does not match.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Looked {
+pub(crate) struct Looked {
     msgtype: Value,
     membership: Value,
     #[serde(rename = "m.mentions")]
     mentions: Value,
     #[serde(rename = "m.relates_to")]
-    relates_to: Value,
+    pub(crate) relates_to: Value,
 }
 
 /// Applies the rules. Mentions are taken only of users that `may_count` admits, and no more than `most`.
 pub(crate) fn judge(
     pdu: &Pdu,
+    content: &Looked,
     may_notify_room: bool,
     most: usize,
     may_count: impl Fn(&UserId) -> bool,
 ) -> Verdict {
-    let content: Looked = pdu.content_as().unwrap_or_default();
     // `event_match` compares without regard to case.
     let is = |wanted: &str| pdu.event_type().eq_ignore_ascii_case(wanted);
     let text_is =

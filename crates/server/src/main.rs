@@ -13,6 +13,7 @@ fn main() -> std::process::ExitCode {
 /// Where the kernel backs whatever a program touches with pages of 2 MiB, the allocator's arenas make a server that has
 /// done nothing 20 MB larger, and none of the loads in `docs/benchmarks.md` faster.
 fn use_small_pages() {
+    // Where the kernel refuses, the server is larger and works.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -124,7 +124,7 @@ proptest! {
     fn code_and_data_agree_on_every_event(event in events(), sender_level in select(vec![0, 50])) {
         let raw = Bytes::from(event.to_string());
         let pdu = Pdu::parse(raw, RoomVersionId::V11.rules()).unwrap();
-        let verdict = judge(&pdu, sender_level >= 50, 50, |_| true);
+        let verdict = judge(&pdu, &pdu.content_as().unwrap_or_default(), sender_level >= 50, 50, |_| true);
         prop_assert_eq!(outcome(&verdict, &id(READER)), by_ruma(&event, sender_level), "{:?}", verdict);
     }
 }
@@ -139,6 +139,7 @@ fn only_so_many_mentions_are_looked_at() {
         "hashes": {}, "signatures": {},
     });
     let pdu = Pdu::parse(Bytes::from(event.to_string()), RoomVersionId::V11.rules()).unwrap();
-    let verdict = judge(&pdu, false, 50, |user_id| *user_id != users[0]);
+    let verdict =
+        judge(&pdu, &pdu.content_as().unwrap_or_default(), false, 50, |user_id| *user_id != users[0]);
     assert_eq!(verdict, Verdict::Mentions(users[1..51].iter().cloned().collect(), true));
 }
