@@ -31,6 +31,8 @@ type container struct {
 
 	mutex   sync.Mutex
 	process *exec.Cmd
+	// client is the published client port; it stays when the process is stopped and started again.
+	client *publication
 	// ended is closed when the process has ended.
 	ended chan struct{}
 }
@@ -57,19 +59,16 @@ func (c *container) published(port int) int {
 // a test does not say, as when these tests were written: they look for the creator where version 11 has none, and give it
 // a power level, which version 12 forbids.
 func (c *container) configuration() string {
-	listen := func(port int) string {
-		return fmt.Sprintf("[\"%s:%d\", \"127.0.0.1:%d\"]", c.address(), port, c.published(port))
-	}
 	return fmt.Sprintf(`server_name = %q
 public_url = "http://127.0.0.1:%d"
 data_dir = %q
-listen = %s
+listen = ["%s:%d"]
 registration = "open"
 registration_shared_secret = "complement"
 default_room_version = "10"
 
 [tls]
-listen = %s
+listen = ["%s:%d", "127.0.0.1:%d"]
 cert = %q
 key = %q
 
@@ -86,8 +85,8 @@ enabled = false
 
 [log]
 format = "text"
-`, c.server, c.published(clientPort), c.data(), listen(clientPort), listen(federationPort), c.file("tls.crt"),
-		c.file("tls.key"), c.file(authorityCertificate))
+`, c.server, c.published(clientPort), c.data(), c.address(), clientPort, c.address(), federationPort,
+		c.published(federationPort), c.file("tls.crt"), c.file("tls.key"), c.file(authorityCertificate))
 }
 
 func (c *container) start() error {
@@ -99,6 +98,9 @@ func (c *container) start() error {
 	}
 	if c.process != nil {
 		return errors.New("it runs already")
+	}
+	if err := c.publishClientPort(); err != nil {
+		return err
 	}
 	if err := c.writeCertificate(); err != nil {
 		return err
@@ -129,6 +131,17 @@ func (c *container) start() error {
 		close(ended)
 	}(c.ended)
 	return nil
+}
+
+// publishClientPort does it once; the mutex is held. (The federation port is the server's own to listen on.)
+func (c *container) publishClientPort() error {
+	if c.client != nil {
+		return nil
+	}
+	var err error
+	c.client, err = publish(fmt.Sprintf("127.0.0.1:%d", c.published(clientPort)),
+		fmt.Sprintf("%s:%d", c.address(), clientPort))
+	return err
 }
 
 // execWithHosts becomes the program, with the file as its hosts file; the mounts are its own already.
@@ -174,7 +187,7 @@ func (c *container) stop(patience time.Duration) {
 	c.process = nil
 }
 
-// kill ends the process at once.
+// kill ends the process at once, and what it published.
 func (c *container) kill() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -183,6 +196,10 @@ func (c *container) kill() {
 		<-c.ended
 	}
 	c.process = nil
+	if c.client != nil {
+		c.client.end()
+		c.client = nil
+	}
 }
 
 func (c *container) pause() error  { return c.signal(syscall.SIGSTOP) }

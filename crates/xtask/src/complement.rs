@@ -73,7 +73,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Err(_) => Results::default(),
     };
     if options.check {
-        return compare(&suite, &recorded.only(&found.packages()), found);
+        let recorded = match options.run {
+            Some(_) => recorded.only_tests_of(&found),
+            None => recorded.only(&found.packages()),
+        };
+        return compare(&suite, &recorded, found);
     }
     print!("{}", differences(&recorded.only_tests_of(&found), &found));
     if options.run.is_some() || options.source.is_some() {
