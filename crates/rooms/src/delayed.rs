@@ -119,9 +119,9 @@ impl Rooms {
             kind: delayed.kind,
             state_key: delayed.state_key,
             delay: delayed.delay,
-            since: now,
             status: DelayStatus::Pending,
             due: now.saturating_add(delayed.delay),
+            wake: now.saturating_add(delayed.delay),
             finalised: None,
             event_id: None,
             error: None,
@@ -160,24 +160,22 @@ impl Rooms {
             let now = self.now();
             let changed = match action {
                 DelayAction::Restart => {
-                    DelayedEvent { since: now, due: now.saturating_add(row.delay), ..row.clone() }
+                    // It is looked at when it would have been due, and then left until it is.
+                    if self.restart(&row, now.saturating_add(row.delay)).await? {
+                        return Ok(());
+                    }
+                    continue;
                 }
-                DelayAction::Send => DelayedEvent { status: DelayStatus::Sending, due: now, ..row.clone() },
+                DelayAction::Send => {
+                    DelayedEvent { status: DelayStatus::Sending, due: now, wake: now, ..row.clone() }
+                }
                 DelayAction::Cancel => finalised(row.clone(), DelayStatus::Cancelled, now),
             };
-            // A call's clients restart theirs every few seconds: where the operator lets messages lag, these may too.
-            let durability = match action {
-                DelayAction::Restart => Durability::MayLag,
-                DelayAction::Send | DelayAction::Cancel => Durability::Required,
-            };
-            if !self.swap(&row, &changed, durability).await? {
+            if !self.swap(&row, &changed).await? {
                 continue;
             }
-            match action {
-                // It is due later: who waits for the earlier time finds that out when it has come.
-                DelayAction::Restart => return Ok(()),
-                DelayAction::Send => self.send_delayed(changed).await?,
-                DelayAction::Cancel => {}
+            if action == DelayAction::Send {
+                self.send_delayed(changed).await?;
             }
             self.delays.changed.notify_one();
             return Ok(());
@@ -200,7 +198,8 @@ impl Rooms {
         let mut scans = vec![of(DelayStatus::Pending, MAX_SCHEDULED)];
         scans.extend(done.map(|status| of(status, MOST_FINALISED).backward()));
         let mut found = snapshot.scan_all::<DelayedEvent>(scans).await?.into_iter();
-        let pending = found.next().unwrap_or_default();
+        let mut pending = found.next().unwrap_or_default();
+        pending.sort_by_key(|row| row.due);
         let mut finalised: Vec<DelayedEvent> = found.flatten().collect();
         finalised.sort_by_key(|row| std::cmp::Reverse(row.finalised));
         Ok((pending, finalised))
@@ -220,19 +219,32 @@ impl Rooms {
         row.filter(|row| row.user_id == *user).ok_or(DelayError::NotFound)
     }
 
+    /// A batch that is written if nobody else has changed the row.
+    fn unless_changed(&self, row: &DelayedEvent) -> Batch {
+        let mut batch = Batch::new(self.deps.fence(&row.room_id));
+        let key = (row.delay_id.clone(),);
+        batch.expect_column::<DelayedEvent>(&key, "status", &row.status);
+        batch.expect_column::<DelayedEvent>(&key, "due", &row.due);
+        batch
+    }
+
     /// Writes a changed row where nobody else has changed it; says whether that was so.
-    async fn swap(
-        &self,
-        before: &DelayedEvent,
-        after: &DelayedEvent,
-        durability: Durability,
-    ) -> Result<bool, SendError> {
-        let mut batch = Batch::new(self.deps.fence(&before.room_id));
-        batch.durability = durability;
-        let key = (before.delay_id.clone(),);
-        batch.expect_column::<DelayedEvent>(&key, "status", &before.status);
-        batch.expect_column::<DelayedEvent>(&key, "due", &before.due);
+    async fn swap(&self, before: &DelayedEvent, after: &DelayedEvent) -> Result<bool, SendError> {
+        let mut batch = self.unless_changed(before);
         batch.put(after);
+        self.was_unchanged(batch).await
+    }
+
+    /// Moves the time of an event; says whether it was as the row says.
+    async fn restart(&self, row: &DelayedEvent, due: i64) -> Result<bool, SendError> {
+        let mut batch = self.unless_changed(row);
+        // A call's clients restart theirs every few seconds: where the operator lets messages lag, these may too.
+        batch.durability = Durability::MayLag;
+        batch.add::<DelayedEvent>(&(row.delay_id.clone(),), "due", due.saturating_sub(row.due));
+        self.was_unchanged(batch).await
+    }
+
+    async fn was_unchanged(&self, batch: Batch) -> Result<bool, SendError> {
         match self.deps.engine.commit(batch).await {
             Ok(_) => Ok(true),
             Err(CommitError::Conflict { .. }) => Ok(false),
@@ -256,7 +268,7 @@ impl Rooms {
                 DelayedEvent { error: Some(error.to_string()), ..after }
             }
         };
-        self.swap(&row, &after, Durability::Required).await.map(drop)
+        self.swap(&row, &after).await.map(drop)
     }
 
     /// Refuses what somebody scheduled who was suspended since.
@@ -289,5 +301,5 @@ impl Rooms {
 }
 
 fn finalised(row: DelayedEvent, status: DelayStatus, now: i64) -> DelayedEvent {
-    DelayedEvent { status, finalised: Some(now), due: now.saturating_add(REMEMBERED), ..row }
+    DelayedEvent { status, finalised: Some(now), wake: now.saturating_add(REMEMBERED), ..row }
 }

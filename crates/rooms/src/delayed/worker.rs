@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
-use myelin_store::{Batch, Durability, ReadError, Reader, Scan};
+use myelin_store::{Batch, ReadError, Reader, Scan};
 
 use crate::{Rooms, SendError};
 
 /// How many are taken at once.
 const AT_ONCE: usize = 64;
+/// How far ahead restarted events are looked for, in milliseconds, once one of them is found.
+const AHEAD: i64 = 5_000;
 /// How long to wait after one could not be sent for a reason that passes.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that was set is noticed then.
@@ -80,18 +83,34 @@ impl Rooms {
     /// Handles up to [`AT_ONCE`] that are due. Says when the next one is, if any; nothing where more may be due now.
     async fn send_some(&self) -> Result<Option<Option<i64>>, SendError> {
         let snapshot = self.deps.engine.snapshot().await?;
-        let scan = Scan::index::<DelayedEvent>(DelayedEvent::BY_DUE, (), AT_ONCE);
+        let scan = Scan::index::<DelayedEvent>(DelayedEvent::BY_WAKE, (), AT_ONCE);
         let rows = snapshot.scan::<DelayedEvent>(scan).await?;
         drop(snapshot);
         let now = self.now();
         let all = rows.is_empty();
+        let is_restarted = |row: &&DelayedEvent| row.status == DelayStatus::Pending && row.due > row.wake;
+        if rows.iter().filter(is_restarted).any(|row| row.wake <= now) {
+            // With those whose turn would be soon, so that many callers share one commit.
+            let soon = now.saturating_add(AHEAD);
+            self.put_off(rows.iter().filter(is_restarted).filter(|row| row.wake <= soon)).await?;
+            return Ok(None);
+        }
         for row in rows {
-            if row.due > now {
-                return Ok(Some(Some(row.due)));
+            if row.wake > now {
+                return Ok(Some(Some(row.wake)));
             }
             self.handle(row).await?;
         }
         Ok(all.then_some(None))
+    }
+
+    /// Notes when restarted events are to be looked at again. One that changed meanwhile is left as it is.
+    async fn put_off(&self, restarted: impl Iterator<Item = &DelayedEvent>) -> Result<(), SendError> {
+        let put_off = async |row: &DelayedEvent| {
+            self.swap(row, &DelayedEvent { wake: row.due, ..row.clone() }).await.map(drop)
+        };
+        // Commits that wait at the same time share the disk's sync.
+        try_join_all(restarted.map(put_off)).await.map(drop)
     }
 
     async fn handle(&self, row: DelayedEvent) -> Result<(), SendError> {
@@ -99,7 +118,7 @@ impl Rooms {
             DelayStatus::Pending => {
                 let sending = DelayedEvent { status: DelayStatus::Sending, ..row.clone() };
                 // Somebody restarted or ended it just now.
-                if !self.swap(&row, &sending, Durability::Required).await? {
+                if !self.swap(&row, &sending).await? {
                     return Ok(());
                 }
                 self.send_delayed(sending).await

@@ -40,12 +40,14 @@ keyspace! {
             kind: String,
             state_key: Option<String>,
             content: Bytes,
-            /// The delay, in milliseconds, and since when it counts.
+            /// The delay, in milliseconds.
             delay: i64,
-            since: i64,
             status: DelayStatus,
-            /// When the next thing happens to it: it is sent, or when it is done with, forgotten.
+            /// When it is to be sent.
             due: i64,
+            /// When to look at it: to send it, where it is `due` by then, or when it is done with, to forget it. A restart
+            /// only moves `due`, which no index has, for callers restart theirs every few seconds.
+            wake: i64,
             /// When it was done with.
             finalised: Option<i64>,
             event_id: Option<OwnedEventId>,
@@ -53,8 +55,8 @@ keyspace! {
             error: Option<String>,
         }
         index {
-            BY_DUE = "by_due" (due),
-            BY_USER = "by_user" (user_id, status, due),
+            BY_WAKE = "by_wake" (wake),
+            BY_USER = "by_user" (user_id, status, finalised),
             BY_TXN = "by_txn" (session, txn),
         }
     }

@@ -73,6 +73,7 @@ fn shown(row: DelayedEvent) -> Result<Shown, Error> {
         event_id: row.event_id.map(|event_id| event_id.to_string()),
         error: row.error,
     });
+    let since = row.due.saturating_sub(row.delay);
     Ok(Shown {
         content: serde_json::from_slice(&row.content).map_err(|error| Error::internal(&error))?,
         delay_id: row.delay_id,
@@ -81,8 +82,8 @@ fn shown(row: DelayedEvent) -> Result<Shown, Error> {
         state_key: row.state_key,
         delay_ms: row.delay,
         delay: row.delay,
-        delayed_since_ts: row.since,
-        running_since: row.since,
+        delayed_since_ts: since,
+        running_since: since,
         finalised,
     })
 }
