@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     use_small_pages();
+    allow_many_files();
     myelin_server::cli::main()
 }
 
@@ -16,4 +17,16 @@ fn use_small_pages() {
     // Where the kernel refuses, the server is larger and works.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+/// Each waiting client is an open connection, and most systems start programs with 1,024 files although they may have many
+/// more if they ask.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Where the kernel refuses, connections beyond the limit are.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }

@@ -221,14 +221,18 @@ impl Connection {
     /// What the next answer must contain, newest rooms first.
     pub fn plan(&mut self, rooms: &RoomList, window: &Window) -> Vec<RoomDue> {
         let mut due = Vec::new();
-        let mut wanted = HashSet::new();
+        let mut wanted = HashSet::with_capacity(window.rooms.len());
+        // Rooms share their wishes, so that each is compared with those known once and not for every room.
+        let mut numbers: HashMap<*const RoomConfig, Option<u32>> = HashMap::new();
         for wish in &window.rooms {
             if due.len() >= MAX_ROOMS_PER_ANSWER {
                 return due;
             }
             wanted.insert(wish.room);
             let Some(entry) = rooms.entry(wish.room) else { continue };
-            due.extend(self.room_due(wish.room, entry, &wish.config));
+            let number = numbers.entry(Arc::as_ptr(&wish.config));
+            let number = *number.or_insert_with(|| self.configs.find(&wish.config));
+            due.extend(self.room_due(wish.room, entry, &wish.config, number));
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         for (room, entry) in rooms.changed_after(self.seen.position) {
@@ -240,46 +244,58 @@ impl Connection {
             match self.rooms.get(&room) {
                 Some(known) if known.standing != entry.standing || known.joined_at != entry.joined_at => {
                     let config = self.configs.known.get(&known.config).cloned().unwrap_or_default();
-                    due.extend(self.room_due(room, entry, &config));
+                    due.extend(self.room_due(room, entry, &config, Some(known.config)));
                 }
-                None if self.forgetful => due.extend(self.room_due(room, entry, &Arc::default())),
+                None if self.forgetful => due.extend(self.room_due(room, entry, &Arc::default(), None)),
                 _ => {}
             }
         }
         due
     }
 
-    fn room_due(&self, room: RoomKey, entry: &RoomEntry, config: &Arc<RoomConfig>) -> Option<RoomDue> {
-        let due = RoomDue {
+    /// What the room is due, if anything. Costs no allocation where nothing is: it is asked for every room of a window.
+    /// `number` is the wish's, where it is known.
+    fn room_due(
+        &self,
+        room: RoomKey,
+        entry: &RoomEntry,
+        config: &Arc<RoomConfig>,
+        number: Option<u32>,
+    ) -> Option<RoomDue> {
+        let due = |known, widen, new_state| RoomDue {
             room,
             standing: entry.standing,
             config: Arc::clone(config),
-            known: None,
-            widen: false,
-            new_state: None,
+            known,
+            widen,
+            new_state,
             entry: entry.clone(),
         };
-        let Some(known) = self.rooms.get(&room) else { return Some(due) };
+        let Some(known) = self.rooms.get(&room) else { return Some(due(None, false, None)) };
         let came = !matches!(entry.standing, Standing::Left | Standing::Removed);
         // What happened between two stays is not in what the client has, and not marked as a gap.
         let another_stay = known.joined_at != entry.joined_at || (came && known.standing != entry.standing);
         // Of a room known by stripped state only, the client has no timeline that could go on.
         if another_stay || (known.standing.is_stripped() && !entry.standing.is_stripped()) {
-            return Some(due);
+            return Some(due(None, false, None));
         }
         // Of a room that is left, only the leaving is told.
         let grows = came && !entry.standing.is_stripped();
-        let old = self.configs.known.get(&known.config).cloned().unwrap_or_default();
-        let new_state = if grows && !Arc::ptr_eq(&old, config) {
-            config.required_state.beyond(&old.required_state)
-        } else {
-            None
-        };
+        let same = number == Some(known.config);
+        let new_state = if grows && !same { self.new_state(known, config) } else { None };
         let widen = grows && config.timeline_limit > known.covered;
         let read = entry.standing == Standing::Joined && entry.read_at > known.up_to;
         let changed = entry.changed > known.up_to || read || known.standing != entry.standing;
         let is_due = changed || widen || new_state.is_some() || known.is_dm != entry.is_dm;
-        is_due.then(|| RoomDue { known: Some(known.clone()), widen, new_state, ..due })
+        is_due.then(|| due(Some(known.clone()), widen, new_state))
+    }
+
+    /// State that is wanted now and was not when the room was sent.
+    fn new_state(&self, known: &RoomSent, config: &Arc<RoomConfig>) -> Option<RequiredState> {
+        match self.configs.known.get(&known.config) {
+            Some(old) => config.required_state.beyond(&old.required_state),
+            None => config.required_state.beyond(&RequiredState::default()),
+        }
     }
 
     /// Begins an answer about the log up to `position`.
@@ -317,6 +333,11 @@ impl Connection {
         progress.rooms.insert(due.room, sent);
     }
 
+    /// What will be remembered of a room as far as it is known by now; `None` if the client does not have the room.
+    pub fn noted<'p>(&'p self, progress: &'p Progress, room: RoomKey) -> Option<&'p RoomSent> {
+        progress.rooms.get(&room).or_else(|| self.rooms.get(&room))
+    }
+
     /// What will be remembered of a room, to be changed by extensions; `None` if the client does not have the room.
     pub fn progress_of<'p>(&self, progress: &'p mut Progress, room: RoomKey) -> Option<&'p mut RoomSent> {
         match progress.rooms.entry(room) {
@@ -352,10 +373,14 @@ impl Progress {
 }
 
 impl Configs {
-    fn number(&mut self, config: &Arc<RoomConfig>) -> u32 {
+    fn find(&self, config: &Arc<RoomConfig>) -> Option<u32> {
         let known = self.known.iter().rev().find(|(_, known)| Arc::ptr_eq(known, config) || *known == config);
-        if let Some((number, _)) = known {
-            return *number;
+        known.map(|(number, _)| *number)
+    }
+
+    fn number(&mut self, config: &Arc<RoomConfig>) -> u32 {
+        if let Some(number) = self.find(config) {
+            return number;
         }
         self.next = self.next.wrapping_add(1);
         self.known.insert(self.next, Arc::clone(config));

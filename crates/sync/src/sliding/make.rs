@@ -256,10 +256,9 @@ impl MakingExtensions<'_> {
         let mut rooms = BTreeMap::new();
         let mut first = Vec::new();
         for room in self.in_scope(picked, &self.said.account_data) {
-            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else {
-                continue;
-            };
-            if !sent.account_data {
+            let key = RoomKey(room.room.0);
+            let is_new = self.connection.noted(&self.progress, key).is_some_and(|noted| !noted.account_data);
+            if is_new && let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
                 sent.account_data = true;
                 changed.remove(&room.room);
                 first.push(room);
@@ -293,17 +292,18 @@ impl MakingExtensions<'_> {
         let mut wanted = Vec::new();
         let mut following = Vec::new();
         for room in scope {
-            let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(room.room.0)) else {
-                continue;
-            };
-            if sent.receipts == 0 {
-                sent.receipts = position;
+            let key = RoomKey(room.room.0);
+            let Some(noted) = self.connection.noted(&self.progress, key) else { continue };
+            if noted.receipts == 0 {
+                if let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
+                    sent.receipts = position;
+                }
                 let shown = written.iter().find(|written| written.room == room.room);
                 let events = shown.into_iter().flat_map(|room| &room.shown);
                 let events: HashSet<String> = events.map(|event| event.event_id.to_string()).collect();
                 wanted.push((room, ReceiptsWanted::Initial(events)));
             } else {
-                following.push((room.room, sent.receipts, room));
+                following.push((room.room, noted.receipts, room));
             }
         }
         for (nid, since, room) in self.sync.notifier.active(following.into_iter(), position) {

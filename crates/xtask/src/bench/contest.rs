@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{
+    accounts::Accounts,
     disk,
     homeserver::{Homeserver, Program},
     loads::{Load, Prepared, Site, Sizes, Writes},
@@ -36,6 +37,8 @@ pub(crate) struct Contender {
     pub(crate) program: Option<Box<dyn Program>>,
     /// Where its data lies.
     pub(crate) folder: PathBuf,
+    /// Users with many rooms, made when a load wants them.
+    pub(crate) accounts: Accounts,
 }
 
 /// A load and what came of it.
@@ -108,7 +111,8 @@ impl Contest<'_> {
         std::fs::create_dir_all(folder)?;
         let trace = Trace::new(folder);
         let server = Homeserver::start(program, folder, Some(&trace))?;
-        let site = Site { server: &server, program: None, folder, sizes: &self.sizes };
+        let accounts = Accounts::default();
+        let site = Site { server: &server, program: None, folder, sizes: &self.sizes, accounts: &accounts };
         let counted = match (load.prepare)(&site)? {
             Prepared::Absent(reason) => anyhow::bail!("{reason}"),
             Prepared::Rounds(mut round) => {
@@ -127,6 +131,7 @@ impl Contest<'_> {
             program: contender.program.as_deref(),
             folder: &contender.folder,
             sizes: &self.sizes,
+            accounts: &contender.accounts,
         }
     }
 }

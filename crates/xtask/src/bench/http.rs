@@ -76,6 +76,18 @@ impl Connection {
             .with_context(|| format!("{} closed the connection without an answer", self.address))
     }
 
+    /// Sends a request and leaves the answer to [`receive_answer`](Self::receive_answer).
+    pub(crate) fn send(&mut self, request: &Request<'_>) -> Result<()> {
+        let text = self.serialize(request);
+        self.open()?.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    /// The answer to what was sent.
+    pub(crate) fn receive_answer(&mut self) -> Result<Answer> {
+        self.receive()?.with_context(|| format!("{} closed the connection without an answer", self.address))
+    }
+
     fn serialize(&self, request: &Request<'_>) -> String {
         let Request { method, path, token, body } = request;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
@@ -92,6 +104,12 @@ impl Connection {
 
     /// `None` where the server closed the connection before the first byte of an answer.
     fn attempt(&mut self, request: &[u8]) -> Result<Option<Answer>> {
+        self.open()?.write_all(request)?;
+        self.receive()
+    }
+
+    /// The connection, opened where there is none.
+    fn open(&mut self) -> Result<&mut TcpStream> {
         if self.stream.is_none() {
             self.received.clear();
             let stream = TcpStream::connect(&self.address)
@@ -100,8 +118,7 @@ impl Connection {
             stream.set_read_timeout(Some(PATIENCE))?;
             self.stream = Some(stream);
         }
-        self.stream.as_mut().context("no connection")?.write_all(request)?;
-        self.receive()
+        self.stream.as_mut().context("no connection")
     }
 
     fn receive(&mut self) -> Result<Option<Answer>> {

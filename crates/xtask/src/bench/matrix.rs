@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
@@ -19,10 +19,53 @@ const SLIDING: &str = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sy
 const SHARED_SECRET: &str = "/_synapse/admin/v1/register";
 /// How long a sync waits for something new, in milliseconds.
 const LONG_POLL: u32 = 30_000;
+/// How long one waits that is left waiting while others are measured, in milliseconds.
+const LONG_WAIT: u32 = 280_000;
+
+/// The body by which Element X (matrix-sdk-ui 0.18) asks for the newest rooms of its list, up to a number.
+pub(crate) fn room_list(conn_id: &str, rooms: usize) -> String {
+    let state = [
+        ("m.room.name", ""),
+        ("m.room.encryption", ""),
+        ("m.room.member", "$LAZY"),
+        ("m.room.member", "$ME"),
+        ("m.room.topic", ""),
+        ("m.room.avatar", ""),
+        ("m.room.canonical_alias", ""),
+        ("m.room.power_levels", ""),
+        ("org.matrix.msc3401.call.member", "*"),
+        ("m.room.join_rules", ""),
+        ("m.room.tombstone", ""),
+        ("m.room.create", ""),
+        ("m.room.history_visibility", ""),
+        ("io.element.functional_members", ""),
+        ("m.space.parent", "*"),
+        ("m.space.child", "*"),
+        ("org.matrix.msc3672.beacon_info", "*"),
+    ];
+    let list = json!({
+        "ranges": [[0, rooms.saturating_sub(1)]],
+        "timeline_limit": 1,
+        "required_state": state,
+        "filters": {},
+    });
+    let extensions = json!({
+        "account_data": {"enabled": true},
+        "receipts": {"enabled": true, "rooms": ["*"]},
+        "typing": {"enabled": true},
+    });
+    json!({"conn_id": conn_id, "lists": {"all_rooms": list}, "extensions": extensions}).to_string()
+}
 
 /// A session of a user, over one connection of its own.
 pub(crate) struct User {
     connection: Connection,
+    token: String,
+}
+
+/// What another connection needs to go on with a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
     token: String,
 }
 
@@ -59,7 +102,17 @@ impl User {
 
     /// The same session over another connection.
     pub(crate) fn another_connection(&self, address: &str) -> Self {
-        Self { connection: Connection::new(address), token: self.token.clone() }
+        Self::resume(address, &self.login())
+    }
+
+    /// What [`resume`](Self::resume) needs.
+    pub(crate) fn login(&self) -> Login {
+        Login { token: self.token.clone() }
+    }
+
+    /// A session that was begun before, perhaps before the server was started anew.
+    pub(crate) fn resume(address: &str, login: &Login) -> Self {
+        Self { connection: Connection::new(address), token: login.token.clone() }
     }
 
     /// User-interactive authentication with the stage that asks for nothing.
@@ -185,6 +238,33 @@ impl User {
         Synced::new(answer, "pos")
     }
 
+    /// `/v3/sync` that does not wait, as the answer's bytes.
+    pub(crate) fn sync_now(&mut self, since: Option<&str>) -> Result<Synced> {
+        let since = since.map(|token| format!("&since={}", encode(token))).unwrap_or_default();
+        let answer = self.raw("GET", &format!("{V3}/sync?timeout=0{since}"), "")?;
+        Synced::new(answer, "next_batch")
+    }
+
+    /// Element X's sliding sync, at once: the newest `rooms` of a list, as [`room_list`] writes it.
+    pub(crate) fn sliding_now(&mut self, body: &str, pos: Option<&str>) -> Result<Synced> {
+        let pos = pos.map(|pos| format!("&pos={}", encode(pos))).unwrap_or_default();
+        let answer = self.raw("POST", &format!("{SLIDING}?timeout=0{pos}"), body)?;
+        Synced::new(answer, "pos")
+    }
+
+    /// Begins a sliding sync that waits, whose answer is to be received with [`answer`](Self::answer).
+    pub(crate) fn begin_sliding(&mut self, body: &str, pos: &str) -> Result<()> {
+        let path = format!("{SLIDING}?timeout={LONG_WAIT}&pos={}", encode(pos));
+        self.connection.send(&Request { method: "POST", path: &path, token: Some(&self.token), body })
+    }
+
+    /// The answer to what was begun.
+    pub(crate) fn answer(&mut self) -> Result<Synced> {
+        let answer = self.connection.receive_answer()?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        Synced::new(answer.body, "pos")
+    }
+
     /// Whether the server says that it has sliding sync.
     pub(crate) fn has_sliding_sync(&mut self) -> Result<bool> {
         let versions = self.expect("GET", "/_matrix/client/versions", &Value::Null)?;
@@ -213,6 +293,11 @@ impl Synced {
     /// Whether these words are anywhere in it.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.text.contains(words)
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// From where the next sync goes on.

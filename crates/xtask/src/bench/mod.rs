@@ -4,6 +4,7 @@
 //! A load is a file in `loads`; `contest` runs it, `report` makes the tables. What is measured and how is told in
 //! `docs/benchmarks.md`.
 
+mod accounts;
 mod contest;
 mod disk;
 pub(crate) mod homeserver;
@@ -27,6 +28,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::{
+    accounts::Accounts,
     contest::{Contender, Contest},
     homeserver::{Homeserver, Myelin, Program},
     loads::{ALL, Load, Sizes},
@@ -174,7 +176,8 @@ fn myelin(binary: Option<PathBuf>, folder: &Path, place: &str) -> Result<Contend
 
 fn own(name: &str, version: String, program: Box<dyn Program>, folder: PathBuf) -> Result<Contender> {
     let server = Homeserver::start(program.as_ref(), &folder.join("main"), None)?;
-    Ok(Contender { name: name.to_owned(), version, server, program: Some(program), folder })
+    let accounts = Accounts::default();
+    Ok(Contender { name: name.to_owned(), version, server, program: Some(program), folder, accounts })
 }
 
 fn elsewhere(url: &str, secret: Option<&String>) -> Result<Contender> {
@@ -183,7 +186,8 @@ fn elsewhere(url: &str, secret: Option<&String>) -> Result<Contender> {
     let version = server.version().unwrap_or_else(|| format!("the homeserver at {url}"));
     let name = version.split(' ').next().unwrap_or(url).to_owned();
     let name = if name == "the" { url.to_owned() } else { name };
-    Ok(Contender { name, version, server, program: None, folder: PathBuf::new() })
+    let accounts = Accounts::default();
+    Ok(Contender { name, version, server, program: None, folder: PathBuf::new(), accounts })
 }
 
 fn build() -> Result<PathBuf> {

@@ -3,18 +3,24 @@
 mod arrival;
 mod create_room;
 mod delays;
+mod fan_out;
+mod first_rooms;
 mod history;
 mod members;
 mod memory;
+mod room_list;
 mod send;
 mod senders;
 mod start;
+mod v3_rooms;
+mod waiting;
 
 use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
 use super::{
+    accounts::Accounts,
     homeserver::{Homeserver, Program},
     measure::Sample,
 };
@@ -38,11 +44,17 @@ pub(crate) enum Unit {
     /// Less is better.
     Milliseconds,
     /// Less is better.
+    Microseconds,
+    /// Less is better.
     Megabytes,
+    /// Less is better.
+    Kilobytes,
     /// More is better.
     EventsPerSecond,
     /// Time of one processor, in the hundredth part. Less is better.
     PercentOfCore,
+    /// How many times as much. Less is better.
+    Times,
 }
 
 /// What Myelin is to reach on two cores.
@@ -71,6 +83,7 @@ pub(crate) struct Site<'a> {
     /// A folder for this server's data.
     pub(crate) folder: &'a Path,
     pub(crate) sizes: &'a Sizes,
+    pub(crate) accounts: &'a Accounts,
 }
 
 /// What [`Load::prepare`] made.
@@ -110,6 +123,14 @@ pub(crate) struct Sizes {
     pub(crate) callers: usize,
     /// Rooms of a server that is started.
     pub(crate) rooms_at_start: usize,
+    /// Rooms of a small, a common and a large account.
+    pub(crate) accounts: [usize; 3],
+    /// Requests of such an account in a round.
+    pub(crate) syncs: usize,
+    /// Users whose connections wait, and how many connections each of them has.
+    pub(crate) idle: (usize, usize),
+    /// The same of those in one large room.
+    pub(crate) crowd: (usize, usize),
 }
 
 impl Sizes {
@@ -128,6 +149,10 @@ impl Sizes {
         reading: Duration::from_secs(1),
         callers: 200,
         rooms_at_start: 1000,
+        accounts: [200, 1000, 10_000],
+        syncs: 30,
+        idle: (1000, 10),
+        crowd: (500, 10),
     };
 
     /// Enough to see that everything runs.
@@ -145,6 +170,10 @@ impl Sizes {
         reading: Duration::ZERO,
         callers: 10,
         rooms_at_start: 20,
+        accounts: [10, 30, 60],
+        syncs: 5,
+        idle: (10, 5),
+        crowd: (10, 5),
     };
 }
 
@@ -162,6 +191,18 @@ pub(crate) const ALL: &[Load] = &[
     members::LOAD,
     history::LOAD,
     delays::LOAD,
+    first_rooms::WARM,
+    first_rooms::COLD,
+    first_rooms::LARGE_WARM,
+    first_rooms::LARGE_COLD,
+    room_list::GROWN,
+    room_list::NOTHING_NEW,
+    room_list::ONE_EVENT,
+    v3_rooms::COLD,
+    v3_rooms::NOTHING_NEW,
+    waiting::LOAD,
+    fan_out::COST,
+    fan_out::OTHERS,
     memory::AFTER,
 ];
 
@@ -170,7 +211,10 @@ impl Unit {
     pub(crate) fn symbol(self) -> &'static str {
         match self {
             Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
             Self::Megabytes => "MB",
+            Self::Kilobytes => "KB",
+            Self::Times => "times",
             Self::EventsPerSecond => "events/s",
             Self::PercentOfCore => "% of a core",
         }
@@ -179,8 +223,13 @@ impl Unit {
     /// How many times better the first figure is than the second.
     pub(crate) fn ratio(self, first: f64, second: f64) -> f64 {
         match self {
-            Self::Milliseconds | Self::Megabytes | Self::PercentOfCore => second / first,
             Self::EventsPerSecond => first / second,
+            Self::Milliseconds
+            | Self::Microseconds
+            | Self::Megabytes
+            | Self::Kilobytes
+            | Self::PercentOfCore
+            | Self::Times => second / first,
         }
     }
 }
