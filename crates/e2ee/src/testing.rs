@@ -120,6 +120,7 @@ impl World {
             replaces: None,
             redacted_by: None,
             session: None,
+            sticky_until: None,
             txn_id: None,
         });
         let (kind, state_key) = ("m.room.member".to_owned(), user_id.to_string());

@@ -343,6 +343,7 @@ impl World {
             replaces: None,
             redacted_by: None,
             session: None,
+            sticky_until: None,
             txn_id: None,
         });
         if let Some(root) = thread {
@@ -366,8 +367,7 @@ impl World {
     }
 
     async fn unread(&self, number: usize) -> Unread {
-        let rooms =
-            [LiveEnd { room: ROOM, counter: self.counter(), thread_order: self.thread_order, gone: None }];
+        let rooms = [LiveEnd { room: ROOM, counter: self.counter(), thread_order: self.thread_order }];
         unread(&*self.snapshot().await, &user(number), &rooms).await.unwrap().remove(0)
     }
 
@@ -407,10 +407,9 @@ fn head(last_order: i64, pos: Pos, thread_order: Option<i64>, counter: i64) -> R
         bump_pos: pos,
         counter,
         thread_order,
-        gone_order: None,
-        gone_counter: None,
         joined: 3,
         invited: 0,
+        sticky_until: None,
     }
 }
 

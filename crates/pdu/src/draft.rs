@@ -8,7 +8,7 @@ use crate::pdu::{check_size, event_id_over};
 use crate::sign::{add_content_hash, add_signature};
 use crate::{
     CanonicalObject, CanonicalValue, EventIdFormat, EventReferenceFormat, Pdu, PduError, RedactsLocation,
-    RoomRules, Sha256Hash, SigningKey, base64,
+    RoomRules, STICKY_KEYS, Sha256Hash, SigningKey, base64, sticky,
 };
 
 /// An event about to be made: everything but hashes, signatures and, where it is a hash, its id.
@@ -39,6 +39,8 @@ pub struct EventDraft {
     pub event_id: Option<OwnedEventId>,
     /// What to add under `unsigned`, outside hashes and signatures.
     pub unsigned: Option<CanonicalObject>,
+    /// For how many milliseconds it is to be sticky (MSC4354), if at all.
+    pub sticky: Option<i64>,
 }
 
 /// An event referred to by `prev_events` or `auth_events`.
@@ -86,7 +88,7 @@ impl EventDraft {
     /// [`PduError::MissingReferenceHash`]
     pub fn into_object(self, rules: &RoomRules) -> Result<CanonicalObject, PduError> {
         let mut content = self.content;
-        let mut event: Vec<(&str, CanonicalValue)> = Vec::with_capacity(14);
+        let mut event: Vec<(&str, CanonicalValue)> = Vec::with_capacity(15);
         event.push(("auth_events", references(self.auth_events, rules)?));
         event.push(("prev_events", references(self.prev_events, rules)?));
         event.push(("depth", self.depth.min(rules.max_depth).into()));
@@ -106,6 +108,7 @@ impl EventDraft {
         }
         event.extend(self.room_id.map(|id| ("room_id", id.as_str().into())));
         event.extend(self.state_key.map(|key| ("state_key", key.into())));
+        event.extend(self.sticky.map(|duration| (STICKY_KEYS[0], sticky::written(duration).into())));
         event.extend(self.unsigned.map(|unsigned| ("unsigned", unsigned.into())));
         Ok(event.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }

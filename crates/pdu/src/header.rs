@@ -5,7 +5,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use crate::limits::{MAX_AUTH_EVENTS, MAX_ID_BYTES, MAX_PREV_EVENTS};
 use crate::{
     CanonicalObject, CanonicalValue, EventIdFormat, EventReferenceFormat, PduError, RedactsLocation,
-    RoomIdFormat, RoomRules,
+    RoomIdFormat, RoomRules, sticky,
 };
 
 /// The fields of an event that are read when it is parsed.
@@ -23,6 +23,7 @@ pub(crate) struct Header {
     pub(crate) auth_events: Box<[OwnedEventId]>,
     pub(crate) redacts: Option<OwnedEventId>,
     pub(crate) membership: Option<Box<str>>,
+    pub(crate) sticky_duration: Option<i64>,
 }
 
 impl Header {
@@ -42,6 +43,7 @@ impl Header {
                 .then(|| content.get_str("membership").map(Into::into))
                 .flatten(),
             redacts: redacts(event, content, event_type, rules),
+            sticky_duration: sticky::duration(event),
             event_type: event_type.into(),
             state_key: state_key.map(Into::into),
             origin_server_ts: integer(event, "origin_server_ts")?,

@@ -31,6 +31,7 @@ mod pdu;
 mod redact;
 mod rules;
 mod sign;
+mod sticky;
 mod verify;
 mod version;
 
@@ -56,6 +57,7 @@ pub use sign::{
     MalformedSignatures, SignatureError, add_content_hash, add_signature, hash_and_sign_event, sign_event,
     sign_json, verify_json,
 };
+pub use sticky::{MAX_STICKY_MS, STICKY_KEYS};
 pub use verify::{
     KeyLookup, KeyValidity, ServerKey, UnverifiedPdu, VerifiedPdu, VerifyError, verify_all, verify_pdu,
 };

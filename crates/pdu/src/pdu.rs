@@ -235,6 +235,13 @@ impl Pdu {
         self.0.header.membership.as_deref()
     }
 
+    /// For how many milliseconds it is sticky (MSC4354), at most [`MAX_STICKY_MS`](crate::MAX_STICKY_MS); nothing where it
+    /// is like any other.
+    #[must_use]
+    pub fn sticky_duration(&self) -> Option<i64> {
+        self.0.header.sticky_duration
+    }
+
     /// Its reference hash. Where event ids are made of it (v3 and later) nothing is worked out.
     #[must_use]
     pub fn reference_hash(&self) -> Sha256Hash {

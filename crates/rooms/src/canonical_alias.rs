@@ -108,6 +108,7 @@ impl Rooms {
             state_key: Some(String::new()),
             content,
             redacts: None,
+            sticky: None,
         };
         if let Err(error) = self.send(&row.room_id, draft, None).await {
             // The alias is gone; that the room still lists it is what the spec leaves to its administrators.

@@ -23,6 +23,8 @@ pub struct Draft {
     pub content: CanonicalObject,
     /// The event a redaction redacts.
     pub redacts: Option<OwnedEventId>,
+    /// For how many milliseconds it is to be sticky (MSC4354), if at all: at most [`myelin_pdu::MAX_STICKY_MS`].
+    pub sticky: Option<i64>,
 }
 
 /// A transaction id in its scope: the session, and the endpoint with what it acts on.
@@ -75,8 +77,6 @@ pub(crate) enum What {
     Sweep(SweepPage),
     /// To delete events, page by page.
     Purge(Box<PurgePage>),
-    /// To delete events that are past their retention, page by page.
-    Expire(ExpirePage),
 }
 
 /// A page of a purge of history.
@@ -86,18 +86,8 @@ pub(crate) struct PurgePage {
     pub(crate) job: RoomJob,
     /// The events that go: none of them is state.
     pub(crate) events: Vec<EventNid>,
-    /// The order of the oldest event that stays: what was below it, nobody has to read any more.
-    pub(crate) below: i64,
     /// The job after the page.
     pub(crate) next: RoomJob,
-}
-
-/// A page of events that are past their retention.
-#[derive(Clone, Debug)]
-pub(crate) struct ExpirePage {
-    pub(crate) events: Vec<EventNid>,
-    /// As of [`PurgePage`].
-    pub(crate) below: i64,
 }
 
 /// A page of a sweep.

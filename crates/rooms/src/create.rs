@@ -204,6 +204,7 @@ impl Rooms {
             state_key: Some(String::new()),
             content: presets::create_content(creation, &rules),
             redacts: None,
+            sticky: None,
         };
         let (machine, planned) = judge::create(deps, rules, &create, now)?;
         let room_id = planned.pdu.room_id().to_owned();

@@ -80,6 +80,8 @@ pub struct Delayed {
     pub content: CanonicalObject,
     /// After how many milliseconds.
     pub delay: i64,
+    /// For how many milliseconds it is to be sticky once it is sent (MSC4354), if at all.
+    pub sticky: Option<i64>,
     /// The request's transaction id; the same request again schedules nothing more.
     pub txn_id: Option<String>,
 }
@@ -125,6 +127,7 @@ impl Rooms {
             finalised: None,
             event_id: None,
             error: None,
+            sticky: delayed.sticky,
             room_id: delayed.room_id,
         };
         let mut batch = Batch::new(self.deps.fence(&row.room_id));
@@ -289,6 +292,7 @@ impl Rooms {
             state_key: row.state_key.clone(),
             content,
             redacts: None,
+            sticky: row.sticky,
         };
         let transaction =
             TransactionKey { session: row.session, scope: SCOPE.to_owned(), txn_id: row.delay_id.clone() };

@@ -32,6 +32,12 @@ pub enum Refusal {
     /// The event that a request names is not in the room.
     #[error("there is no such event in this room")]
     NoSuchEvent,
+    /// The user has [`MAX_STICKY`](crate::MAX_STICKY) sticky events in the room (MSC4354).
+    #[error("you may have at most {} sticky events in a room at a time", crate::MAX_STICKY)]
+    TooManySticky {
+        /// When there is place for one again, in milliseconds from now.
+        retry_after: u64,
+    },
     /// The sender's account is suspended.
     #[error("this account is suspended")]
     Suspended,

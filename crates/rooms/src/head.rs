@@ -3,7 +3,7 @@
 use myelin_model::{Pos, RoomNid};
 use myelin_room_core::machine::Extremity;
 use myelin_room_core::order_key::OrderKey;
-use myelin_store::schema::rooms::{Event, Membership, RoomHead};
+use myelin_store::schema::rooms::{Membership, RoomHead};
 
 use crate::extremities;
 use crate::rows::Placed;
@@ -55,10 +55,9 @@ impl Head {
             bump_pos: Pos::ZERO,
             counter: 0,
             thread_order: None,
-            gone_order: None,
-            gone_counter: None,
             joined: 0,
             invited: 0,
+            sticky_until: None,
         })
     }
 
@@ -67,17 +66,11 @@ impl Head {
         self.row.last_order = placed.order;
         self.row.last_pos = placed.pos;
         self.row.counter = placed.counter;
+        self.row.sticky_until = self.row.sticky_until.max(placed.sticky_until);
         self.row.extremities = extremities::write(&[Extremity::from(placed.pdu)]);
         if BUMPING.contains(&placed.pdu.event_type()) {
             self.row.bump_pos = placed.pos;
             self.bumped = Bumped::Planned;
-        }
-    }
-
-    /// What notified up to this event was deleted.
-    pub(crate) fn forget_up_to(&mut self, event: &Event) {
-        if event.order > self.row.gone_order {
-            (self.row.gone_order, self.row.gone_counter) = (event.order, Some(event.counter));
         }
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn core(draft: &Draft) -> machine::Draft {
         event_id: None,
         redacts: draft.redacts.clone(),
         unsigned: None,
+        sticky: draft.sticky,
         origin_server_ts: None,
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn draft(
         state_key: Some(target.to_string()),
         content,
         redacts: None,
+        sticky: None,
     }
 }
 

@@ -66,7 +66,7 @@ impl Rooms {
         self.ask_in(&sender, &room_id, &notice.user_id).await?;
         self.deps.observer.noticed(&notice.user_id, &room_id).await;
         let Notice { kind, state_key, content, .. } = notice;
-        let draft = Draft { sender, kind, state_key, content, redacts: None };
+        let draft = Draft { sender, kind, state_key, content, redacts: None, sticky: None };
         let sent = self.send(&room_id, draft, transaction).await?;
         Ok((sent, room_id))
     }

@@ -23,6 +23,8 @@ pub(crate) struct Layer {
     /// Events that lose their content.
     pub(crate) taken: HashSet<EventNid>,
     pub(crate) transactions: HashMap<TransactionKey, OwnedEventId>,
+    /// How many sticky events each user sends.
+    pub(crate) sticky: HashMap<OwnedUserId, usize>,
 }
 
 /// The two layers.

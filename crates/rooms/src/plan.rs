@@ -3,9 +3,9 @@
 //! Reading comes before judging because a judged event is part of the head: whatever fails after that leaves a head that
 //! can't be committed, and the planner says so ([`Planner::is_broken`]).
 
-mod expire;
 mod purge;
 mod repeats;
+mod sticky;
 mod sweep;
 
 use std::sync::Arc;
@@ -30,9 +30,7 @@ use crate::relations::{self, Stated};
 use crate::rows::Placed;
 use crate::service::Deps;
 use crate::threads::ThreadBefore;
-use crate::{
-    Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, gate, judge, load, retention, summary,
-};
+use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, gate, judge, load, summary};
 
 /// What became of a command.
 pub(crate) enum Outcome {
@@ -140,7 +138,6 @@ impl Planner {
             What::Send(draft, transaction) => (draft, transaction.as_ref()),
             What::Sweep(page) => return self.sweep(&*snapshot, page, batch).await,
             What::Purge(page) => return self.purge(&*snapshot, page, batch).await,
-            What::Expire(page) => return self.expire(&*snapshot, page, batch).await,
         };
         if let Some(repeat) = self.repeats(&*snapshot, draft, transaction).await? {
             return Ok(repeat);
@@ -157,6 +154,7 @@ impl Planner {
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
         gate::admit(&self.deps, snapshot, &self.room_id, draft).await?;
+        self.admit_sticky(snapshot, draft).await?;
         let core = judge::core(draft);
         self.supply_state(snapshot, &core).await?;
         let known = self.read(snapshot, draft).await?;
@@ -260,7 +258,7 @@ impl Planner {
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
         let pdu = planned.pdu;
-        let order = planned.order_key.0;
+        let (order, now) = (planned.order_key.0, self.deps.now());
         let mut placed = Placed {
             room: self.room,
             event,
@@ -270,6 +268,7 @@ impl Planner {
             counter: self.head.row.counter,
             replaces: known.replaces,
             transaction,
+            sticky_until: pdu.sticky_until(now),
         };
         if pdu.event_type() == "m.room.member" {
             self.write_member(&placed, known.member.as_ref(), batch);
@@ -292,7 +291,8 @@ impl Planner {
             Notifies::No => {}
         }
         placed.write_event(batch);
-        placed.write_transaction(batch, i64::try_from(self.deps.env.clock.now()).unwrap_or(i64::MAX));
+        self.write_sticky(&placed, now, batch);
+        placed.write_transaction(batch, now);
         self.head.advance(&placed);
         if !matches!(pdu.event_type(), "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.sticker") {
             batch.durability = Durability::Required;
@@ -334,7 +334,6 @@ impl Planner {
             self.summary.changed = placed.pos;
             batch.put(&self.summary);
         }
-        retention::apply(batch, self.room, placed.pdu.event_type(), state_key, &content);
     }
 
     fn write_relation(&self, placed: &Placed<'_>, relation: Stated, batch: &mut Batch) {

@@ -148,6 +148,7 @@ impl Drafts<'_> {
             state_key: Some(String::new()),
             content,
             redacts: None,
+            sticky: None,
         });
     }
 
@@ -170,6 +171,7 @@ impl Drafts<'_> {
             state_key,
             content,
             redacts: None,
+            sticky: None,
         });
     }
 }

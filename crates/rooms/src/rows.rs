@@ -10,7 +10,7 @@ use myelin_store::schema::rooms::{
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value};
 
-use crate::{TransactionKey, members};
+use crate::{TransactionKey, members, sticky};
 
 /// An event with its place.
 pub(crate) struct Placed<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct Placed<'a> {
     /// The event whose state it replaces.
     pub(crate) replaces: Option<EventNid>,
     pub(crate) transaction: Option<&'a TransactionKey>,
+    /// When it stops being sticky, if it is.
+    pub(crate) sticky_until: Option<i64>,
 }
 
 /// The main line of a room's state history.
@@ -49,6 +51,7 @@ impl Placed<'_> {
             redacted_by: None,
             session: self.transaction.map(|key| key.session),
             txn_id: self.transaction.map(TransactionKey::shown),
+            sticky_until: self.sticky_until,
         });
         batch.put(&EventContent { event: self.event, json: self.pdu.raw().clone() });
         batch.wake(Topic::Room(self.room));
@@ -125,6 +128,7 @@ impl Placed<'_> {
 
 /// What a redaction leaves of an event: the header says by whom, the content is what may stay.
 pub(crate) fn write_redacted(batch: &mut Batch, header: &Event, redacted: Bytes, by: EventNid) {
-    batch.put(&Event { redacted_by: Some(by), ..header.clone() });
+    sticky::forget(batch, header);
+    batch.put(&Event { redacted_by: Some(by), sticky_until: None, ..header.clone() });
     batch.put(&EventContent { event: header.event, json: redacted });
 }

@@ -16,7 +16,6 @@ use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
 use crate::policy::Policy;
-use crate::retention::Expiring;
 use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load, sweep};
 
 /// What owners and requests share.
@@ -34,6 +33,11 @@ impl Deps {
     pub(crate) fn fence(&self, room_id: &RoomId) -> Fence {
         let shard = Shard::of(room_id.as_str());
         Fence { shard, epoch: self.engine.epoch(shard) }
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX)
     }
 
     /// The id of a room about to be made, where its version has the server choose one (before version 12).
@@ -72,7 +76,6 @@ pub struct Rooms {
     pub(crate) sweeps: tokio::sync::Notify,
     /// Told when there is a job to do.
     pub(crate) jobs_changed: tokio::sync::Notify,
-    pub(crate) retention: Expiring,
     /// Held while the administrators' blocks change.
     pub(crate) blocks: tokio::sync::Mutex<()>,
     /// Taken by a user's shard where a limit or "only one" is to hold.
@@ -95,8 +98,7 @@ impl Rooms {
         let (live, sweeps) = (Mutex::new(HashMap::new()), tokio::sync::Notify::new());
         let (delays, turns) = (Delays::default(), Turns::default());
         let (jobs_changed, blocks) = (tokio::sync::Notify::new(), tokio::sync::Mutex::default());
-        let retention = Expiring::default();
-        Self { deps, live, delays, sweeps, jobs_changed, retention, blocks, turns }
+        Self { deps, live, delays, sweeps, jobs_changed, blocks, turns }
     }
 
     /// The version of rooms whose creator asks for none.

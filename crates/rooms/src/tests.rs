@@ -1,13 +1,15 @@
 //! Rooms on the memory engine: made, written, read, and the traps between.
 
+mod sticky;
+
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, join_all};
 use myelin_model::RoomNid;
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject, KeyId, RoomVersionId, SigningKey};
-use myelin_runtime::Env;
+use myelin_runtime::{Env, ManualClock};
 use myelin_store::memory::MemoryEngine;
-use myelin_store::schema::rooms::{Event, Member, Membership, RoomHead, RoomSummary, Thread};
+use myelin_store::schema::rooms::{Member, Membership, RoomHead, RoomSummary, Thread};
 use myelin_store::{Batch, Engine, Identity, ReadError, Reader, Snapshot};
 use myelin_timeline::Viewer;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
@@ -36,7 +38,7 @@ impl Observer for MessagesNotify {
         Box::pin(async {})
     }
 
-    fn erased(&self, _: &[Event], _: &mut Batch) {}
+    fn erased(&self, _: RoomNid, _: &[i64], _: &mut Batch) {}
 
     fn room_purged(&self, _: RoomNid, _: &[OwnedUserId], _: &mut Batch) {}
 
@@ -48,6 +50,7 @@ impl Observer for MessagesNotify {
 struct World {
     engine: Arc<dyn Engine>,
     rooms: Arc<Rooms>,
+    clock: Arc<ManualClock>,
 }
 
 impl World {
@@ -56,17 +59,16 @@ impl World {
     }
 
     fn on(engine: Arc<dyn Engine>) -> Self {
-        let (env, _clock) = Env::seeded(1);
+        let (env, clock) = Env::seeded(1);
         let id: KeyId = "ed25519:a_1".parse().unwrap();
         let config = Config {
             server_name: "hs".try_into().unwrap(),
             signing_key: SigningKey::from_seed(id, &[7; 32]).unwrap(),
             default_room_version: RoomVersionId::V12,
             policy_lists: Vec::new(),
-            retention: None,
         };
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env, config, Arc::new(MessagesNotify)));
-        Self { engine, rooms }
+        Self { engine, rooms, clock }
     }
 
     async fn room(&self, creation: Creation) -> OwnedRoomId {
@@ -109,6 +111,7 @@ fn draft(sender: &str, kind: &str, state_key: Option<&str>, content: &Value) -> 
         state_key: state_key.map(str::to_owned),
         content: canonical(content),
         redacts: None,
+        sticky: None,
     }
 }
 

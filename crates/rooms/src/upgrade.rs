@@ -23,7 +23,6 @@ const CARRIED: &[&str] = &[
     "m.room.topic",
     "m.room.guest_access",
     "m.room.history_visibility",
-    "m.room.retention",
     key::JOIN_RULES,
 ];
 /// The most children of a space, and the most bans, that go along.
@@ -297,6 +296,7 @@ fn keyed(user: &UserId, kind: &str, state_key: &str, content: CanonicalObject) -
         state_key: Some(state_key.to_owned()),
         content,
         redacts: None,
+        sticky: None,
     }
 }
 

@@ -24,5 +24,6 @@ pub mod devices;
 pub mod event_filter;
 pub mod lazy;
 pub mod rooms;
+pub mod sticky;
 pub mod token;
 pub mod window;

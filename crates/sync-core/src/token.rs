@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::rooms::RoomKey;
+use crate::sticky::{StickyMark, sticky_mark};
 
 /// A text that is no token of the kind wanted: made by somebody else, or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,8 @@ pub struct SyncToken {
     pub presence: u64,
     /// The run of the server that `typing` and `presence` belong to.
     pub run: u64,
+    /// Up to where sticky events were sent: most often everything up to the position, which then needs no words.
+    pub sticky: StickyMark,
 }
 
 /// `pos` of sliding sync: the answer of a connection that the client has seen.
@@ -80,7 +83,7 @@ pub enum PageToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InboxToken(pub i64);
 
-fn number(text: &str) -> Result<i64, InvalidToken> {
+pub(crate) fn number(text: &str) -> Result<i64, InvalidToken> {
     let canonical = text == "0" || !text.starts_with('0');
     if !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(InvalidToken);
@@ -97,7 +100,7 @@ fn hex(text: &str) -> Result<u64, InvalidToken> {
 }
 
 /// The parts of a token that begins with `prefix`.
-fn parts<'t, const N: usize>(text: &'t str, prefix: &str) -> Result<[&'t str; N], InvalidToken> {
+pub(crate) fn parts<'t, const N: usize>(text: &'t str, prefix: &str) -> Result<[&'t str; N], InvalidToken> {
     let rest = text.strip_prefix(prefix).ok_or(InvalidToken)?;
     let parts: Vec<&str> = rest.splitn(N + 1, '_').collect();
     parts.try_into().map_err(|_| InvalidToken)
@@ -105,8 +108,12 @@ fn parts<'t, const N: usize>(text: &'t str, prefix: &str) -> Result<[&'t str; N]
 
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { position, inbox, typing, presence, run } = self;
-        write!(f, "s1_{position}_{inbox}_{typing}_{presence}_{run:016x}")
+        let Self { position, inbox, typing, presence, run, sticky } = self;
+        write!(f, "s1_{position}_{inbox}_{typing}_{presence}_{run:016x}")?;
+        if *sticky == StickyMark::at(*position) {
+            return Ok(());
+        }
+        write!(f, "_{}_{}", sticky.turn, sticky.pos)
     }
 }
 
@@ -114,10 +121,22 @@ impl FromStr for SyncToken {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let [position, inbox, typing, presence, run] = parts(text, "s1_")?;
+        let (position, inbox, typing, presence, run, behind) = match parts(text, "s1_") {
+            Ok([position, inbox, typing, presence, run]) => (position, inbox, typing, presence, run, None),
+            Err(InvalidToken) => {
+                let [position, inbox, typing, presence, run, turn, pos] = parts(text, "s1_")?;
+                (position, inbox, typing, presence, run, Some(sticky_mark(turn, pos)?))
+            }
+        };
         let counter = |text| u64::try_from(number(text)?).map_err(|_| InvalidToken);
         let (typing, presence) = (counter(typing)?, counter(presence)?);
-        Ok(Self { position: number(position)?, inbox: number(inbox)?, typing, presence, run: hex(run)? })
+        let position = number(position)?;
+        let told = StickyMark::at(position);
+        if behind.is_some_and(|behind| behind >= told) {
+            return Err(InvalidToken);
+        }
+        let sticky = behind.unwrap_or(told);
+        Ok(Self { position, inbox: number(inbox)?, typing, presence, run: hex(run)?, sticky })
     }
 }
 
@@ -214,7 +233,8 @@ impl FromStr for InboxToken {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Carried, ConnectionPos, InboxToken, MAX_CARRIED, PageToken, RoomKey, SyncToken};
+    use super::{Carried, ConnectionPos, InboxToken, MAX_CARRIED, PageToken, RoomKey, StickyMark, SyncToken};
+    use crate::sticky::StickyToken;
 
     fn pos(position: i64, nonce: u64, answer: u64, rooms: &[(i64, i64)]) -> ConnectionPos {
         let rooms = rooms.iter().map(|(room, up_to)| (RoomKey(*room), *up_to));
@@ -223,8 +243,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, presence in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX, rooms in prop::collection::vec((0..100_i64, 0..i64::MAX), 0..60)) {
-            let token = SyncToken { position, inbox, typing, presence, run };
+        fn every_token_reads_back(position in 0..i64::MAX, inbox in 0..i64::MAX, typing in 0..i64::MAX as u64, presence in 0..i64::MAX as u64, run: u64, order in -i64::MAX..i64::MAX, rooms in prop::collection::vec((0..100_i64, 0..i64::MAX), 0..60), turn in 0..i64::MAX, pos_of in 0..i64::MAX) {
+            let sticky = StickyMark { turn: turn.min(position), pos: pos_of.min(turn).min(position) };
+            let token = SyncToken { position, inbox, typing, presence, run, sticky };
             prop_assert_eq!(token.to_string().parse(), Ok(token));
             let pos = pos(position, run, typing, &rooms);
             prop_assert_eq!(pos.to_string().parse(), Ok(pos.clone()));
@@ -236,7 +257,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtm]1_([0-9a-f_m+ .~-]{0,40}|[0-9]{1,3}_[0-9a-f]{16}_[0-9]_[0-9]{1,2}\\.[0-9]{1,2}(~[0-9]{1,2}\\.[0-9]{1,2}){0,2})") {
+        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtmy]1_([0-9a-f_m+ .~-]{0,40}|[0-9]_[0-9]_[0-9]_[0-9]_[0-9a-f]{16}_[0-9]_[0-9]|[0-9]{1,2}_[0-9](_[0-9]\\.[0-9]\\.[0-9](~[0-9]\\.[0-9]\\.[0-9]){0,2})?|[0-9]{1,3}_[0-9a-f]{16}_[0-9]_[0-9]{1,2}\\.[0-9]{1,2}(~[0-9]{1,2}\\.[0-9]{1,2}){0,2})") {
             if let Ok(token) = text.parse::<SyncToken>() {
                 prop_assert_eq!(token.to_string(), text.as_str());
             }
@@ -244,6 +265,9 @@ mod tests {
                 prop_assert_eq!(pos.to_string(), text.as_str());
             }
             if let Ok(token) = text.parse::<InboxToken>() {
+                prop_assert_eq!(token.to_string(), text.as_str());
+            }
+            if let Ok(token) = text.parse::<StickyToken>() {
                 prop_assert_eq!(token.to_string(), text.as_str());
             }
         }
@@ -261,6 +285,9 @@ mod tests {
             "s72594_4483_1934",
             "s1_1_2",
             "s1_01_1_2_3_00000000000000ff",
+            "s1_9_1_2_3_00000000000000ff_9_9",
+            "s1_9_1_2_3_00000000000000ff_8_9",
+            "s1_9_1_2_3_00000000000000ff_8",
             "s2_1_1_2_3_00000000000000ff",
             "t1_m0",
         ] {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::config::RoomConfig;
-use crate::rooms::{ListFilter, RoomKey, RoomList, Standing};
+use crate::rooms::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
 
 /// The most lists of one request (MSC4186).
 pub const MAX_LISTS: usize = 100;
@@ -84,6 +84,14 @@ impl WindowRequest {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is about the room: any list has it, within its ranges or not, or it is asked for by name.
+    #[must_use]
+    pub fn wants(&self, room: RoomKey, entry: &RoomEntry) -> bool {
+        let listed = |list: &ListRequest| list.filter.allows(room, entry);
+        (entry.standing.is_listed() && self.lists.values().any(listed))
+            || self.subscriptions.contains_key(&room)
     }
 }
 

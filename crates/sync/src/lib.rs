@@ -19,6 +19,7 @@ mod section;
 mod service;
 pub mod sliding;
 mod state;
+mod sticky;
 mod users;
 pub mod v3;
 

@@ -35,6 +35,26 @@ pub(crate) struct ExtensionsAnswer {
     pub(crate) receipts: Option<RoomsAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) typing: Option<RoomsAnswer>,
+    /// By the name that it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sticky_events: Option<StickyAnswer>,
+    #[serde(rename = "org.matrix.msc4354.sticky_events", skip_serializing_if = "Option::is_none")]
+    pub(crate) unstable_sticky_events: Option<StickyAnswer>,
+}
+
+/// Sticky events (MSC4480).
+#[derive(Debug, Serialize)]
+pub(crate) struct StickyAnswer {
+    pub(crate) next_batch: String,
+    pub(crate) rooms: BTreeMap<String, StickyRoomAnswer>,
+    /// There is more to tell at once.
+    #[serde(skip)]
+    pub(crate) more: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct StickyRoomAnswer {
+    pub(crate) events: Vec<Box<RawValue>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +89,15 @@ pub(crate) struct RoomsAnswer {
 }
 
 impl ExtensionsAnswer {
+    /// Fills in sticky events, by the name that they were asked for.
+    pub(crate) fn set_sticky(&mut self, answer: Option<StickyAnswer>, stable: bool) {
+        if stable {
+            self.sticky_events = answer;
+        } else {
+            self.unstable_sticky_events = answer;
+        }
+    }
+
     /// Whether a waiting client has any of it to be woken for. Key counts are looked at by the connection.
     pub(crate) fn is_news(&self) -> bool {
         let lists = self.e2ee.as_ref().and_then(|e2ee| e2ee.device_lists.as_ref());
@@ -80,6 +109,10 @@ impl ExtensionsAnswer {
                 .is_some_and(|data| !data.global.is_empty() || !data.rooms.is_empty())
             || self.receipts.as_ref().is_some_and(|receipts| !receipts.rooms.is_empty())
             || self.typing.as_ref().is_some_and(|typing| !typing.rooms.is_empty())
+            || [&self.sticky_events, &self.unstable_sticky_events]
+                .into_iter()
+                .flatten()
+                .any(|sticky| sticky.more || !sticky.rooms.is_empty())
     }
 }
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
-use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::rooms::{DELAY_PREFIX, Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
@@ -26,19 +25,29 @@ pub struct Format {
     room_id: bool,
     relations: bool,
     history: bool,
+    stable_sticky: bool,
 }
 
 impl Format {
     /// Whole: for every endpoint but sync.
-    pub const CLIENT: Self = Self { room_id: true, relations: true, history: true };
+    pub const CLIENT: Self = Self { room_id: true, relations: true, history: true, stable_sticky: false };
     /// For lists of state: of state nothing is bundled.
-    pub const STATE: Self = Self { room_id: true, relations: false, history: true };
+    pub const STATE: Self = Self { room_id: true, relations: false, history: true, stable_sticky: false };
     /// For the timeline of a sync that may leave out events: relations bundled, and no `room_id` but in the bundled events.
-    pub const SYNC: Self = Self { room_id: false, relations: true, history: true };
+    pub const SYNC: Self = Self { room_id: false, relations: true, history: true, stable_sticky: false };
     /// For a timeline without a gap: the client gets the related events themselves, so nothing is bundled.
-    pub const SYNC_LIVE: Self = Self { room_id: false, relations: false, history: true };
+    pub const SYNC_LIVE: Self =
+        Self { room_id: false, relations: false, history: true, stable_sticky: false };
     /// For the state sections of a sync: the event alone.
-    pub const SYNC_STATE: Self = Self { room_id: false, relations: false, history: false };
+    pub const SYNC_STATE: Self =
+        Self { room_id: false, relations: false, history: false, stable_sticky: false };
+
+    /// The same for a client that knows sticky events by the names that MSC4354 is to have, and not by those it has until
+    /// it is accepted.
+    #[must_use]
+    pub const fn with_stable_sticky(self) -> Self {
+        Self { stable_sticky: true, ..self }
+    }
 }
 
 /// The events as clients see them, in their order. It does not decide whether the viewer may see them (see
@@ -145,16 +154,9 @@ impl Surroundings {
             found.read_views(snapshot, viewer, events, &others).await?;
         }
         let redactions: FxHashSet<EventNid> = events.iter().filter_map(|event| event.redacted_by).collect();
-        let redacted_in: Vec<RoomNid> =
-            events.iter().filter(|event| event.redacted_by.is_some()).map(|event| event.room).collect();
-        let expiry = if redacted_in.is_empty() {
-            Expiry::default()
-        } else {
-            Expiry::read(snapshot, &redacted_in, viewer.now).await?
-        };
         let seen = |event: &Event| {
             // A redaction (which may be a ban, MSC4293) is told with what it took; replaced content only to whom may see it.
-            redactions.contains(&event.event) && !expiry.has_taken(event)
+            redactions.contains(&event.event)
                 || found.views.get(&event.event).is_some_and(|view| view.visible)
         };
         found.others = others.into_iter().filter(seen).map(|event| (event.event, event)).collect();
@@ -196,7 +198,7 @@ impl Surroundings {
         others: &[Event],
     ) -> Result<(), ReadError> {
         let all: Vec<&Event> = events.iter().chain(others).collect();
-        let views = views(snapshot, viewer, &all).await?;
+        let views = views(snapshot, &viewer.user_id, &all).await?;
         self.views = all.iter().map(|event| event.event).zip(views).collect();
         Ok(())
     }
@@ -218,6 +220,7 @@ impl Surroundings {
             _ => (Cow::Borrowed(self.content(event.event)), None),
         };
         let room_id = self.room_ids.get(&event.room).filter(|_| format.room_id);
+        let sticky = json.filter(|_| event.sticky_until.is_some()).and_then(|json| form::sticky(json));
         ClientEvent {
             content,
             event_id: event.event_id.as_str(),
@@ -227,6 +230,8 @@ impl Surroundings {
             sender: event.sender.as_str(),
             state_key: event.state_key.as_deref(),
             kind: &event.kind,
+            unstable_sticky: sticky.filter(|_| !format.stable_sticky),
+            sticky: sticky.filter(|_| format.stable_sticky),
             unsigned: self.unsigned(viewer, format, event, bundle),
         }
     }
@@ -242,10 +247,14 @@ impl Surroundings {
         let replaced = event.replaces.and_then(|replaced| self.others.get(&replaced));
         let redaction = event.redacted_by.and_then(|redaction| self.others.get(&redaction));
         let whole = bundle == Bundle::Whole;
+        let sticky_ttl =
+            event.sticky_until.map(|until| until.saturating_sub(viewer.now)).filter(|ttl| *ttl > 0);
         Unsigned {
             age: viewer.now.saturating_sub(event.origin_server_ts).max(0),
             transaction_id: event.txn_id.as_deref().filter(|id| own && !id.starts_with(DELAY_PREFIX)),
             delay_id: event.txn_id.as_deref().and_then(|id| id.strip_prefix(DELAY_PREFIX)).filter(|_| own),
+            unstable_sticky_ttl: sticky_ttl.filter(|_| !format.stable_sticky),
+            sticky_ttl: sticky_ttl.filter(|_| format.stable_sticky),
             membership: self.views.get(&event.event).map(|view| view.membership.as_str()),
             prev_content: replaced.map(|replaced| self.content(replaced.event)),
             replaces_state: replaced.map(|replaced| replaced.event_id.as_str()),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use myelin_pdu::STICKY_KEYS;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,6 +23,11 @@ pub(crate) struct ClientEvent<'a> {
     pub(crate) state_key: Option<&'a str>,
     #[serde(rename = "type")]
     pub(crate) kind: &'a str,
+    /// What makes it sticky (MSC4354), under one of its names.
+    #[serde(rename = "msc4354_sticky", skip_serializing_if = "Option::is_none")]
+    pub(crate) unstable_sticky: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sticky: Option<&'a RawValue>,
     pub(crate) unsigned: Unsigned<'a>,
 }
 
@@ -33,6 +39,11 @@ pub(crate) struct Unsigned<'a> {
     /// Of an event that was sent with a delay (MSC4140).
     #[serde(rename = "org.matrix.msc4140.delay_id", skip_serializing_if = "Option::is_none")]
     pub(crate) delay_id: Option<&'a str>,
+    /// For how many milliseconds it is still sticky (MSC4354), under one of its names.
+    #[serde(rename = "msc4354_sticky_duration_ttl_ms", skip_serializing_if = "Option::is_none")]
+    pub(crate) unstable_sticky_ttl: Option<i64>,
+    #[serde(rename = "sticky_duration_ttl_ms", skip_serializing_if = "Option::is_none")]
+    pub(crate) sticky_ttl: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) membership: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,11 +105,21 @@ pub(crate) fn empty<'a>() -> &'a RawValue {
 /// The `content` of a stored event. Reads no further than that: in canonical JSON most of an event, such as its
 /// signatures, comes behind it.
 pub(crate) fn content(json: &[u8]) -> &RawValue {
+    passage(json, "content").unwrap_or_else(empty)
+}
+
+/// What makes a stored event sticky, by whichever of its names.
+pub(crate) fn sticky(json: &[u8]) -> Option<&RawValue> {
+    STICKY_KEYS.iter().find_map(|key| passage(json, key))
+}
+
+/// The value of a key of a stored event.
+fn passage<'j>(json: &'j [u8], key: &str) -> Option<&'j RawValue> {
     let mut found = None;
     let mut json = serde_json::Deserializer::from_slice(json);
-    // Stopping at the content counts as an error for the parser. What is not an event has no content.
-    drop(json.deserialize_map(UpTo { key: "content", found: &mut found }));
-    found.unwrap_or_else(empty)
+    // Stopping at the value counts as an error for the parser. What is not an event has no values.
+    drop(json.deserialize_map(UpTo { key, found: &mut found }));
+    found
 }
 
 /// Reads an object up to one of its keys.

@@ -14,6 +14,7 @@ use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::rooms::{
     Event, EventContent, EventStatus, Membership, Room, RoomById, RoomHead, RoomSummary,
 };
+use myelin_store::schema::sticky::StickyEvent;
 use myelin_store::schema::users::{AccountData, GLOBAL, Receipt};
 use myelin_store::{Batch, Engine, Reader, Snapshot};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
@@ -48,6 +49,7 @@ pub struct Draft {
     content: Value,
     session: Option<(i64, String)>,
     notifies: bool,
+    sticky: Option<(i64, i64)>,
 }
 
 impl Draft {
@@ -62,6 +64,7 @@ impl Draft {
             content,
             session: None,
             notifies: kind == "m.room.message",
+            sticky: None,
         }
     }
 
@@ -75,6 +78,13 @@ impl Draft {
     #[must_use]
     pub fn from_session(mut self, session: i64, txn_id: &str) -> Self {
         self.session = Some((session, txn_id.to_owned()));
+        self
+    }
+
+    /// Sticky until this time, in milliseconds since 1970, by this duration (MSC4354).
+    #[must_use]
+    pub fn sticky(mut self, until: i64, duration: i64) -> Self {
+        self.sticky = Some((until, duration));
         self
     }
 }
@@ -156,10 +166,9 @@ impl World {
             bump_pos: Pos::ZERO,
             counter: 0,
             thread_order: None,
-            gone_order: None,
-            gone_counter: None,
             joined: 0,
             invited: 0,
+            sticky_until: None,
         };
         let summary = RoomSummary {
             room,
@@ -255,6 +264,7 @@ impl World {
             redacted_by: None,
             session: draft.session.as_ref().map(|(session, _)| *session),
             txn_id: draft.session.as_ref().map(|(_, txn_id)| txn_id.clone()),
+            sticky_until: draft.sticky.map(|(until, _)| until),
         };
         if let Some(key) = key {
             live.state.insert(key, event);
@@ -266,6 +276,11 @@ impl World {
         if let Some(state_key) = &draft.state_key {
             pdu["state_key"] = json!(state_key);
         }
+        if let Some((until, duration)) = draft.sticky {
+            pdu["msc4354_sticky"] = json!({ "duration_ms": duration });
+            live.head.sticky_until = live.head.sticky_until.max(Some(until));
+            batch.put(&StickyEvent { room: draft.room, pos, event, sender: draft.sender.clone(), until });
+        }
         batch.put(&row);
         batch.put(&EventContent { event, json: Bytes::from(pdu.to_string()) });
         row
@@ -276,7 +291,8 @@ impl World {
         let content = json!({ "redacts": target.event_id });
         let redaction = self.send(Draft::message(target.room, sender, "m.room.redaction", content)).await;
         let mut batch = self.batch();
-        batch.put(&Event { redacted_by: Some(redaction.event), ..target.clone() });
+        batch.put(&Event { redacted_by: Some(redaction.event), sticky_until: None, ..target.clone() });
+        batch.delete::<StickyEvent>(&(target.room, target.pos));
         let pdu = json!({ "type": target.kind, "sender": target.sender, "content": {} });
         batch.put(&EventContent { event: target.event, json: Bytes::from(pdu.to_string()) });
         self.commit(batch).await;

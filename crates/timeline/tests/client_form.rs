@@ -153,3 +153,20 @@ async fn an_invited_user_is_shown_the_room_and_who_invites() {
     assert_eq!(shown[2]["state_key"], alice().as_str());
     assert_eq!(shown[3]["content"]["membership"], "invite");
 }
+
+#[tokio::test]
+async fn a_sticky_event_says_how_long_it_was_to_be_and_how_long_it_still_is() {
+    let world = World::new();
+    let room = world.room(alice(), "shared").await;
+    let draft = |until| Draft::message(room, alice(), "org.example", json!({})).sticky(until, 60_000);
+    let live = form(&world, bob(), Format::CLIENT, &world.send(draft(1_000_500)).await).await;
+    assert_eq!(live["msc4354_sticky"], json!({ "duration_ms": 60_000 }));
+    assert_eq!(live["unsigned"]["msc4354_sticky_duration_ttl_ms"], 500);
+    assert_eq!((live.get("sticky"), live["unsigned"].get("sticky_duration_ttl_ms")), (None, None));
+    let over = world.send(draft(1_000_000)).await;
+    let form_of_over = form(&world, alice(), Format::SYNC_LIVE.with_stable_sticky(), &over).await;
+    assert_eq!(form_of_over["sticky"], json!({ "duration_ms": 60_000 }));
+    assert_eq!(form_of_over["unsigned"].get("sticky_duration_ttl_ms"), None);
+    world.redact(alice(), &over).await;
+    assert_eq!(form(&world, alice(), Format::CLIENT, &over).await.get("msc4354_sticky"), None);
+}

@@ -41,6 +41,7 @@ pub(crate) fn draft(version: RoomVersionId) -> EventDraft {
         event_id: (version.rules().event_id_format == EventIdFormat::Chosen)
             .then(|| EventId::parse("$e:a.org").unwrap()),
         unsigned: None,
+        sticky: None,
     }
 }
 

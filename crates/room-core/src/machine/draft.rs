@@ -30,6 +30,8 @@ pub struct Draft {
     pub redacts: Option<OwnedEventId>,
     /// What to add under `unsigned`.
     pub unsigned: Option<CanonicalObject>,
+    /// For how many milliseconds it is to be sticky (MSC4354), if at all.
+    pub sticky: Option<i64>,
     /// An `origin_server_ts` other than now, in milliseconds since the Unix epoch, as application services may ask for.
     pub origin_server_ts: Option<i64>,
 }
@@ -46,6 +48,7 @@ impl Draft {
             event_id: None,
             redacts: None,
             unsigned: None,
+            sticky: None,
             origin_server_ts: None,
         }
     }
@@ -186,7 +189,7 @@ impl Prepared {
     ) -> Self {
         let content = draft.auth_content(rules);
         let Draft { sender, event_type, state_key, content: object, unsigned, origin_server_ts, .. } = draft;
-        let Draft { event_id, redacts, .. } = draft;
+        let Draft { event_id, redacts, sticky, .. } = draft;
         let ids = |references: &[EventReference]| {
             references.iter().map(|one| one.event_id.as_str().into()).collect()
         };
@@ -217,6 +220,7 @@ impl Prepared {
             origin_server_ts,
             event_id,
             unsigned,
+            sticky,
         };
         Self { draft, event }
     }

@@ -42,7 +42,10 @@ impl Planner {
     /// State that its sender has set to the same before, and nobody since, is not set once more: a bot that sets the
     /// topic with every start adds no event. (Where the other one is still being committed, it is.)
     async fn unchanged(&self, snapshot: &dyn Snapshot, draft: &Draft) -> Result<Option<Outcome>, SendError> {
-        let Some(state_key) = &draft.state_key else { return Ok(None) };
+        // A sticky one is to be sticky from now on.
+        let Some(state_key) = draft.state_key.as_ref().filter(|_| draft.sticky.is_none()) else {
+            return Ok(None);
+        };
         let key = StateKey::new(&draft.kind, state_key);
         if self.overlay.find(|layer| layer.state.get(&key)).is_some() {
             return Ok(None);

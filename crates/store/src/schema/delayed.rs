@@ -53,6 +53,8 @@ keyspace! {
             event_id: Option<OwnedEventId>,
             /// Why it was not sent: the errcode and a sentence, as JSON.
             error: Option<String>,
+            /// For how many milliseconds the event is to be sticky (MSC4354), if at all.
+            sticky: Option<i64>,
         }
         index {
             BY_WAKE = "by_wake" (wake),

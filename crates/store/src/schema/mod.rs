@@ -12,6 +12,7 @@ pub mod node;
 pub mod notify;
 pub mod rooms;
 pub mod search;
+pub mod sticky;
 pub mod sync;
 pub mod users;
 
@@ -33,6 +34,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     notify::ALL,
     rooms::ALL,
     search::ALL,
+    sticky::ALL,
     sync::ALL,
     users::ALL,
 ];

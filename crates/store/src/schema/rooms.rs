@@ -56,11 +56,10 @@ keyspace! {
             counter: i64,
             /// The order of the newest event in a thread that notifies anyone.
             thread_order: Option<i64>,
-            /// Up to this order, what notified was deleted and counts as unread for nobody; and the counter there.
-            gone_order: Option<i64>,
-            gone_counter: Option<i64>,
             joined: i64,
             invited: i64,
+            /// No event of the room is sticky after this time, in milliseconds since 1970 (MSC4354); absent where none was.
+            sticky_until: Option<i64>,
         }
         index { BY_CHANGE = "by_change" (last_pos) }
     }
@@ -104,8 +103,6 @@ pub enum EventStatus {
     Outlier,
     /// Accepted against partial state; judged again when the state is complete.
     Partial,
-    /// Part of the room and past its retention (MSC1763): only the header is left, for the event that follows it.
-    Expired,
 }
 text_enum!(EventStatus {
     Accepted = "accepted",
@@ -113,7 +110,6 @@ text_enum!(EventStatus {
     SoftFailed = "soft_failed",
     Outlier = "outlier",
     Partial = "partial",
-    Expired = "expired",
 });
 
 /// What stands before the id of a delayed event (MSC4140) in [`Event::txn_id`].
@@ -144,6 +140,8 @@ keyspace! {
             /// The session and transaction id it was sent with, for the sender's own echo.
             session: Option<i64>,
             txn_id: Option<String>,
+            /// When it stops being sticky, in milliseconds since 1970 (MSC4354); absent if it never was, or is redacted.
+            sticky_until: Option<i64>,
         }
         index {
             BY_ID = "by_id" (event_id),

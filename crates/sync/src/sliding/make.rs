@@ -24,7 +24,8 @@ use crate::parts::{
 };
 use crate::rooms::UserRooms;
 use crate::sliding::request::{Extensions, Scope};
-use crate::sliding::room::{Due, RoomAnswer, WrittenRoom, write_rooms};
+use crate::sliding::room::{Due, Manner, RoomAnswer, WrittenRoom, write_rooms};
+use crate::sliding::sticky::StickyWanted;
 use crate::sliding::{Asked, SlidingError};
 use crate::users::Reading;
 
@@ -79,6 +80,7 @@ struct Picked {
     /// The rooms of the window that the user is in, by number.
     rooms: Vec<WindowRoom>,
     members: Option<MemberChanges>,
+    sticky: Option<StickyWanted>,
 }
 
 struct WindowRoom {
@@ -96,24 +98,30 @@ impl Making<'_> {
         let snapshot = &*snapshot;
         let LiveState { connection, extensions, counts: told, .. } = state;
         let connection = connection.get_or_insert_with(|| Connection::new(0));
-        let picked = pick(snapshot, asked, connection, extensions, &rooms).await?;
+        let now = i64::try_from(sync.env.clock.now()).unwrap_or(i64::MAX);
+        let mut picked = pick(snapshot, asked, now, connection, extensions, &rooms).await?;
         // From here on the snapshot is enough; other requests of the user may go on.
         drop(rooms);
 
-        let now = i64::try_from(sync.env.clock.now()).unwrap_or(i64::MAX);
         let session = Some(asked.requester.session);
         let viewer = Viewer { user_id: asked.requester.user_id.clone(), session, now };
         let live_since = (!connection.is_new()).then_some(connection.seen().position);
-        let written = write_rooms(snapshot, &viewer, &picked.due, live_since).await?;
+        let manner = Manner { live_since, stable_sticky: extensions.sticky_events.is_on() };
+        let written = write_rooms(snapshot, &viewer, &picked.due, manner).await?;
         let mut progress = connection.begin(snapshot.position().get());
         for room in &written {
             if let Some(due) = picked.due.iter().find(|due| due.due.room == RoomKey(room.room.0)) {
                 connection.sent(&mut progress, &due.due, room.timeline, room.lazy.clone());
             }
         }
+        let sticky = picked.sticky.take();
         let mut making = MakingExtensions { sync, asked, snapshot, connection, progress, said: extensions };
-        let answers = making.all(&picked, &written).await?;
+        let mut answers = making.all(&picked, &written).await?;
         let progress = making.progress;
+        if let Some(sticky) = sticky {
+            let sticky = sticky.read(snapshot, &viewer, manner, &written).await?;
+            answers.set_sticky(sticky, manner.stable_sticky);
+        }
         let counts = answers.e2ee.as_ref().map(|e2ee| e2ee.counts.clone());
         let counts_changed = told.is_some() && counts.is_some() && *told != counts;
         let is_news = !written.is_empty() || answers.is_news() || counts_changed;
@@ -132,6 +140,7 @@ impl Making<'_> {
 async fn pick(
     snapshot: &dyn Snapshot,
     asked: &Asked<'_>,
+    now: i64,
     connection: &mut Connection,
     extensions: &Extensions,
     rooms: &UserRooms,
@@ -156,7 +165,9 @@ async fn pick(
         if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
     let members = (extensions.e2ee.is_on() && !connection.is_new())
         .then(|| MemberChanges::collect(rooms, connection.seen().position));
-    Ok(Picked { due: due.collect(), rooms: in_window, members, window })
+    let at = (snapshot.position().get(), now);
+    let sticky = extensions.sticky().map(|said| StickyWanted::new(asked, said, rooms, &request, at));
+    Ok(Picked { due: due.collect(), rooms: in_window, members, sticky, window })
 }
 
 /// Replaces the spaces that a list asks for by the rooms in them.

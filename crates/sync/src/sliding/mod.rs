@@ -3,6 +3,7 @@
 mod make;
 pub mod request;
 mod room;
+mod sticky;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use myelin_model::{Pos, Requester};
 use myelin_store::ReadError;
 use myelin_sync_core::connection::{Connection, UnknownPos};
+use myelin_sync_core::sticky::StickyToken;
 use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
 use myelin_sync_core::window::{InvalidRequest, WindowRequest};
 
@@ -34,11 +36,11 @@ pub enum SlidingError {
     /// 400 `M_INVALID_PARAM`: a limit was broken.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
-    /// 400 `M_INVALID_PARAM`: the to-device token is not ours.
-    #[error("the to_device extension's since: {0}")]
+    /// 400 `M_INVALID_PARAM`: the token of an extension is not ours.
+    #[error("the since of an extension: {0}")]
     Token(#[from] InvalidToken),
-    /// 400 `M_INVALID_PARAM`: `limit` of the to-device extension must be positive.
-    #[error("the to_device extension's limit must be positive")]
+    /// 400 `M_INVALID_PARAM`: `limit` of an extension must be positive.
+    #[error("the limit of an extension must be positive")]
     Limit,
     /// 400 `M_INVALID_PARAM`: the connection's name is too long.
     #[error("conn_id may have at most {MAX_CONN_ID} bytes")]
@@ -67,6 +69,7 @@ impl Sync {
         if conn_id.len() > MAX_CONN_ID {
             return Err(SlidingError::ConnId);
         }
+        let sticky = sticky_since(&request)?;
         let inbox = self.acknowledge(requester, &request).await?;
         let device_id = requester.device_id().map(ToString::to_string).unwrap_or_default();
         let id = ConnectionId { user_id: requester.user_id.clone(), device_id, conn_id };
@@ -75,7 +78,8 @@ impl Sync {
         let signal = self.notifier.subscribe(&requester.user_id);
         self.begin(&id, &live, &request, pos.as_ref()).await?;
         let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
-        let asked = Asked { requester, request: &request, window, pos, inbox, wait: wait.min(MOST_WAIT) };
+        let wait = wait.min(MOST_WAIT);
+        let asked = Asked { requester, request: &request, window, pos, inbox, sticky, wait };
         self.answer(&asked, &live, turn, signal).await
     }
 
@@ -196,6 +200,16 @@ impl Sync {
     }
 }
 
+/// Up to where the client says it was told of sticky events; it may not have said so for long.
+fn sticky_since(request: &SlidingRequest) -> Result<StickyToken, SlidingError> {
+    let said = [&request.extensions.sticky_events, &request.extensions.unstable_sticky_events];
+    if said.iter().any(|said| said.limit == Some(0)) {
+        return Err(SlidingError::Limit);
+    }
+    let since = said.iter().find_map(|said| said.since.as_deref());
+    Ok(since.map(str::parse).transpose()?.unwrap_or_default())
+}
+
 /// A request as it is worked on.
 pub(crate) struct Asked<'r> {
     pub(crate) requester: &'r Requester,
@@ -204,6 +218,8 @@ pub(crate) struct Asked<'r> {
     pub(crate) pos: Option<ConnectionPos>,
     /// Where the client stands in its inbox.
     pub(crate) inbox: Pos,
+    /// Up to where the client was told of sticky events.
+    pub(crate) sticky: StickyToken,
     /// How long it may wait for something to tell.
     pub(crate) wait: Duration,
 }

@@ -73,7 +73,12 @@ pub struct Filters {
 #[serde(default)]
 pub struct Extensions {
     /// Messages between devices.
-    pub to_device: ToDevice,
+    pub to_device: Paged,
+    /// Sticky events (MSC4480), by the name that they are to have.
+    pub sticky_events: Paged,
+    /// The same by the name that clients use until the MSC is accepted.
+    #[serde(rename = "org.matrix.msc4354.sticky_events")]
+    pub unstable_sticky_events: Paged,
     /// Device lists and key counts.
     pub e2ee: Scope,
     /// Account data.
@@ -84,11 +89,11 @@ pub struct Extensions {
     pub typing: Scope,
 }
 
-/// The to-device extension.
+/// An extension of which the client says itself how far it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "the spec's names")]
-pub struct ToDevice {
+pub struct Paged {
     pub enabled: Option<bool>,
     pub limit: Option<u64>,
     pub since: Option<String>,
@@ -119,13 +124,31 @@ impl Scope {
     }
 }
 
+impl Paged {
+    /// Whether the extension is on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.enabled == Some(true)
+    }
+
+    fn absorb(&mut self, said: Self) {
+        self.enabled = said.enabled.or(self.enabled);
+        self.limit = said.limit.or(self.limit);
+        // Where the client stands is said anew each time, and never remembered for it.
+        self.since = said.since;
+    }
+}
+
 impl Extensions {
+    /// Sticky events, by whichever name they are asked for.
+    pub(crate) fn sticky(&self) -> Option<&Paged> {
+        [&self.sticky_events, &self.unstable_sticky_events].into_iter().find(|sticky| sticky.is_on())
+    }
+
     /// Takes over what a later request says.
     pub(crate) fn absorb(&mut self, said: Self) {
-        self.to_device.enabled = said.to_device.enabled.or(self.to_device.enabled);
-        self.to_device.limit = said.to_device.limit.or(self.to_device.limit);
-        // Where the client stands is said anew each time, and never remembered for it.
-        self.to_device.since = said.to_device.since;
+        self.to_device.absorb(said.to_device);
+        self.sticky_events.absorb(said.sticky_events);
+        self.unstable_sticky_events.absorb(said.unstable_sticky_events);
         self.e2ee.absorb(said.e2ee);
         self.account_data.absorb(said.account_data);
         self.receipts.absorb(said.receipts);
@@ -139,6 +162,8 @@ impl Extensions {
         let without = |said: &Self| {
             let mut said = said.clone();
             said.to_device.since = None;
+            said.sticky_events.since = None;
+            said.unstable_sticky_events.since = None;
             said
         };
         without(self) != without(other)

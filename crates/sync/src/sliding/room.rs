@@ -98,17 +98,32 @@ impl Due {
     }
 }
 
-/// Reads and writes all rooms that are due. `live_since` is the position after which events are news to a client of
-/// this connection, wherever they stand; `None` on a new connection, to which everything is history.
+/// How rooms are told to a client.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// The position after which events are news to a client of this connection, wherever they stand; `None` on a new
+    /// connection, to which everything is history.
+    pub(crate) live_since: Option<i64>,
+    /// It knows sticky events by the names that they are to have.
+    pub(crate) stable_sticky: bool,
+}
+
+impl Manner {
+    pub(crate) fn format(self, format: Format) -> Format {
+        if self.stable_sticky { format.with_stable_sticky() } else { format }
+    }
+}
+
+/// Reads and writes all rooms that are due.
 pub(crate) async fn write_rooms(
     snapshot: &dyn Snapshot,
     viewer: &Viewer,
     due: &[Due],
-    live_since: Option<i64>,
+    manner: Manner,
 ) -> Result<Vec<WrittenRoom>, ReadError> {
     let (stripped, whole): (Vec<&Due>, Vec<&Due>) = due.iter().partition(|due| due.is_stripped());
     let mut written = write_stripped(snapshot, &stripped).await?;
-    written.extend(write_whole(snapshot, viewer, &whole, live_since).await?);
+    written.extend(write_whole(snapshot, viewer, &whole, manner).await?);
     Ok(written)
 }
 
@@ -139,13 +154,13 @@ async fn write_whole(
     snapshot: &dyn Snapshot,
     viewer: &Viewer,
     due: &[&Due],
-    live_since: Option<i64>,
+    manner: Manner,
 ) -> Result<Vec<WrittenRoom>, ReadError> {
     if due.is_empty() {
         return Ok(Vec::new());
     }
     let wanted: Vec<TimelineWanted<'_>> = due.iter().map(|due| timeline_wanted(due)).collect();
-    let timelines = timelines(snapshot, viewer, &wanted).await?;
+    let timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
     let states = read_states(snapshot, viewer, due, &timelines).await?;
     let counted: Vec<_> = due.iter().map(|due| LiveEnd::from(&due.facts.head)).collect();
     let counts = unread(snapshot, &viewer.user_id, &counted).await?;
@@ -157,11 +172,11 @@ async fn write_whole(
         .collect();
     let heroes = heroes(snapshot, &viewer.user_id, &unnamed).await?;
     let mut heroes: HashMap<RoomNid, Vec<Hero>> = unnamed.into_iter().zip(heroes).collect();
-    let mut forms = Forms::read(snapshot, viewer, &timelines, &states).await?;
+    let mut forms = Forms::read(snapshot, viewer, manner, &timelines, &states).await?;
     let mut written = Vec::with_capacity(due.len());
     for (((due, timeline), state), unread) in due.iter().zip(timelines).zip(states).zip(counts) {
         let own_heroes = heroes.remove(&due.room());
-        written.push(forms.write(due, timeline, state, unread.total(), own_heroes, live_since));
+        written.push(forms.write(due, timeline, state, unread.total(), own_heroes, manner.live_since));
     }
     Ok(written)
 }
@@ -287,6 +302,7 @@ impl Forms {
     async fn read(
         snapshot: &dyn Snapshot,
         viewer: &Viewer,
+        manner: Manner,
         timelines: &[TimelineRead],
         states: &[RoomState],
     ) -> Result<Self, ReadError> {
@@ -295,9 +311,9 @@ impl Forms {
         let format = if gap { Format::SYNC } else { Format::SYNC_LIVE };
         let events: Vec<Event> =
             timelines.iter().flat_map(|timeline| timeline.events.iter().cloned()).collect();
-        let timeline = client_events(snapshot, viewer, format, &events).await?;
+        let timeline = client_events(snapshot, viewer, manner.format(format), &events).await?;
         let events: Vec<Event> = states.iter().flat_map(|state| state.events.iter().cloned()).collect();
-        let state = client_events(snapshot, viewer, Format::SYNC_STATE, &events).await?;
+        let state = client_events(snapshot, viewer, manner.format(Format::SYNC_STATE), &events).await?;
         Ok(Self { timeline: timeline.into_iter(), state: state.into_iter() })
     }
 

@@ -41,6 +41,9 @@ pub(crate) struct V3Answer {
     #[serde(skip)]
     pub(crate) presence_of_others: bool,
     pub(crate) rooms: Rooms,
+    /// There are more sticky events than it has.
+    #[serde(skip)]
+    pub(crate) more_sticky: bool,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -69,6 +72,7 @@ impl V3Answer {
             || !self.account_data.is_empty()
             || !self.to_device.is_empty()
             || self.presence_of_others
+            || self.more_sticky
             || lists.is_some_and(|lists| !lists.changed.is_empty() || !lists.left.is_empty())
     }
 }
@@ -97,6 +101,9 @@ pub(crate) struct JoinedRoom {
     pub(crate) timeline: Timeline,
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub(crate) ephemeral: Events,
+    /// Those that are not in the timeline (MSC4354).
+    #[serde(rename = "msc4354_sticky", skip_serializing_if = "Events::is_empty")]
+    pub(crate) sticky: Events,
     /// Written when empty too: there are clients that look for it without asking whether it is there.
     pub(crate) account_data: Events,
     #[serde(skip_serializing_if = "Option::is_none")]

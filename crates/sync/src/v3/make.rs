@@ -8,6 +8,7 @@ use myelin_store::schema::rooms::Member;
 use myelin_store::schema::users::GLOBAL;
 use myelin_store::{ReadError, Snapshot};
 use myelin_sync_core::rooms::{RoomKey, Standing};
+use myelin_sync_core::sticky::{StickyMark, StickyToken};
 use myelin_sync_core::token::SyncToken;
 use myelin_timeline::{Viewer, stripped_state};
 use ruma::OwnedUserId;
@@ -19,6 +20,7 @@ use crate::parts::{DeviceListsAnswer, all_global, changed_account_data, filtered
 use crate::presence::{PRESENCE, events, present_sharing};
 use crate::rooms::{Facts, UserRooms};
 use crate::state::departures;
+use crate::sticky::{MOST_STICKY, Sought, by_room};
 use crate::users::Reading;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, InvitedRoom, KnockedRoom, Rooms, V3Answer};
@@ -58,20 +60,27 @@ impl Making<'_> {
             Some(since) => changed_account_data(snapshot, &requester.user_id, since.position).await?,
             None => AccountData::new(),
         };
-        let picked = self.pick(&rooms, position, &account_data, &typing);
+        let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
+        let told = StickyToken::from(asked.since.map_or(StickyMark::default(), |since| since.sticky));
+        let sticky = Sought::new(&rooms, &told, now, |_, facts, _| {
+            asked.filter.allows_room(facts.room_id.as_str()).then_some(true)
+        });
+        let picked = self.pick(&rooms, position, (&account_data, &typing, &sticky));
         let presence_counter = self.sync.presences.counter();
         let own_rooms = rooms.joined();
         drop(rooms);
 
-        let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
         let viewer = Viewer { user_id: requester.user_id.clone(), session: Some(requester.session), now };
         let global = match asked.since {
             Some(_) => account_data.remove(&GLOBAL).unwrap_or_default(),
             None => all_global(snapshot, &requester.user_id).await?,
         };
+        let mut sticky = sticky.read(snapshot, &viewer, MOST_STICKY).await?;
+        let besides = Besides { account_data, typing, sticky: by_room(std::mem::take(&mut sticky.events)) };
         let mut answer = V3Answer {
             account_data: Events { events: filtered(global, &asked.filter.account_data) },
-            rooms: self.rooms(snapshot, &viewer, &picked, account_data, typing).await?,
+            rooms: self.rooms(snapshot, &viewer, &picked, besides).await?,
+            more_sticky: sticky.end.is_some(),
             ..V3Answer::default()
         };
         let moves = match &picked.members {
@@ -81,7 +90,8 @@ impl Making<'_> {
         self.presence(snapshot, &picked, (presence_counter, &own_rooms), &moves, &mut answer).await?;
         let inbox = self.devices(snapshot, &picked, moves, &mut answer).await?;
         let (typing, presence, run) = (typing_counter, presence_counter, self.sync.run);
-        answer.next_batch = SyncToken { position, inbox, typing, presence, run }.to_string();
+        let sticky = sticky.next(&told, position).mark;
+        answer.next_batch = SyncToken { position, inbox, typing, presence, run, sticky }.to_string();
         Ok(answer)
     }
 
@@ -131,8 +141,7 @@ impl Making<'_> {
         &self,
         rooms: &UserRooms,
         position: i64,
-        account_data: &AccountData,
-        typing: &HashMap<RoomNid, Vec<OwnedUserId>>,
+        (account_data, typing, sticky): (&AccountData, &HashMap<RoomNid, Vec<OwnedUserId>>, &Sought),
     ) -> Picked {
         let since = self.asked.since.map_or(0, |since| since.position);
         let mut picked = Picked::default();
@@ -148,6 +157,7 @@ impl Making<'_> {
             wanted.extend(account_data.keys().chain(typing.keys()).copied());
             picked.members = Some(MemberChanges::collect(rooms, since));
         }
+        wanted.extend(sticky.rooms());
         if self.asked.request.full_state {
             wanted.extend(rooms.list.listed().map(|(room, _)| RoomNid(room.0)));
         }
@@ -186,8 +196,7 @@ impl Making<'_> {
         snapshot: &dyn Snapshot,
         viewer: &Viewer,
         picked: &Picked,
-        account_data: AccountData,
-        typing: HashMap<RoomNid, Vec<OwnedUserId>>,
+        besides: Besides,
     ) -> Result<Rooms, ReadError> {
         let since = self.asked.since.map_or(0, |since| since.position);
         let moved: Vec<&Facts> =
@@ -202,7 +211,6 @@ impl Making<'_> {
             receipts: picked.receipts.contains(&facts.member.room),
             departure: None,
         };
-        let besides = Besides { account_data, typing };
         let joined: Vec<ShownRoom> = picked.joined.iter().map(|facts| shown(facts, true)).collect();
         let gone: Vec<&Member> = picked.left.iter().map(|facts| &facts.member).collect();
         let departures = departures(snapshot, &gone).await?;
@@ -210,10 +218,9 @@ impl Making<'_> {
         let left =
             left.map(|(facts, departure)| ShownRoom { departure: Some(departure), ..shown(facts, false) });
         let left: Vec<ShownRoom> = left.collect();
-        let nothing = || Besides { account_data: HashMap::new(), typing: HashMap::new() };
         Ok(Rooms {
             join: write_rooms(snapshot, self.asked, viewer, &joined, besides).await?,
-            leave: write_rooms(snapshot, self.asked, viewer, &left, nothing()).await?,
+            leave: write_rooms(snapshot, self.asked, viewer, &left, Besides::default()).await?,
             invite: stripped(snapshot, &picked.invited)
                 .await?
                 .map(|(id, state)| (id, invited(state)))

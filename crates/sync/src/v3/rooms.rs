@@ -13,6 +13,7 @@ use crate::parts::{ReceiptsWanted, all_of_rooms, bare, filtered, receipts, typin
 use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
 use crate::state::Departure;
+use crate::sticky::unshown;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, JoinedRoom, Summary, Timeline, UnreadCounts};
 use crate::v3::state::{RoomState, RoomStateWanted, StateAt, StateRules};
@@ -56,10 +57,12 @@ impl ShownRoom {
     }
 }
 
-/// What happened in rooms besides events, by room.
+/// What goes with rooms besides timeline and state, by room.
+#[derive(Default)]
 pub(crate) struct Besides {
     pub(crate) account_data: HashMap<RoomNid, Vec<Box<RawValue>>>,
     pub(crate) typing: HashMap<RoomNid, Vec<ruma::OwnedUserId>>,
+    pub(crate) sticky: HashMap<RoomNid, Vec<Event>>,
 }
 
 /// Of rooms whose membership changed, those that the user joined after the position: of them the client has nothing.
@@ -97,6 +100,7 @@ struct Part {
     timeline_forms: Vec<Box<RawValue>>,
     state_forms: Vec<Box<RawValue>>,
     unread: Vec<Unread>,
+    sticky: Vec<Vec<Box<RawValue>>>,
     receipts: HashMap<RoomNid, Box<RawValue>>,
 }
 
@@ -120,7 +124,7 @@ impl Part {
                 filter: Some(&filter.timeline),
             })
             .collect();
-        let mut timelines = timelines(snapshot, viewer, &wanted).await?;
+        let mut timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
         for (room, timeline) in rooms.iter().zip(&mut timelines) {
             // Of a room that was joined again the client may hold some of this: `limited` tells it to start over.
             let joined_since = room.full && asked.since.is_some();
@@ -139,7 +143,8 @@ impl Part {
             rooms.iter().filter(|room| room.joined && room.full).map(ShownRoom::room).collect();
         besides.account_data.extend(all_of_rooms(snapshot, &viewer.user_id, &first).await?);
         let receipts = read_receipts(snapshot, asked, viewer, rooms).await?;
-        Ok(Self { timelines, states, timeline_forms, state_forms, unread, receipts })
+        let sticky = read_sticky(snapshot, viewer, rooms, &timelines, &mut besides.sticky).await?;
+        Ok(Self { timelines, states, timeline_forms, state_forms, unread, sticky, receipts })
     }
 
     fn write(
@@ -151,9 +156,8 @@ impl Part {
         let mut timeline_forms = self.timeline_forms.into_iter();
         let mut state_forms = self.state_forms.into_iter();
         let mut written = Vec::with_capacity(rooms.len());
-        for (((room, timeline), state), unread) in
-            rooms.iter().zip(self.timelines).zip(self.states).zip(self.unread)
-        {
+        let timelines = rooms.iter().zip(self.timelines).zip(self.states).zip(self.unread);
+        for ((((room, timeline), state), unread), sticky) in timelines.zip(self.sticky) {
             let events: Vec<_> = timeline_forms.by_ref().take(timeline.events.len()).collect();
             let state_events: Vec<_> = state_forms.by_ref().take(state.events.len()).collect();
             let nid = room.room();
@@ -170,6 +174,7 @@ impl Part {
                 || timeline.limited
                 || !state_events.is_empty()
                 || !ephemeral.is_empty()
+                || !sticky.is_empty()
                 || !account_data.is_empty();
             if !happened {
                 continue;
@@ -186,6 +191,7 @@ impl Part {
                 summary,
                 timeline: Timeline { prev_batch: timeline.prev_batch(), limited: timeline.limited, events },
                 ephemeral: Events { events: ephemeral },
+                sticky: Events { events: sticky },
                 account_data: Events { events: account_data },
                 unread_notifications: room.joined.then_some(UnreadCounts(counts)),
                 unread_thread_notifications: Some(unread.threads)
@@ -248,6 +254,25 @@ async fn read_states(
         })
         .collect();
     rules.read(snapshot, &wanted).await
+}
+
+/// The sticky events of each room that its timeline does not show.
+async fn read_sticky(
+    snapshot: &dyn Snapshot,
+    viewer: &Viewer,
+    rooms: &[ShownRoom],
+    timelines: &[TimelineRead],
+    sticky: &mut HashMap<RoomNid, Vec<Event>>,
+) -> Result<Vec<Vec<Box<RawValue>>>, ReadError> {
+    let mut events = Vec::new();
+    let mut shares = Vec::with_capacity(rooms.len());
+    for (room, timeline) in rooms.iter().zip(timelines) {
+        let before = events.len();
+        events.extend(unshown(sticky.remove(&room.room()).unwrap_or_default(), &timeline.events));
+        shares.push(events.len() - before);
+    }
+    let mut forms = client_events(snapshot, viewer, Format::SYNC_LIVE, &events).await?.into_iter();
+    Ok(shares.into_iter().map(|share| forms.by_ref().take(share).collect()).collect())
 }
 
 async fn read_receipts(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use myelin_model::{Pos, Requester, RoomNid, Topic};
-use myelin_runtime::Env;
+use myelin_runtime::{Env, ManualClock};
 use myelin_store::Engine;
 use myelin_store::schema::e2ee::{DeviceListChange, ToDevice};
 use myelin_sync::Sync;
@@ -127,6 +127,7 @@ pub(crate) struct Server {
     pub(crate) inboxes: Arc<FakeInboxes>,
     pub(crate) typing: Arc<FakeTyping>,
     pub(crate) presence: Arc<FakePresence>,
+    pub(crate) clock: Arc<ManualClock>,
     env: Env,
 }
 
@@ -136,7 +137,7 @@ impl Server {
     }
 
     fn over(world: World, seed: u64) -> Self {
-        let (env, _) = Env::seeded(seed);
+        let (env, clock) = Env::seeded(seed);
         let inboxes = Arc::new(FakeInboxes::default());
         let typing = Arc::new(FakeTyping { state: Mutex::default(), changes: broadcast::channel(64).0 });
         let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
@@ -145,7 +146,7 @@ impl Server {
         let presence = Arc::new(FakePresence::new());
         let present = Arc::clone(&presence) as Arc<dyn Presence>;
         let sync = Sync::new(engine, env.clone(), read, typed, present);
-        Self { world, sync, inboxes, typing, presence, env }
+        Self { world, sync, inboxes, typing, presence, clock, env }
     }
 
     /// Another process over the same store; what was not written is lost.

@@ -15,6 +15,7 @@ use crate::Error;
 use crate::access::Asks;
 use crate::body::Body;
 use crate::client::rooms::create::canonical;
+use crate::client::rooms::sticky::AskedSticky;
 
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
@@ -26,6 +27,7 @@ pub(crate) struct Wanted {
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
+    AskedSticky(sticky): AskedSticky,
     path: Result<Path<(OwnedRoomId, String, String)>, PathRejection>,
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Scheduled>, Error> {
@@ -36,6 +38,7 @@ pub(crate) async fn put(
         state_key: wanted.state_key,
         content: canonical(&wanted.content)?,
         delay: wanted.delay_ms,
+        sticky,
         txn_id: Some(txn_id),
     };
     let delay_id = rooms.delay(&requester, delayed).await.map_err(|error| Generation::Stable.error(error))?;

@@ -87,6 +87,7 @@ fn initial(creator: &OwnedUserId, state: &RawValue) -> Result<Draft, Error> {
         state_key: Some(state.state_key),
         content: canonical(state.content)?,
         redacts: None,
+        sticky: None,
     })
 }
 

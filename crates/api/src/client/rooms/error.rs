@@ -36,6 +36,9 @@ impl From<&Refusal> for Error {
             Refusal::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", message),
             Refusal::InviteBlocked(_) => Self::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
             Refusal::NoSuchEvent => Self::not_found(message),
+            Refusal::TooManySticky { retry_after } => {
+                Self::limit_exceeded(std::time::Duration::from_millis(*retry_after))
+            }
             Refusal::Suspended => Self::user_suspended(),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod state_event;
 pub(crate) mod state_put;
+pub(crate) mod sticky;
 pub(crate) mod summary;
 mod suspended;
 pub(crate) mod threads;

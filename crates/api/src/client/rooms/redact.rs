@@ -35,6 +35,7 @@ pub(crate) async fn put(
         state_key: None,
         content,
         redacts: Some(request.event_id),
+        sticky: None,
     };
     let sent = rooms.send(&request.room_id, draft, Some(transaction)).await?;
     Ok(Answer(Response::new(sent.event_id)))

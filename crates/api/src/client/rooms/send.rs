@@ -15,6 +15,7 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
 use super::create::canonical;
+use super::sticky::AskedSticky;
 use super::suspended::may_redact;
 use crate::Error;
 use crate::access::Asks;
@@ -28,6 +29,7 @@ pub(crate) async fn put(
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
     AskedDelay(delay): AskedDelay,
+    AskedSticky(sticky): AskedSticky,
     Args(request): Args<Request>,
 ) -> Result<Response, Error> {
     let kind = request.event_type.to_string();
@@ -41,6 +43,7 @@ pub(crate) async fn put(
             state_key: None,
             content: canonical(request.body.json())?,
             delay,
+            sticky,
             txn_id: Some(request.txn_id.to_string()),
         };
         let delayed = rooms.delay(&requester, delayed).await;
@@ -52,7 +55,7 @@ pub(crate) async fn put(
         scope: format!("send/{}/{kind}", request.room_id),
         txn_id: request.txn_id.to_string(),
     };
-    let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
+    let sender = Sender { rooms: &rooms, users: &users, requester: &requester, sticky };
     let sent = sender.send(&request.room_id, kind, request.body.json(), Some(transaction)).await?;
     Ok(Answer(Sent::new(sent)).into_response())
 }
@@ -61,11 +64,12 @@ pub(crate) async fn post(
     State(rooms): State<Arc<Rooms>>,
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
+    AskedSticky(sticky): AskedSticky,
     path: Result<Path<(OwnedRoomId, String)>, PathRejection>,
     Body(content): Body<Box<RawValue>>,
 ) -> Result<Answer<Sent>, Error> {
     let Path((room_id, kind)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
-    let sender = Sender { rooms: &rooms, users: &users, requester: &requester };
+    let sender = Sender { rooms: &rooms, users: &users, requester: &requester, sticky };
     Ok(Answer(Sent::new(sender.send(&room_id, kind, &content, None).await?)))
 }
 
@@ -73,6 +77,7 @@ struct Sender<'a> {
     rooms: &'a Rooms,
     users: &'a Users,
     requester: &'a Requester,
+    sticky: Option<i64>,
 }
 
 impl Sender<'_> {
@@ -101,7 +106,8 @@ impl Sender<'_> {
             None => {}
         }
         let user_id = &self.requester.user_id;
-        let draft = Draft { sender: user_id.clone(), kind, state_key: None, content, redacts };
+        let draft =
+            Draft { sender: user_id.clone(), kind, state_key: None, content, redacts, sticky: self.sticky };
         let sent = self.rooms.send(room_id, draft, transaction).await?;
         // After the event, so that no sync answers with the end of typing alone and is late for what was typed.
         self.users.typing().stop(sent.room, user_id);

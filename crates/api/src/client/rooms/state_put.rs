@@ -10,6 +10,7 @@ use myelin_rooms::{Delayed, Draft, Rooms};
 use ruma::api::client::state::send_state_event::v3::{Request, Response as Sent};
 
 use super::create::canonical;
+use super::sticky::AskedSticky;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
@@ -20,6 +21,7 @@ pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
     AskedDelay(delay): AskedDelay,
+    AskedSticky(sticky): AskedSticky,
     Args(request): Args<Request>,
 ) -> Result<Response, Error> {
     if let Some(delay) = delay {
@@ -29,6 +31,7 @@ pub(crate) async fn put(
             state_key: Some(request.state_key),
             content: canonical(request.body.json())?,
             delay,
+            sticky,
             txn_id: None,
         };
         let delayed = rooms.delay(&requester, delayed).await;
@@ -41,6 +44,7 @@ pub(crate) async fn put(
         state_key: Some(request.state_key),
         content: canonical(request.body.json())?,
         redacts: None,
+        sticky,
     };
     let sent = rooms.send_state(&request.room_id, draft).await?;
     Ok(Answer(Sent::new(sent.event_id)).into_response())

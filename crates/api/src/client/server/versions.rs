@@ -17,6 +17,7 @@ pub(crate) async fn get() -> Json<Value> {
             "org.matrix.msc4140.stable": true,
             "org.matrix.msc4155": true,
             "org.matrix.msc4293": true,
+            "org.matrix.msc4354": true,
             "org.matrix.msc4380": true,
             "org.matrix.msc4380.stable": true,
             "uk.half-shot.msc2666.query_mutual_rooms": true,
