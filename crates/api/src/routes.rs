@@ -39,6 +39,8 @@ const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc35
 const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
 /// The prefix of the rooms shared with a user, as clients called it before MSC2666 was merged.
 const MUTUAL_ROOMS: &[&str] = &["/_matrix/client/unstable/uk.half-shot.msc2666"];
+/// The prefixes of how long history is kept (MSC1763).
+const RETENTION: &[&str] = &["/_matrix/client/v3", "/_matrix/client/unstable/org.matrix.msc1763"];
 /// The prefix of deleting account data.
 const MSC3391: &[&str] = &["/_matrix/client/unstable/org.matrix.msc3391"];
 /// The prefix of what other servers and services call.
@@ -80,6 +82,7 @@ fn server_routes() -> Vec<Route> {
         get(WELL_KNOWN, "/support", server::support::get).public(),
         get(ROOT, "/versions", server::versions::get).optional(),
         get(V3, "/capabilities", server::capabilities::get),
+        get(RETENTION, "/retention/configuration", server::retention::get),
     ]
 }
 

@@ -4,18 +4,24 @@ use myelin_model::RoomNid;
 use myelin_store::schema::notify::{
     Notification, PushMember, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, UnreadBase,
 };
+use myelin_store::schema::rooms::Event;
 use myelin_store::{Batch, Scan};
 use ruma::OwnedUserId;
 
 use crate::Notify;
 
 impl Notify {
-    /// Takes back what events at these places of a room are to everyone, in the commit that deletes them. What they are to
-    /// one user goes when that user reads on.
-    pub fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch) {
-        for order in orders {
-            batch.delete::<RoomHighlight>(&(room, *order));
-            batch.delete::<ThreadStep>(&(room, *order));
+    /// Takes back what these events are to everyone and to each user, in the commit that deletes them.
+    pub fn erased(&self, events: &[Event], batch: &mut Batch) {
+        for event in events {
+            let Some(order) = event.order else { continue };
+            batch.delete::<RoomHighlight>(&(event.room, order));
+            batch.delete::<ThreadStep>(&(event.room, order));
+            batch.delete_range(Scan::index::<Notification>(
+                Notification::BY_EVENT,
+                (event.event,),
+                usize::MAX,
+            ));
         }
     }
 

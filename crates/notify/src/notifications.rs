@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use myelin_model::{Pos, Requester, RoomNid};
+use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Room, RoomHead};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{Format, Viewer, client_events, ignored_users};
@@ -88,6 +89,8 @@ struct Search<'s> {
     rules: Arc<Rules>,
     ignored: HashSet<OwnedUserId>,
     places: BTreeMap<RoomNid, Place>,
+    /// What is past its retention is told no more.
+    expiry: Expiry,
     /// The rooms by the position of their next event.
     heap: BinaryHeap<(Pos, RoomNid)>,
 }
@@ -113,9 +116,10 @@ impl Notify {
             rules,
             ignored,
             places: BTreeMap::new(),
+            expiry: Expiry::default(),
             heap: BinaryHeap::new(),
         };
-        search.begin(wanted.before).await?;
+        search.begin(wanted.before, self.now()).await?;
         let (found, next) = search.run(wanted).await?;
         let viewer = Viewer { user_id: user_id.clone(), session: Some(requester.session), now: self.now() };
         let events: Vec<Event> = found.iter().map(|found| found.event.clone()).collect();
@@ -133,13 +137,15 @@ impl Notify {
 
 impl Search<'_> {
     /// The rooms that the user is in, each from its newest event before the position.
-    async fn begin(&mut self, before: Option<Pos>) -> Result<(), ReadError> {
+    async fn begin(&mut self, before: Option<Pos>, now: i64) -> Result<(), ReadError> {
         let scan = Scan::index::<Member>(Member::BY_USER, (self.user_id.clone(),), MAX_ROOMS);
         let mut members = self.snapshot.scan::<Member>(scan).await?;
         members.retain(|member| member.membership == Membership::Join);
         let by_room: Vec<_> = members.iter().map(|member| (member.room,)).collect();
         let rooms = self.snapshot.get_all::<Room>(&by_room).await?;
         let heads = self.snapshot.get_all::<RoomHead>(&by_room).await?;
+        let nids: Vec<RoomNid> = members.iter().map(|member| member.room).collect();
+        self.expiry = Expiry::read(self.snapshot, &nids, now).await?;
         let mut ahead = Vec::new();
         for ((member, room), head) in members.into_iter().zip(rooms).zip(heads) {
             let (Some(room), Some(head)) = (room, head) else { continue };
@@ -208,7 +214,8 @@ impl Search<'_> {
             let may = event.status == EventStatus::Accepted
                 && event.redacted_by.is_none()
                 && event.sender != *self.user_id
-                && !self.ignored.contains(&event.sender);
+                && !self.ignored.contains(&event.sender)
+                && !self.expiry.has_taken(&event);
             let name = place.member.display_name.as_deref();
             let actions = subject.filter(|_| may).map(|subject| self.rules.actions(&subject, name).to_vec());
             place.next.push_back((event, actions.filter(|actions| Says::of(actions).notifies)));

@@ -367,7 +367,8 @@ impl World {
     }
 
     async fn unread(&self, number: usize) -> Unread {
-        let rooms = [LiveEnd { room: ROOM, counter: self.counter(), thread_order: self.thread_order }];
+        let rooms =
+            [LiveEnd { room: ROOM, counter: self.counter(), thread_order: self.thread_order, gone: None }];
         unread(&*self.snapshot().await, &user(number), &rooms).await.unwrap().remove(0)
     }
 
@@ -407,6 +408,8 @@ fn head(last_order: i64, pos: Pos, thread_order: Option<i64>, counter: i64) -> R
         bump_pos: pos,
         counter,
         thread_order,
+        gone_order: None,
+        gone_counter: None,
         joined: 3,
         invited: 0,
         sticky_until: None,

@@ -77,6 +77,8 @@ pub(crate) enum What {
     Sweep(SweepPage),
     /// To delete events, page by page.
     Purge(Box<PurgePage>),
+    /// To delete events that are past their retention, page by page.
+    Expire(ExpirePage),
 }
 
 /// A page of a purge of history.
@@ -86,8 +88,18 @@ pub(crate) struct PurgePage {
     pub(crate) job: RoomJob,
     /// The events that go: none of them is state.
     pub(crate) events: Vec<EventNid>,
+    /// The order of the oldest event that stays: what was below it, nobody has to read any more.
+    pub(crate) below: i64,
     /// The job after the page.
     pub(crate) next: RoomJob,
+}
+
+/// A page of events that are past their retention.
+#[derive(Clone, Debug)]
+pub(crate) struct ExpirePage {
+    pub(crate) events: Vec<EventNid>,
+    /// As of [`PurgePage`].
+    pub(crate) below: i64,
 }
 
 /// A page of a sweep.

@@ -3,7 +3,7 @@
 use myelin_pdu::{RoomVersionId, SigningKey};
 use ruma::OwnedServerName;
 
-use crate::PolicyList;
+use crate::{PolicyList, Retention};
 
 /// The settings of the service.
 #[derive(Clone, Debug)]
@@ -16,4 +16,6 @@ pub struct Config {
     pub default_room_version: RoomVersionId,
     /// The rooms whose moderation policies are followed.
     pub policy_lists: Vec<PolicyList>,
+    /// What is deleted when it is old; none: nothing, whatever rooms say.
+    pub retention: Option<Retention>,
 }

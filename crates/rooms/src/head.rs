@@ -3,7 +3,7 @@
 use myelin_model::{Pos, RoomNid};
 use myelin_room_core::machine::Extremity;
 use myelin_room_core::order_key::OrderKey;
-use myelin_store::schema::rooms::{Membership, RoomHead};
+use myelin_store::schema::rooms::{Event, Membership, RoomHead};
 
 use crate::extremities;
 use crate::rows::Placed;
@@ -55,6 +55,8 @@ impl Head {
             bump_pos: Pos::ZERO,
             counter: 0,
             thread_order: None,
+            gone_order: None,
+            gone_counter: None,
             joined: 0,
             invited: 0,
             sticky_until: None,
@@ -71,6 +73,13 @@ impl Head {
         if BUMPING.contains(&placed.pdu.event_type()) {
             self.row.bump_pos = placed.pos;
             self.bumped = Bumped::Planned;
+        }
+    }
+
+    /// What notified up to this event was deleted.
+    pub(crate) fn forget_up_to(&mut self, event: &Event) {
+        if event.order > self.row.gone_order {
+            (self.row.gone_order, self.row.gone_counter) = (event.order, Some(event.counter));
         }
     }
 

@@ -8,6 +8,7 @@ mod purge_room;
 mod shut_down;
 
 pub use purge_history::Before;
+pub(crate) use purge_history::{kept, oldest_from};
 pub use purge_room::PurgeError;
 
 use std::sync::Arc;

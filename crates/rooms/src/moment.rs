@@ -37,7 +37,7 @@ impl Rooms {
                 Towards::Future => scan.from((from,)),
             };
             let events = snapshot.scan::<Event>(scan).await?;
-            let shown = visible(&*snapshot, &viewer.user_id, &events).await?;
+            let shown = visible(&*snapshot, viewer, &events).await?;
             let found = events.iter().zip(shown).find(|(event, shown)| *shown && event.order.is_some());
             if let Some((event, _)) = found {
                 return Ok((event.event_id.clone(), event.origin_server_ts));

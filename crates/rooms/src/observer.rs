@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
+use myelin_store::schema::rooms::Event;
 use myelin_store::{Batch, ReadError, Snapshot};
 use ruma::{OwnedUserId, RoomId, UserId};
 
@@ -56,8 +57,8 @@ pub trait Observer: Send + Sync + 'static {
     /// interrupted, the observer makes up for by itself.
     fn joined<'a>(&'a self, user_id: &'a UserId) -> BoxFuture<'a, ()>;
 
-    /// Takes back what was derived from events at these places of a room, in the commit that deletes them.
-    fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch);
+    /// Takes back what was derived from these events, in the commit that deletes them.
+    fn erased(&self, events: &[Event], batch: &mut Batch);
 
     /// Takes back everything about the room and these members of it, in the commit that deletes their memberships.
     fn room_purged(&self, room: RoomNid, members: &[OwnedUserId], batch: &mut Batch);

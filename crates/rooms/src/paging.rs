@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
         events: &[Event],
     ) -> Result<Vec<bool>, ReadError> {
         let filter = &self.request.filter.events;
-        let mut shown = visible(snapshot, &viewer.user_id, events).await?;
+        let mut shown = visible(snapshot, viewer, events).await?;
         for (shown, event) in shown.iter_mut().zip(events) {
             *shown &= filter.allows(&event.kind, event.sender.as_str());
         }

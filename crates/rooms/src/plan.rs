@@ -3,6 +3,7 @@
 //! Reading comes before judging because a judged event is part of the head: whatever fails after that leaves a head that
 //! can't be committed, and the planner says so ([`Planner::is_broken`]).
 
+mod expire;
 mod purge;
 mod repeats;
 mod sticky;
@@ -30,7 +31,9 @@ use crate::relations::{self, Stated};
 use crate::rows::Placed;
 use crate::service::Deps;
 use crate::threads::ThreadBefore;
-use crate::{Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, gate, judge, load, summary};
+use crate::{
+    Arrival, Draft, Notifies, Refusal, SendError, Sent, TransactionKey, gate, judge, load, retention, summary,
+};
 
 /// What became of a command.
 pub(crate) enum Outcome {
@@ -138,6 +141,7 @@ impl Planner {
             What::Send(draft, transaction) => (draft, transaction.as_ref()),
             What::Sweep(page) => return self.sweep(&*snapshot, page, batch).await,
             What::Purge(page) => return self.purge(&*snapshot, page, batch).await,
+            What::Expire(page) => return self.expire(&*snapshot, page, batch).await,
         };
         if let Some(repeat) = self.repeats(&*snapshot, draft, transaction).await? {
             return Ok(repeat);
@@ -334,6 +338,7 @@ impl Planner {
             self.summary.changed = placed.pos;
             batch.put(&self.summary);
         }
+        retention::apply(batch, self.room, placed.pdu.event_type(), state_key, &content);
     }
 
     fn write_relation(&self, placed: &Placed<'_>, relation: Stated, batch: &mut Batch) {

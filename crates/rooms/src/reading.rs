@@ -228,7 +228,7 @@ pub(crate) async fn visible_event(
     let key = (room_id.to_owned(),);
     let row = snapshot.get::<RoomById>(&key).await?.ok_or(ReadingError::NotFound)?;
     let event = event_by_id(snapshot, row.room, event_id).await?.ok_or(ReadingError::NotFound)?;
-    let visible = myelin_timeline::visible(snapshot, &viewer.user_id, std::slice::from_ref(&event)).await?;
+    let visible = myelin_timeline::visible(snapshot, viewer, std::slice::from_ref(&event)).await?;
     if visible == [true] { Ok(event) } else { Err(ReadingError::NotFound) }
 }
 

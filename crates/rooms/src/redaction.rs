@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::load;
 use crate::overlay::Overlay;
 use crate::threads::ThreadLoss;
-use crate::{Refusal, SendError, rows, summary};
+use crate::{Refusal, SendError, retention, rows, summary};
 
 /// How many bytes of redacted content one group of targets has, but for the last event.
 const BYTES: usize = 192 * 1_024;
@@ -198,6 +198,7 @@ impl Target {
             summary.changed = pos;
             batch.put(summary);
         }
+        retention::apply(batch, header.room, &header.kind, state_key, &content);
     }
 }
 

@@ -212,7 +212,7 @@ async fn shown(
     viewer: &Viewer,
     events: Vec<Event>,
 ) -> Result<Vec<Event>, ReadError> {
-    let visible = visible(snapshot, &viewer.user_id, &events).await?;
+    let visible = visible(snapshot, viewer, &events).await?;
     let shown = events.into_iter().zip(visible);
     Ok(shown
         .filter(|(event, visible)| *visible && event.redacted_by.is_none())

@@ -16,6 +16,7 @@ use crate::delayed::Delays;
 use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
 use crate::policy::Policy;
+use crate::retention::Expiring;
 use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load, sweep};
 
 /// What owners and requests share.
@@ -76,6 +77,7 @@ pub struct Rooms {
     pub(crate) sweeps: tokio::sync::Notify,
     /// Told when there is a job to do.
     pub(crate) jobs_changed: tokio::sync::Notify,
+    pub(crate) retention: Expiring,
     /// Held while the administrators' blocks change.
     pub(crate) blocks: tokio::sync::Mutex<()>,
     /// Taken by a user's shard where a limit or "only one" is to hold.
@@ -98,7 +100,8 @@ impl Rooms {
         let (live, sweeps) = (Mutex::new(HashMap::new()), tokio::sync::Notify::new());
         let (delays, turns) = (Delays::default(), Turns::default());
         let (jobs_changed, blocks) = (tokio::sync::Notify::new(), tokio::sync::Mutex::default());
-        Self { deps, live, delays, sweeps, jobs_changed, blocks, turns }
+        let retention = Expiring::default();
+        Self { deps, live, delays, sweeps, jobs_changed, retention, blocks, turns }
     }
 
     /// The version of rooms whose creator asks for none.

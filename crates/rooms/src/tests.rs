@@ -9,7 +9,7 @@ use myelin_model::RoomNid;
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject, KeyId, RoomVersionId, SigningKey};
 use myelin_runtime::{Env, ManualClock};
 use myelin_store::memory::MemoryEngine;
-use myelin_store::schema::rooms::{Member, Membership, RoomHead, RoomSummary, Thread};
+use myelin_store::schema::rooms::{Event, Member, Membership, RoomHead, RoomSummary, Thread};
 use myelin_store::{Batch, Engine, Identity, ReadError, Reader, Snapshot};
 use myelin_timeline::Viewer;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
@@ -38,7 +38,7 @@ impl Observer for MessagesNotify {
         Box::pin(async {})
     }
 
-    fn erased(&self, _: RoomNid, _: &[i64], _: &mut Batch) {}
+    fn erased(&self, _: &[Event], _: &mut Batch) {}
 
     fn room_purged(&self, _: RoomNid, _: &[OwnedUserId], _: &mut Batch) {}
 
@@ -66,6 +66,7 @@ impl World {
             signing_key: SigningKey::from_seed(id, &[7; 32]).unwrap(),
             default_room_version: RoomVersionId::V12,
             policy_lists: Vec::new(),
+            retention: None,
         };
         let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env, config, Arc::new(MessagesNotify)));
         Self { engine, rooms, clock }

@@ -95,7 +95,7 @@ async fn shown<'t>(
         Include::Participated => snapshot.get_all::<ThreadParticipant>(&own).await?,
     };
     let events: Vec<Event> = found.iter().map(|(_, root)| root.clone()).collect();
-    let visible = visible(snapshot, &viewer.user_id, &events).await?;
+    let visible = visible(snapshot, viewer, &events).await?;
     let took_part = |n: usize, root: &Event| {
         include == Include::All
             || root.sender == viewer.user_id

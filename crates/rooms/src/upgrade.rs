@@ -23,6 +23,7 @@ const CARRIED: &[&str] = &[
     "m.room.topic",
     "m.room.guest_access",
     "m.room.history_visibility",
+    "m.room.retention",
     key::JOIN_RULES,
 ];
 /// The most children of a space, and the most bans, that go along.

@@ -73,7 +73,7 @@ async fn sides(
     let mut found = snapshot.scan_all::<Event>(scans).await?;
     let sizes: Vec<usize> = found.iter().map(Vec::len).collect();
     let all: Vec<Event> = found.drain(..).flatten().collect();
-    let seen = visible(snapshot, &viewer.user_id, &all).await?;
+    let seen = visible(snapshot, viewer, &all).await?;
     let mut events = all.into_iter().zip(seen);
     let mut side = |size: &usize, limit: usize| -> Vec<Event> {
         let side: Vec<_> = events.by_ref().take(*size).collect();

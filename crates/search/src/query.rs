@@ -161,7 +161,7 @@ async fn matches(
     let wanted: Vec<EventNid> = by_event.keys().copied().collect();
     let mut events = load(snapshot, &wanted).await?;
     events.retain(|event| is_wanted(request, event));
-    let shown = visible(snapshot, &viewer.user_id, &events).await?;
+    let shown = visible(snapshot, viewer, &events).await?;
     let mut shown = shown.into_iter();
     events.retain(|_| shown.next() == Some(true));
     let hidden = hidden_edits(snapshot, viewer, &events, &by_event).await?;
@@ -202,7 +202,7 @@ async fn hidden_edits(
     }
     let wanted: Vec<EventNid> = edits.iter().copied().collect();
     let loaded = load(snapshot, &wanted).await?;
-    let seen = visible(snapshot, &viewer.user_id, &loaded).await?;
+    let seen = visible(snapshot, viewer, &loaded).await?;
     let mut hidden = edits;
     for (edit, _) in loaded.iter().zip(seen).filter(|(edit, seen)| *seen && stands(edit)) {
         hidden.remove(&edit.event);

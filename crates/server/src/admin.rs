@@ -6,6 +6,7 @@
 
 mod media;
 mod reports;
+mod retention;
 mod rooms;
 
 use std::io;
@@ -28,6 +29,7 @@ use crate::compose::Server;
 
 pub use media::MediaAction;
 pub use reports::ReportAction;
+pub use retention::RetentionAction;
 pub use rooms::RoomAction;
 
 /// The socket's name in the data folder.
@@ -147,6 +149,11 @@ pub enum Command {
     Blocks,
     /// Lists jobs on rooms.
     JobList,
+    /// Tells how long history is kept, or deletes what is past its time.
+    Retention {
+        /// What.
+        action: RetentionAction,
+    },
     /// Does something with what users reported.
     Report {
         /// What.
@@ -314,6 +321,7 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
         Command::UserUnblock { user } => rooms::user(server, &user, None, false).await,
         Command::Blocks => rooms::blocks(server).await,
         Command::JobList => rooms::jobs(server).await,
+        Command::Retention { action } => retention::run(server, action).await,
         Command::Report { action } => reports::run(server, action).await,
         Command::MediaUsage { name } => {
             let usage = server.state.media.usage(&user_id(server, &name)?).await.map_err(text)?;

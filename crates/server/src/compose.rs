@@ -98,6 +98,7 @@ impl Server {
             signing_key,
             default_room_version: config.default_room_version()?,
             policy_lists: config.policy_lists()?,
+            retention: config.retention.checked()?,
         };
         notify.start(&gateway);
         let counted = Arc::new(Counted(Arc::clone(&notify)));

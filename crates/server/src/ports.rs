@@ -9,6 +9,7 @@ use myelin_model::{Pos, RoomNid};
 use myelin_notify::{NewEvent, Notify, Part, ReadTo};
 use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, ReadingError, Rooms};
 use myelin_search::RoomStates;
+use myelin_store::schema::rooms::Event;
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_timeline::{ClientEvents, Viewer};
@@ -79,8 +80,8 @@ impl Observer for Judged {
         Box::pin(self.1.follow_replacements(user_id))
     }
 
-    fn erased(&self, room: RoomNid, orders: &[i64], batch: &mut Batch) {
-        self.0.erased(room, orders, batch);
+    fn erased(&self, events: &[Event], batch: &mut Batch) {
+        self.0.erased(events, batch);
     }
 
     fn room_purged(&self, room: RoomNid, members: &[OwnedUserId], batch: &mut Batch) {

@@ -308,6 +308,8 @@ fn empty_head(room: RoomNid) -> RoomHead {
         bump_pos: zero,
         counter: 0,
         thread_order: None,
+        gone_order: None,
+        gone_counter: None,
         joined: 0,
         invited: 0,
         sticky_until: None,

@@ -5,7 +5,7 @@ use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::event_filter::EventFilter;
 use myelin_sync_core::token::PageToken;
-use ruma::UserId;
+use myelin_timeline::Viewer;
 
 /// How many events are looked through at most to fill a timeline behind a filter.
 const MOST_FILTERED: usize = 1000;
@@ -49,7 +49,7 @@ impl TimelineRead {
 /// Reads timelines, in one scan each and one round trip for all.
 pub(crate) async fn timelines(
     snapshot: &dyn Snapshot,
-    user_id: &UserId,
+    viewer: &Viewer,
     wanted: &[TimelineWanted<'_>],
 ) -> Result<Vec<TimelineRead>, ReadError> {
     let scans = wanted.iter().map(|wanted| {
@@ -62,7 +62,7 @@ pub(crate) async fn timelines(
     });
     let found = snapshot.scan_all::<Event>(scans.collect()).await?;
     let all: Vec<Event> = found.iter().flatten().cloned().collect();
-    let visible = myelin_timeline::visible(snapshot, user_id, &all).await?;
+    let visible = myelin_timeline::visible(snapshot, viewer, &all).await?;
     let mut visible = visible.into_iter();
     let mut answer = Vec::with_capacity(wanted.len());
     for (wanted, rows) in wanted.iter().zip(found) {

@@ -12,6 +12,7 @@ use myelin_store::schema::rooms::{Member, Membership, State};
 use myelin_store::{Reader, Scan};
 use myelin_sync::sliding::SlidingError;
 use myelin_sync::v3::V3Request;
+use myelin_timeline::Viewer;
 use myelin_timeline::testing::Draft;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -321,7 +322,8 @@ async fn check(server: &Server, room: RoomNid, model: &Model, kinds: &[&str]) ->
         return Ok(());
     }
     let timeline = server.world.timeline(room).await;
-    let visible = myelin_timeline::visible(&*snapshot, alice(), &timeline).await.unwrap();
+    let viewer = Viewer { user_id: alice().to_owned(), session: None, now: 0 };
+    let visible = myelin_timeline::visible(&*snapshot, &viewer, &timeline).await.unwrap();
     let in_room = |order: Option<i64>| member.membership == Membership::Join || order <= Some(member.order);
     let seen: Vec<String> = timeline
         .iter()

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
+use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::rooms::{DELAY_PREFIX, Event, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
@@ -154,9 +155,16 @@ impl Surroundings {
             found.read_views(snapshot, viewer, events, &others).await?;
         }
         let redactions: FxHashSet<EventNid> = events.iter().filter_map(|event| event.redacted_by).collect();
+        let redacted_in: Vec<RoomNid> =
+            events.iter().filter(|event| event.redacted_by.is_some()).map(|event| event.room).collect();
+        let expiry = if redacted_in.is_empty() {
+            Expiry::default()
+        } else {
+            Expiry::read(snapshot, &redacted_in, viewer.now).await?
+        };
         let seen = |event: &Event| {
             // A redaction (which may be a ban, MSC4293) is told with what it took; replaced content only to whom may see it.
-            redactions.contains(&event.event)
+            redactions.contains(&event.event) && !expiry.has_taken(event)
                 || found.views.get(&event.event).is_some_and(|view| view.visible)
         };
         found.others = others.into_iter().filter(seen).map(|event| (event.event, event)).collect();
@@ -198,7 +206,7 @@ impl Surroundings {
         others: &[Event],
     ) -> Result<(), ReadError> {
         let all: Vec<&Event> = events.iter().chain(others).collect();
-        let views = views(snapshot, &viewer.user_id, &all).await?;
+        let views = views(snapshot, viewer, &all).await?;
         self.views = all.iter().map(|event| event.event).zip(views).collect();
         Ok(())
     }

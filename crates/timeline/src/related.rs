@@ -167,7 +167,7 @@ async fn visible_of(
     if events.is_empty() {
         return Ok(HashMap::new());
     }
-    let views = views(snapshot, &viewer.user_id, &events).await?;
+    let views = views(snapshot, viewer, &events).await?;
     Ok(events
         .into_iter()
         .zip(views)

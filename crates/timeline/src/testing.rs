@@ -166,6 +166,8 @@ impl World {
             bump_pos: Pos::ZERO,
             counter: 0,
             thread_order: None,
+            gone_order: None,
+            gone_counter: None,
             joined: 0,
             invited: 0,
             sticky_until: None,

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
+use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, StateVersion};
 use myelin_store::schema::users::{AccountData, GLOBAL};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
@@ -38,20 +39,20 @@ pub struct View {
     pub membership: Membership,
 }
 
-/// Whether the user may see each event, with history visibility, event status and ignored senders accounted for.
+/// Whether the user may see each event, with history visibility, event status, retention and ignored senders accounted for.
 ///
 /// # Errors
 /// When the store can't be read.
 pub async fn visible(
     snapshot: &dyn Snapshot,
-    user_id: &UserId,
+    viewer: &Viewer,
     events: &[Event],
 ) -> Result<Vec<bool>, ReadError> {
-    let views = views(snapshot, user_id, events).await?;
+    let views = views(snapshot, viewer, events).await?;
     if views.iter().all(|view| !view.visible) {
         return Ok(vec![false; events.len()]);
     }
-    let ignored = ignored_users(snapshot, user_id).await?;
+    let ignored = ignored_users(snapshot, &viewer.user_id).await?;
     let shown = |(event, view): (&Event, View)| {
         // State of ignored senders stays: without it the client's picture of the room would be wrong.
         view.visible && (event.state_key.is_some() || !ignored.contains(&event.sender))
@@ -78,15 +79,17 @@ pub async fn ignored_users(
     Ok(ignored.into_keys().filter(|ignored| ignored != user_id).collect())
 }
 
-/// How each event stands to the user. Events of any number of rooms may be mixed.
+/// How each event stands to the user. Events of any number of rooms may be mixed. What is past its retention (MSC1763) is
+/// not visible, whether it was deleted yet or not.
 ///
 /// # Errors
 /// When the store can't be read.
 pub async fn views<E: Borrow<Event> + Sync>(
     snapshot: &dyn Snapshot,
-    user_id: &UserId,
+    viewer: &Viewer,
     events: &[E],
 ) -> Result<Vec<View>, ReadError> {
+    let user_id = &*viewer.user_id;
     let events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     let mut rooms: Vec<RoomNid> = events.iter().map(|event| event.room).collect();
     rooms.sort_unstable();
@@ -96,11 +99,13 @@ pub async fn views<E: Borrow<Event> + Sync>(
     let mut histories: HashMap<RoomNid, History> =
         rooms.iter().zip(members).map(|(room, member)| (*room, History::new(member.as_ref()))).collect();
     read_intervals(snapshot, user_id, &events, &mut histories).await?;
+    let expiry = Expiry::read(snapshot, &rooms, viewer.now).await?;
     let unknown = View { visible: false, membership: Membership::Leave };
-    Ok(events
-        .iter()
-        .map(|event| histories.get(&event.room).map_or(unknown, |history| history.view(user_id, event)))
-        .collect())
+    let view = |event: &&Event| {
+        let view = histories.get(&event.room).map_or(unknown, |history| history.view(user_id, event));
+        View { visible: view.visible && !expiry.has_taken(event), ..view }
+    };
+    Ok(events.iter().map(view).collect())
 }
 
 /// What decides a user's view of one room.

@@ -3,7 +3,7 @@
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::{Event, Membership};
 use myelin_timeline::testing::{Draft, World};
-use myelin_timeline::{View, views, visible};
+use myelin_timeline::{View, Viewer, views, visible};
 use ruma::{UserId, user_id};
 use serde_json::json;
 
@@ -15,11 +15,15 @@ fn bob() -> &'static UserId {
     user_id!("@bob:test")
 }
 
+fn viewer(user: &UserId) -> Viewer {
+    Viewer { user_id: user.to_owned(), session: None, now: 0 }
+}
+
 /// The bodies of the messages of the room that the user sees.
 async fn seen(world: &World, room: RoomNid, user: &UserId) -> Vec<String> {
     let snapshot = world.snapshot().await;
     let events = world.timeline(room).await;
-    let visible = visible(&*snapshot, user, &events).await.expect("the store can be read");
+    let visible = visible(&*snapshot, &viewer(user), &events).await.expect("the store can be read");
     let contents = myelin_timeline::contents(&*snapshot, &events.iter().map(|e| e.event).collect::<Vec<_>>())
         .await
         .expect("the store can be read");
@@ -101,7 +105,7 @@ async fn messages_of_ignored_senders_are_left_out_and_their_state_is_not() {
     assert!(!seen(&world, room, alice()).await.contains(&"psst".to_owned()));
     let snapshot = world.snapshot().await;
     let events = world.timeline(room).await;
-    let visible = visible(&*snapshot, alice(), &events).await.unwrap();
+    let visible = visible(&*snapshot, &viewer(alice()), &events).await.unwrap();
     let state_shown =
         events.iter().zip(visible).filter(|(e, _)| e.state_key.is_some()).all(|(_, shown)| shown);
     assert!(state_shown);
@@ -113,7 +117,7 @@ async fn an_event_knows_the_membership_at_its_time() {
     let events: Vec<Event> =
         world.timeline(room).await.into_iter().filter(|event| event.kind == "m.room.message").collect();
     let snapshot = world.snapshot().await;
-    let views = views(&*snapshot, bob(), &events).await.unwrap();
+    let views = views(&*snapshot, &viewer(bob()), &events).await.unwrap();
     let memberships: Vec<Membership> = views.iter().map(|view: &View| view.membership).collect();
     assert_eq!(memberships, [Membership::Leave, Membership::Invite, Membership::Join, Membership::Leave]);
 }

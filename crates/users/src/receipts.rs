@@ -219,7 +219,7 @@ async fn find(
 
 /// Whether the event stands in the room's timeline.
 fn is_shown(event: &Event, room: RoomNid) -> bool {
-    let stands = matches!(event.status, EventStatus::Accepted | EventStatus::Partial);
+    let stands = matches!(event.status, EventStatus::Accepted | EventStatus::Partial | EventStatus::Expired);
     event.room == room && event.order.is_some() && stands
 }
 

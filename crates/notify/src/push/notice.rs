@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use myelin_model::EventNid;
+use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::notify::{LiveEnd, Pusher, unread};
 use myelin_store::schema::rooms::{Event, Member, Membership, Room, RoomHead, RoomSummary};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
@@ -20,7 +21,7 @@ const MAX_ROOMS: usize = 10_000;
 
 impl Notify {
     /// The notification of an event for a pusher; none if the user is not to be told of it, or no longer: they read
-    /// it, left the room, ignore its sender, want no such invite, or it was redacted.
+    /// it, left the room, ignore its sender, want no such invite, or it was redacted or is past its retention.
     pub(super) async fn notice(
         &self,
         snapshot: &dyn Snapshot,
@@ -34,7 +35,8 @@ impl Notify {
         };
         let is_read = are_read(snapshot, user_id, &[&event]).await? == [true];
         let is_there = member.membership == Membership::Join || member.event == event.event;
-        if is_read || !is_there || event.redacted_by.is_some() || event.sender == *user_id {
+        let is_expired = Expiry::read(snapshot, &[event.room], self.now()).await?.has_taken(&event);
+        if is_read || is_expired || !is_there || event.redacted_by.is_some() || event.sender == *user_id {
             return Ok(None);
         }
         let subject = subjects(snapshot, std::slice::from_ref(&event)).await?.pop().flatten();

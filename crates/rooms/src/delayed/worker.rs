@@ -34,11 +34,13 @@ impl Rooms {
     pub async fn start(self: &Arc<Self>) -> Result<(), ReadError> {
         self.load_blocks().await?;
         self.load_lists().await?;
+        self.configure_retention().await?;
         if let Err(error) = self.send_some().await {
             tracing::warn!(%error, "overdue delayed events wait until rooms can be written");
         }
         self.start_policy();
         self.start_jobs();
+        self.start_retention();
         self.start_sweeps();
         self.start_forgetting_sticky();
         let rooms = Arc::clone(self);

@@ -5,7 +5,7 @@
 //! event, on which the next one builds. What clients page through simply has fewer events. Media stay: they have owners of
 //! their own.
 
-use myelin_model::EventNid;
+use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::moderation::{JobKind, JobStatus, RoomJob};
 use myelin_store::schema::rooms::{Event, RoomHead};
 use myelin_store::{Reader, Scan, Snapshot};
@@ -48,7 +48,11 @@ impl Rooms {
     pub(super) async fn purge_history_page(&self, job: &RoomJob) -> Result<(), SendError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let page = snapshot.scan::<Event>(scan(job)).await?;
-        let kept = kept(&*snapshot, job).await?;
+        let kept = kept(&*snapshot, job.room).await?;
+        let below = match job.before_ts {
+            Some(time) => oldest_from(&*snapshot, job.room, time).await?,
+            None => job.before_order.unwrap_or(i64::MAX),
+        };
         drop(snapshot);
         let goes = |event: &&Event| event.state_key.is_none() && !kept.contains(&event.event_id);
         let events: Vec<EventNid> = page.iter().filter(goes).map(|event| event.event).collect();
@@ -59,7 +63,8 @@ impl Rooms {
             next.status = JobStatus::Done;
             next.ended_at = Some(self.job_time());
         }
-        self.ask_owner(job.room, What::Purge(Box::new(PurgePage { job: job.clone(), events, next }))).await?;
+        let page = PurgePage { job: job.clone(), events, below, next };
+        self.ask_owner(job.room, What::Purge(Box::new(page))).await?;
         Ok(())
     }
 }
@@ -93,9 +98,16 @@ fn parse(cursor: &str) -> Option<(i64, i64)> {
     Some((at.parse().ok()?, event.parse().ok()?))
 }
 
+/// The order of the oldest event of this time or a later one.
+pub(crate) async fn oldest_from(snapshot: &dyn Snapshot, room: RoomNid, time: i64) -> Result<i64, SendError> {
+    let scan = Scan::index::<Event>(Event::BY_TIME, (room,), 1).from((time,));
+    let oldest = snapshot.scan::<Event>(scan).await?.pop();
+    Ok(oldest.and_then(|event| event.order).unwrap_or(i64::MAX))
+}
+
 /// The events that the next one will name as those before it.
-async fn kept(snapshot: &dyn Snapshot, job: &RoomJob) -> Result<Vec<OwnedEventId>, SendError> {
-    let head = snapshot.get::<RoomHead>(&(job.room,)).await?.ok_or(SendError::NoSuchRoom)?;
+pub(crate) async fn kept(snapshot: &dyn Snapshot, room: RoomNid) -> Result<Vec<OwnedEventId>, SendError> {
+    let head = snapshot.get::<RoomHead>(&(room,)).await?.ok_or(SendError::NoSuchRoom)?;
     let extremities = extremities::read(&head.extremities)
         .map_err(|error| SendError::Unavailable(std::sync::Arc::new(error)))?;
     Ok(extremities.into_iter().map(|extremity| extremity.event_id).collect())

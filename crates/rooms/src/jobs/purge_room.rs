@@ -4,7 +4,7 @@
 //! store refuses. Then its events, its members with what they kept of it, its state, a page at a time.
 
 use myelin_model::RoomNid;
-use myelin_store::schema::erasure::{Erasure, RedactionSweep};
+use myelin_store::schema::erasure::{Erasure, RedactionSweep, RoomRetention};
 use myelin_store::schema::moderation::{JobKind, JobStatus, RoomJob};
 use myelin_store::schema::rooms::{
     Alias, DirectoryEntry, Event, Member, Membership, Relation, Room, RoomById, RoomHead, RoomSummary, State,
@@ -145,6 +145,7 @@ impl Rooms {
         batch.delete::<Room>(&(room,));
         batch.delete::<RoomHead>(&(room,));
         batch.delete::<RoomSummary>(&(room,));
+        batch.delete::<RoomRetention>(&(room,));
         batch.put(&self.after_page(job.clone(), STAGES[0], true));
         self.deps.engine.commit(batch).await?;
         self.forget_owner(room);

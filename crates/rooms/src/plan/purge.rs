@@ -1,6 +1,5 @@
 //! Deleting events that are no state: a page of a purge of history.
 
-use myelin_model::EventNid;
 use myelin_store::schema::erasure::Erasure;
 use myelin_store::schema::moderation::RoomJob;
 use myelin_store::schema::rooms::{Event, EventContent, Relation, Thread, ThreadParticipant};
@@ -26,8 +25,27 @@ impl Planner {
             return Ok(Outcome::RepeatsStored(None));
         }
         let events = myelin_timeline::load(snapshot, &page.events).await?;
+        self.take_along(snapshot, &events, page.below, batch).await?;
+        for event in &events {
+            delete_event(batch, event);
+        }
+        batch.put(&page.next);
+        batch.durability = Durability::Required;
+        Ok(Outcome::Planned(None))
+    }
+
+    /// Deletes what was derived from events that are about to be deleted. What stood below `below` counts as unread no more.
+    pub(super) async fn take_along(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        events: &[Event],
+        below: i64,
+        batch: &mut Batch,
+    ) -> Result<(), SendError> {
+        // What a redaction that is still under way takes can't be taken twice.
+        let left = events.iter().filter(|event| !self.overlay.is_taken(event.event));
         let scan = |event: &Event| Scan::index::<Relation>(Relation::BY_EVENT, (event.event,), 1);
-        let relations = snapshot.scan_all::<Relation>(events.iter().map(scan).collect()).await?;
+        let relations = snapshot.scan_all::<Relation>(left.map(scan).collect()).await?;
         let relations: Vec<Relation> = relations.into_iter().flatten().collect();
         let replies: Vec<&Relation> =
             relations.iter().filter(|relation| relation.rel_type == THREAD).collect();
@@ -38,21 +56,21 @@ impl Planner {
         for relation in &relations {
             batch.delete::<Relation>(&(relation.target.clone(), relation.order, relation.event));
         }
-        for event in &events {
+        for event in events {
             self.overlay.next.taken.insert(event.event);
             self.delete_thread(&event.event_id, batch);
-            delete_event(batch, event);
         }
-        let orders: Vec<i64> = events.iter().filter_map(|event| event.order).collect();
-        self.deps.observer.erased(self.room, &orders, batch);
+        self.deps.observer.erased(events, batch);
         let numbers: Vec<i64> = events.iter().map(|event| event.event.0).collect();
         if !numbers.is_empty() {
             let pos = batch.next_pos();
             batch.put(&Erasure { pos, room: self.room, events: serde_json::json!(numbers).to_string() });
         }
-        batch.put(&page.next);
-        batch.durability = Durability::Required;
-        Ok(Outcome::Planned(None))
+        let gone = events.iter().filter(|event| event.order.is_some_and(|order| order < below));
+        if let Some(last) = gone.max_by_key(|event| event.order) {
+            self.head.forget_up_to(last);
+        }
+        Ok(())
     }
 
     /// A thread goes with its root; its replies stay, as long as they are kept.
@@ -65,9 +83,13 @@ impl Planner {
 
 /// Deletes an event, its content, and what relates to it.
 pub(crate) fn delete_event(batch: &mut Batch, event: &Event) {
-    let number: (EventNid,) = (event.event,);
-    batch.delete::<Event>(&number);
-    batch.delete::<EventContent>(&number);
+    batch.delete::<Event>(&(event.event,));
+    delete_content(batch, event);
+}
+
+/// Deletes the content of an event, and what relates to it.
+pub(super) fn delete_content(batch: &mut Batch, event: &Event) {
+    batch.delete::<EventContent>(&(event.event,));
     sticky::forget(batch, event);
     batch.delete_range(Scan::prefix::<Relation>((event.event_id.clone(),), usize::MAX));
 }

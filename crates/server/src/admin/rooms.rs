@@ -111,7 +111,7 @@ fn job_line(job: &RoomJob) -> Value {
 }
 
 /// A room by its id, or by an alias of this server; what is neither (a glob, a room that is not known here) as it is.
-async fn resolved(rooms: &Rooms, target: &str) -> Result<String, String> {
+pub(super) async fn resolved(rooms: &Rooms, target: &str) -> Result<String, String> {
     let Ok(alias) = <&RoomAliasId>::try_from(target) else { return Ok(target.to_owned()) };
     let found = rooms.resolve_alias(alias).await.map_err(|error| text(SendError::from(error)))?;
     Ok(found.map_or_else(|| target.to_owned(), |room_id| room_id.to_string()))

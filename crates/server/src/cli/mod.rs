@@ -4,6 +4,7 @@ mod config;
 mod media;
 mod operate;
 mod reports;
+mod retention;
 mod rooms;
 
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ enum Command {
     /// Work on rooms that takes a while
     #[command(subcommand)]
     Job(rooms::JobCommand),
+    /// Show how long history is kept, and delete what is past its time
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// List, show and dismiss what users reported
     #[command(subcommand)]
     Report(reports::ReportCommand),
@@ -114,6 +118,7 @@ fn run(cli: Cli) -> Result<(), String> {
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
             Some(Command::Room(command)) => operate::run(&config, rooms::order(command)).await,
             Some(Command::Job(command)) => operate::run(&config, rooms::job(command)).await,
+            Some(Command::Retention(command)) => operate::run(&config, retention::order(command)).await,
             Some(Command::Report(command)) => operate::run(&config, reports::order(command)).await,
             Some(Command::Media(command)) => operate::run(&config, media::order(command)).await,
             Some(Command::Config(_)) => Ok(()),

@@ -4,6 +4,7 @@
 //! mistake must not pass for a default.
 
 mod lists;
+mod retention;
 mod sections;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{BadSmtp, Smtp};
 
+pub use retention::Retention;
 pub use sections::{
     Contact, Durability, Email, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push,
     Registration, Support, Tls, Turn, UrlPreviews,
@@ -54,6 +56,8 @@ pub struct Config {
     /// Rooms whose moderation policies are followed, by id or by an alias of this server.
     #[serde(deserialize_with = "lists::comma_separated")]
     pub policy_lists: Vec<String>,
+    /// How long history is kept.
+    pub retention: Retention,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -94,6 +98,7 @@ impl Default for Config {
             registration_shared_secret: None,
             default_room_version: RoomVersionId::DEFAULT.as_str().to_owned(),
             policy_lists: Vec::new(),
+            retention: Retention::default(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),
@@ -243,6 +248,7 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
+        self.retention.checked()?;
         self.mail_server()?;
         if let Some((key, problem)) = self.support.problem() {
             return value(key, problem);
@@ -345,6 +351,12 @@ mod tests {
             ("[email]\nsmtp_url = \"http://localhost\"\nfrom = \"a@b.c\"", "email.smtp_url"),
             ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
             ("[email]\nrequired_to_register = true", "email.required_to_register"),
+            ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
+            ("[retention]\ninterval = \"1s\"", "retention.interval"),
+            (
+                "[retention]\nallowed_lifetime_min = \"2d\"\nallowed_lifetime_max = \"1d\"",
+                "allowed_lifetime_min",
+            ),
         ] {
             let folder = std::env::temp_dir().join(format!("myelin-config-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,9 @@
 //! What takes events away after the fact. Owner: `rooms`.
 
+mod retention;
+
+pub use retention::{Expiry, Lifetimes, MOST_LIFETIME, lifetimes};
+
 use myelin_model::{EventNid, Pos, RoomNid};
 use ruma::OwnedUserId;
 
@@ -40,4 +44,38 @@ keyspace! {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] = &[super::def::<RedactionSweep>(), super::def::<Erasure>()];
+keyspace! {
+    /// For how long a room wants its history kept: its current `m.room.retention` (MSC1763), in milliseconds. Absent where
+    /// it says nothing that can be understood.
+    pub struct RoomRetention in "room_retention" {
+        key { room: RoomNid }
+        value {
+            min_lifetime: Option<i64>,
+            max_lifetime: Option<i64>,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// What the configuration says of retention, in milliseconds. One row, written at the start, so that whoever reads events
+    /// knows which are past their time; absent where nothing expires, whatever rooms say.
+    pub struct ServerRetention in "server_retention" {
+        key { name: String }
+        value {
+            /// For how long events are kept in rooms that don't say.
+            default_max: Option<i64>,
+            /// The least and the most that a room may ask for.
+            allowed_min: Option<i64>,
+            allowed_max: Option<i64>,
+        }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<RedactionSweep>(),
+    super::def::<Erasure>(),
+    super::def::<RoomRetention>(),
+    super::def::<ServerRetention>(),
+];

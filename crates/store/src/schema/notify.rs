@@ -79,7 +79,7 @@ keyspace! {
             /// Whether it is a highlight; said of this user, it overrides a [`RoomHighlight`] of the same event.
             highlight: bool,
         }
-        index {}
+        index { BY_EVENT = "by_event" (event) }
     }
 }
 

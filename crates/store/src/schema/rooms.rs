@@ -56,6 +56,9 @@ keyspace! {
             counter: i64,
             /// The order of the newest event in a thread that notifies anyone.
             thread_order: Option<i64>,
+            /// Up to this order, what notified was deleted and counts as unread for nobody; and the counter there.
+            gone_order: Option<i64>,
+            gone_counter: Option<i64>,
             joined: i64,
             invited: i64,
             /// No event of the room is sticky after this time, in milliseconds since 1970 (MSC4354); absent where none was.
@@ -103,6 +106,8 @@ pub enum EventStatus {
     Outlier,
     /// Accepted against partial state; judged again when the state is complete.
     Partial,
+    /// Part of the room and past its retention (MSC1763): only the header is left, for the event that follows it.
+    Expired,
 }
 text_enum!(EventStatus {
     Accepted = "accepted",
@@ -110,6 +115,7 @@ text_enum!(EventStatus {
     SoftFailed = "soft_failed",
     Outlier = "outlier",
     Partial = "partial",
+    Expired = "expired",
 });
 
 /// What stands before the id of a delayed event (MSC4140) in [`Event::txn_id`].

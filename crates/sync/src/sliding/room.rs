@@ -160,7 +160,7 @@ async fn write_whole(
         return Ok(Vec::new());
     }
     let wanted: Vec<TimelineWanted<'_>> = due.iter().map(|due| timeline_wanted(due)).collect();
-    let timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
+    let timelines = timelines(snapshot, viewer, &wanted).await?;
     let states = read_states(snapshot, viewer, due, &timelines).await?;
     let counted: Vec<_> = due.iter().map(|due| LiveEnd::from(&due.facts.head)).collect();
     let counts = unread(snapshot, &viewer.user_id, &counted).await?;

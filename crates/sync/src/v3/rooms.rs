@@ -124,7 +124,7 @@ impl Part {
                 filter: Some(&filter.timeline),
             })
             .collect();
-        let mut timelines = timelines(snapshot, &viewer.user_id, &wanted).await?;
+        let mut timelines = timelines(snapshot, viewer, &wanted).await?;
         for (room, timeline) in rooms.iter().zip(&mut timelines) {
             // Of a room that was joined again the client may hold some of this: `limited` tells it to start over.
             let joined_since = room.full && asked.since.is_some();

@@ -31,11 +31,26 @@ pub struct LiveEnd {
     pub counter: i64,
     /// The order of the newest event in a thread that notifies anyone, if there is one.
     pub thread_order: Option<i64>,
+    /// Up to which order, and counter, what notified was deleted.
+    pub gone: Option<(i64, i64)>,
+}
+
+impl LiveEnd {
+    /// The base from which unread is counted: nobody has to read what was deleted.
+    fn above_gone(&self, base: &UnreadBase) -> UnreadBase {
+        let mut base = base.clone();
+        if let Some((order, counter)) = self.gone.filter(|(order, _)| *order > base.main_order) {
+            (base.main_order, base.counter) = (order, counter);
+        }
+        base.order = base.order.max(self.gone.map_or(i64::MIN, |(order, _)| order));
+        base
+    }
 }
 
 impl From<&RoomHead> for LiveEnd {
     fn from(head: &RoomHead) -> Self {
-        Self { room: head.room, counter: head.counter, thread_order: head.thread_order }
+        let (counter, thread_order) = (head.counter, head.thread_order);
+        Self { room: head.room, counter, thread_order, gone: head.gone_order.zip(head.gone_counter) }
     }
 }
 
@@ -52,19 +67,14 @@ pub async fn unread(
 ) -> Result<Vec<Unread>, ReadError> {
     let keys: Vec<_> = rooms.iter().map(|live| (user_id.to_owned(), live.room)).collect();
     let bases = snapshot.get_all::<UnreadBase>(&keys).await?;
-    let known: Vec<_> = bases.iter().flatten().zip(known_ends(rooms, &bases)).collect();
+    let above = rooms.iter().zip(bases).filter_map(|(live, base)| Some((live.above_gone(&base?), *live)));
+    let above: Vec<_> = above.collect();
+    let known: Vec<_> = above.iter().map(|(base, live)| (base, *live)).collect();
     let rows = read_rows(snapshot, user_id, &known).await?;
     let counts =
         known.iter().zip(rows).map(|((base, live), rows)| (live.room, rows.count(base, live.counter)));
     let mut counts: HashMap<RoomNid, Unread> = counts.collect();
     Ok(rooms.iter().map(|live| counts.remove(&live.room).unwrap_or_default()).collect())
-}
-
-fn known_ends<'a>(
-    rooms: &'a [LiveEnd],
-    bases: &'a [Option<UnreadBase>],
-) -> impl Iterator<Item = LiveEnd> + 'a {
-    rooms.iter().zip(bases).filter(|(_, base)| base.is_some()).map(|(live, _)| *live)
 }
 
 /// The order of the oldest event in a thread of the room that the user, whose base this is, is told of and has not read.
@@ -78,7 +88,8 @@ pub async fn oldest_unread_in_threads(
     live: LiveEnd,
     read: Option<&ThreadBase>,
 ) -> Result<Option<i64>, ReadError> {
-    let mut rows = read_rows(snapshot, &base.user_id, &[(base, live)]).await?.pop().unwrap_or_default();
+    let base = live.above_gone(base);
+    let mut rows = read_rows(snapshot, &base.user_id, &[(&base, live)]).await?.pop().unwrap_or_default();
     rows.thread_bases.retain(|known| read.is_none_or(|read| read.root != known.root));
     rows.thread_bases.extend(read.cloned());
     Ok(rows.in_threads().first().map(|item| item.order))
