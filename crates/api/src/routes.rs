@@ -15,8 +15,8 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::access::guard;
 use crate::client::{
     account_data, delayed, device, directory, filters, keys, notifications, openid, presence, profile,
-    push_rules, pushers, receipts, reports, room_keys, rooms, search, server, session, sync, to_device,
-    user_directory, voip,
+    push_rules, pushers, receipts, reports, room_keys, rooms, search, server, session, sync, threads,
+    to_device, user_directory, voip,
 };
 use crate::route::{delete, get, post, put};
 use crate::{ApiState, Error, RateClass, Route, synapse};
@@ -43,6 +43,10 @@ const MUTUAL_ROOMS: &[&str] = &["/_matrix/client/unstable/uk.half-shot.msc2666"]
 const RETENTION: &[&str] = &["/_matrix/client/v3", "/_matrix/client/unstable/org.matrix.msc1763"];
 /// The prefix of deleting account data.
 const MSC3391: &[&str] = &["/_matrix/client/unstable/org.matrix.msc3391"];
+/// The prefix of thread subscriptions.
+const MSC4306: &[&str] = &["/_matrix/client/unstable/io.element.msc4306"];
+/// The prefix of their changes.
+const MSC4308: &[&str] = &["/_matrix/client/unstable/io.element.msc4308"];
 /// The prefix of what other servers and services call.
 const FEDERATION: &[&str] = &["/_matrix/federation/v1"];
 /// The prefix of what tools for Synapse call.
@@ -279,6 +283,7 @@ fn presence_routes() -> Vec<Route> {
 
 fn push_routes() -> Vec<Route> {
     const RULE: &str = "/pushrules/global/{kind}/{rule_id}";
+    const THREAD: &str = "/rooms/{room_id}/thread/{event_id}/subscription";
     let (enabled, actions) = (format!("{RULE}/enabled"), format!("{RULE}/actions"));
     vec![
         get(V3, "/pushrules/", push_rules::all::get),
@@ -296,6 +301,10 @@ fn push_routes() -> Vec<Route> {
         get(V3, "/pushers", pushers::list::get),
         post(V3, "/pushers/set", pushers::set::post),
         get(V3, "/notifications", notifications::get),
+        get(MSC4306, THREAD, threads::subscription::get),
+        put(MSC4306, THREAD, threads::subscription::put),
+        delete(MSC4306, THREAD, threads::subscription::delete),
+        get(MSC4308, "/thread_subscriptions", threads::changes::get),
     ]
 }
 

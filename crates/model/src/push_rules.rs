@@ -6,7 +6,7 @@ use ruma::UserId;
 const TEMPLATE: &str = include_str!("push_rules.json");
 
 /// The server-default push rules of a user, as the content of an `m.push_rules` event (client-server API, "Predefined
-/// Rules"; those for polls: MSC3930). What `notify` judges events by and what a sync shows of a user who changed none of them.
+/// Rules"; those for polls: MSC3930; those for threads: MSC4306). What `notify` judges events by and what a sync shows of a user who changed none of them.
 #[must_use]
 pub fn default_push_rules(user_id: &UserId) -> String {
     // A user id from the days before its grammar may hold any printable character.

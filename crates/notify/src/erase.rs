@@ -2,7 +2,8 @@
 
 use myelin_model::RoomNid;
 use myelin_store::schema::notify::{
-    Notification, PushMember, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, UnreadBase,
+    Notification, PushMember, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, ThreadSubscription,
+    UnreadBase,
 };
 use myelin_store::schema::rooms::Event;
 use myelin_store::{Batch, Scan};
@@ -36,6 +37,7 @@ impl Notify {
             batch.delete::<PushMember>(&(room, user.clone()));
             batch.delete_range(Scan::prefix::<Notification>(key(), usize::MAX));
             batch.delete_range(Scan::prefix::<ThreadBase>(key(), usize::MAX));
+            batch.delete_range(Scan::prefix::<ThreadSubscription>(key(), usize::MAX));
             batch.delete_range(Scan::prefix::<QuietSpan>(key(), usize::MAX));
         }
     }

@@ -13,6 +13,8 @@
 //! something else than what the room's counter says of everyone. Where they are silent in a room, the counter does not
 //! count for them ([`QuietSpan`]), so that a muted room writes no rows either.
 //!
+//! Threads that a user subscribed to: see `threads`.
+//!
 //! [`Notification`]: myelin_store::schema::notify::Notification
 //! [`QuietSpan`]: myelin_store::schema::notify::QuietSpan
 
@@ -29,6 +31,7 @@ mod ruled_rooms;
 mod rules;
 mod spread;
 mod subjects;
+mod threads;
 mod verdict;
 
 #[cfg(test)]
@@ -46,6 +49,7 @@ pub use rules::{
     MAX_CONDITIONS, MAX_RULE_ID, MAX_RULES, MAX_RULES_BYTES, NewRule, PushRules, Relative, RuleError,
     RuleProblem,
 };
+pub use threads::{Subscription, SubscriptionError};
 pub use verdict::Notifies;
 
 use std::sync::Arc;

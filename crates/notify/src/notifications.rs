@@ -18,8 +18,9 @@ use serde_json::value::RawValue;
 
 use crate::Notify;
 use crate::are_read::are_read;
-use crate::judge::{Rules, Says};
+use crate::judge::{Asker, Rules, Says};
 use crate::subjects::subjects;
+use crate::threads::subscribed;
 
 /// The most notifications one answer has.
 pub const MAX_NOTIFICATIONS: usize = 100;
@@ -210,14 +211,16 @@ impl Search<'_> {
         let events = self.snapshot.scan::<Event>(scan).await?;
         place.read_to = events.last().and_then(|event| event.order).unwrap_or(i64::MIN);
         let subjects = subjects(self.snapshot, &events).await?;
-        for (event, subject) in events.into_iter().zip(subjects) {
+        let subscribed = subscribed(self.snapshot, self.user_id, &events).await?;
+        for ((event, subject), subscribed) in events.into_iter().zip(subjects).zip(subscribed) {
             let may = event.status == EventStatus::Accepted
                 && event.redacted_by.is_none()
                 && event.sender != *self.user_id
                 && !self.ignored.contains(&event.sender)
                 && !self.expiry.has_taken(&event);
-            let name = place.member.display_name.as_deref();
-            let actions = subject.filter(|_| may).map(|subject| self.rules.actions(&subject, name).to_vec());
+            let asker = Asker { display_name: place.member.display_name.as_deref(), subscribed };
+            let actions =
+                subject.filter(|_| may).map(|subject| self.rules.actions(&subject, &asker).to_vec());
             place.next.push_back((event, actions.filter(|actions| Says::of(actions).notifies)));
         }
         Ok(())

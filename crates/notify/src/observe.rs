@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_pdu::Pdu;
-use myelin_store::schema::notify::{Notification, ThreadBase, UnreadBase};
+use myelin_store::schema::notify::{Notification, ThreadBase, ThreadSubscription, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::{InviteVerdict, invite_rules, thread_of};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::judge::Says;
 use crate::ruled::{Common, goes};
-use crate::verdict::{Looked, Verdict, judge};
+use crate::verdict::{Looked, Others, Verdict, judge};
 use crate::{Notifies, Notify};
 
 /// How many of the users that a message mentions are looked at; who comes after them is notified like everyone else.
@@ -61,17 +61,23 @@ impl Notify {
         let content: Looked = new.pdu.content_as().unwrap_or_default();
         let verdict = judge(new.pdu, &content, new.may_notify_room, MAX_MENTIONS, may_count);
         let thread = thread(snapshot, new.room, &content.relates_to).await?;
-        let notifies = match (&verdict, &thread) {
-            (Verdict::Nobody | Verdict::Invited(_) | Verdict::Mentions(_, false), _) => Notifies::No,
-            (Verdict::HighlightsAll | Verdict::Mentions(_, true), None) => Notifies::Yes,
-            (Verdict::HighlightsAll | Verdict::Mentions(_, true), Some(_)) => Notifies::InThread,
+        let others = match &verdict {
+            Verdict::Nobody | Verdict::Invited(_) => Others::None,
+            Verdict::HighlightsAll => Others::All,
+            Verdict::Mentions(_, Others::Subscribers) => subscribers(snapshot, new.room, &thread).await?,
+            Verdict::Mentions(_, others) => *others,
+        };
+        let notifies = match (others, &thread) {
+            (Others::All, None) => Notifies::Yes,
+            (Others::All | Others::Subscribers, Some(_)) => Notifies::InThread,
+            (Others::None | Others::Subscribers, _) => Notifies::No,
         };
         let counter = new.counter + i64::from(notifies == Notifies::Yes);
         let step = (notifies == Notifies::Yes).then_some(counter);
         let highlight = verdict == Verdict::HighlightsAll;
-        let common = Common { notifies: notifies != Notifies::No, step, highlight, thread: thread.as_ref() };
+        let common = Common { others, step, highlight, thread: thread.as_ref() };
         common.write(new, batch);
-        let mut told = common.notifies;
+        let mut told = notifies != Notifies::No;
         if let Verdict::Mentions(users, _) = verdict {
             told |= mention(snapshot, new, users, &common, batch).await?;
         }
@@ -131,6 +137,19 @@ impl Notify {
         }
         Ok(())
     }
+}
+
+/// Whether anyone is subscribed to the thread.
+async fn subscribers(
+    snapshot: &dyn Snapshot,
+    room: RoomNid,
+    thread: &Option<OwnedEventId>,
+) -> Result<Others, ReadError> {
+    let Some(root) = thread else { return Ok(Others::None) };
+    let by_thread = ThreadSubscription::BY_THREAD;
+    let scan = Scan::index::<ThreadSubscription>(by_thread, (room, root.clone(), true), 1);
+    let found = snapshot.scan::<ThreadSubscription>(scan).await?;
+    Ok(if found.is_empty() { Others::None } else { Others::Subscribers })
 }
 
 /// Writes a highlight for each of these users who is in the room. Answers whether any is.

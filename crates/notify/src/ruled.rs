@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use myelin_model::RoomNid;
 use myelin_store::schema::notify::{
-    Notification, PushMember, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStep,
+    Notification, PushMember, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStanding, ThreadStep,
+    ThreadSubscription,
 };
 use myelin_store::schema::rooms::Member;
 use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedEventId, OwnedUserId, UserId};
 
-use crate::judge::{Rules, Says, Subject};
+use crate::judge::{Asker, Rules, Says, Subject};
+use crate::threads::standings;
+use crate::verdict::Others;
 use crate::{NewEvent, Notify};
 
 /// How many members of one room are judged by rules of their own; who comes after them is notified like everyone else.
@@ -23,8 +26,8 @@ const TURN: usize = 256;
 /// What an event does for everyone who has the default rules and is not named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Common<'a> {
-    /// It notifies them.
-    pub(crate) notifies: bool,
+    /// Whom of them it notifies.
+    pub(crate) others: Others,
     /// The room's counter after the event, if the event made it step.
     pub(crate) step: Option<i64>,
     /// It is a highlight for them.
@@ -37,12 +40,29 @@ impl Common<'_> {
     /// Writes what is said of everyone and does not follow from the counter.
     pub(crate) fn write(&self, new: &NewEvent<'_>, batch: &mut Batch) {
         let (room, order, event) = (new.room, new.order, new.event);
-        if let Some(root) = self.thread.filter(|_| self.notifies) {
-            batch.put(&ThreadStep { room, order, root: root.clone() });
+        if let Some(root) = self.thread.filter(|_| self.others != Others::None) {
+            let for_subscribers = Some(self.others == Others::Subscribers);
+            batch.put(&ThreadStep { room, order, root: root.clone(), for_subscribers });
         }
         if self.highlight {
             batch.put(&RoomHighlight { room, order, event, thread: self.thread.cloned() });
         }
+    }
+
+    /// What it is to a user of whom nothing else is said: as the counts are read ([`Unread`]).
+    ///
+    /// [`Unread`]: myelin_store::schema::notify::Unread
+    fn unsaid(&self, quiet: bool, standing: Option<ThreadStanding>) -> Says {
+        let by_subscription = match (self.thread, standing) {
+            (Some(_), Some(ThreadStanding { filters: true, subscribed })) => Some(subscribed),
+            _ => None,
+        };
+        let counts = match self.others {
+            Others::None => false,
+            Others::Subscribers => by_subscription == Some(true),
+            Others::All => by_subscription != Some(false) || self.highlight,
+        };
+        Says { notifies: counts && !quiet, highlight: self.highlight }
     }
 
     /// What is said of one user instead.
@@ -95,16 +115,20 @@ impl Notify {
         let users: Vec<OwnedUserId> = ruled.0.keys().cloned().collect();
         let rules = self.own_rules(snapshot, &users).await?;
         let names = names(snapshot, new.room, &rules).await?;
+        let thread = common.thread.map(|root| (new.room, root.clone(), new.order));
+        let standings = standings(snapshot, thread, rules.keys()).await?;
         let subject = Subject::of(new.pdu, new.joined, new.may_notify_room);
         let mut told = false;
         for (n, (user_id, rules)) in rules.into_iter().enumerate() {
             if n % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            let says = rules.says(&subject, names.get(&user_id).map(String::as_str));
+            let standing = standings.get(&user_id).copied();
+            let display_name = names.get(&user_id).map(String::as_str);
+            let subscribed = standing.map(|standing| standing.subscribed);
+            let says = rules.says(&subject, &Asker { display_name, subscribed });
             let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
-            let unsaid = Says { notifies: common.notifies && !quiet, highlight: common.highlight };
-            if says != unsaid {
+            if says != common.unsaid(quiet, standing) {
                 told |= says.notifies || says.highlight;
                 batch.put(&common.but_for(new, user_id, says));
             }
@@ -122,7 +146,7 @@ impl Notify {
         let rules = self.own_rules(snapshot, std::slice::from_ref(user_id)).await?;
         let subject = || Subject::of(new.pdu, new.joined, new.may_notify_room);
         let by_default = Says { notifies: true, highlight: false };
-        Ok(rules.get(user_id).map_or(by_default, |rules| rules.says(&subject(), None)))
+        Ok(rules.get(user_id).map_or(by_default, |rules| rules.says(&subject(), &Asker::default())))
     }
 
     /// Notes of someone who comes in that their events are judged one by one, if they are.
@@ -163,6 +187,7 @@ pub(crate) fn goes(user_id: OwnedUserId, new: &NewEvent<'_>, batch: &mut Batch) 
     batch.delete::<PushMember>(&(new.room, user_id.clone()));
     batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(), new.room), usize::MAX));
     batch.delete_range(Scan::prefix::<ThreadBase>((user_id.clone(), new.room), usize::MAX));
+    batch.delete_range(Scan::prefix::<ThreadSubscription>((user_id.clone(), new.room), usize::MAX));
     batch.delete_range(Scan::prefix::<Notification>((user_id, new.room), usize::MAX));
 }
 

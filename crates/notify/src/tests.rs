@@ -1,5 +1,8 @@
 //! Unread counts against a model that keeps the list of what each user has not read.
 
+mod ruled;
+mod threads;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,16 +12,18 @@ use myelin_pdu::{Pdu, RoomVersionId};
 use myelin_runtime::Env;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::notify::{
-    Counts, LiveEnd, Notification, PushMember, PushUser, QuietSpan, ThreadBase, ThreadStep, Unread,
-    UnreadBase, unread,
+    Counts, LiveEnd, Notification, ThreadBase, ThreadStep, Unread, UnreadBase, unread,
 };
-use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, Relation, Room, RoomHead};
+use myelin_store::schema::rooms::{
+    Event, EventStatus, Member, Membership, Relation, Room, RoomById, RoomHead,
+};
 use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan, Snapshot};
 use proptest::prelude::*;
-use ruma::{OwnedEventId, OwnedUserId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::{Value, json};
 
-use crate::{NewEvent, NewRule, Notifies, Notify, Part, ReadTo, Relative, RuleProblem, Schemes};
+use crate::verdict::Others;
+use crate::{NewEvent, NewRule, Notifies, Notify, Part, ReadTo, Relative, Schemes, SubscriptionError};
 
 const ROOM: RoomNid = RoomNid(1);
 const SPACING: i64 = 16;
@@ -72,6 +77,16 @@ enum Step {
         user: usize,
         muted: bool,
     },
+    /// Subscribes to a thread, by the user's wish or because of its newest event.
+    Subscribe {
+        user: usize,
+        root: usize,
+        automatic: bool,
+    },
+    Unsubscribe {
+        user: usize,
+        root: usize,
+    },
     /// A content rule for the word that [`Sending::keyword`] puts into a message, made or deleted.
     Keyword {
         user: usize,
@@ -85,6 +100,7 @@ struct Known {
     order: i64,
     counter: i64,
     event_id: OwnedEventId,
+    thread: Option<usize>,
 }
 
 /// One thing a user has not read.
@@ -92,7 +108,14 @@ struct Known {
 struct Item {
     order: i64,
     thread: Option<usize>,
-    highlight: bool,
+    /// What it is to this user, where that was said for good: whether it notifies, and is a highlight.
+    said: Option<(bool, bool)>,
+    /// Whom it notifies otherwise.
+    others: Others,
+    /// It was a highlight for everyone.
+    of_all: bool,
+    /// The user had silenced the room when it came.
+    quiet: bool,
 }
 
 struct World {
@@ -104,6 +127,12 @@ struct World {
     lists: BTreeMap<usize, Vec<Item>>,
     muted: BTreeSet<usize>,
     keywords: BTreeSet<usize>,
+    /// Who has, or had, rules of their own.
+    ruled: BTreeSet<usize>,
+    /// Who subscribed to a thread once.
+    followers: BTreeSet<usize>,
+    /// By user and thread: the order above which it notifies.
+    subscribed: BTreeMap<(usize, usize), i64>,
 }
 
 fn asks(number: usize) -> Requester {
@@ -127,6 +156,9 @@ impl World {
             lists: BTreeMap::new(),
             muted: BTreeSet::new(),
             keywords: BTreeSet::new(),
+            ruled: BTreeSet::new(),
+            followers: BTreeSet::new(),
+            subscribed: BTreeMap::new(),
         }
     }
 
@@ -145,6 +177,10 @@ impl World {
         Batch::new(Fence { shard, epoch: self.engine.epoch(shard) })
     }
 
+    async fn commit_batch(&self, batch: Batch) {
+        self.engine.commit(batch).await.unwrap();
+    }
+
     fn counter(&self) -> i64 {
         self.events.last().map_or(0, |event| event.counter)
     }
@@ -160,6 +196,8 @@ impl World {
             Step::Read { user, event, part } => self.read(*user, *event, *part).await,
             Step::Mute { user, muted } => self.mute(*user, *muted).await,
             Step::Keyword { user, set } => self.keyword(*user, *set).await,
+            Step::Subscribe { user, root, automatic } => self.subscribe(*user, *root, *automatic).await,
+            Step::Unsubscribe { user, root } => self.unsubscribe(*user, *root).await,
         }
     }
 
@@ -178,8 +216,50 @@ impl World {
         }
     }
 
-    async fn rule(&self, number: usize, kind: &str, rule_id: &str, rule: Value, set: bool) {
+    async fn subscribe(&mut self, number: usize, root: usize, automatic: bool) {
+        if !self.is_joined(number) || root >= self.events.len() {
+            return;
+        }
+        let cause = self.events.iter().rfind(|event| event.thread == Some(root)).cloned();
+        let cause = cause.filter(|_| automatic);
+        let root_id = self.events[root].event_id.clone();
+        let cause_id = cause.as_ref().map(|cause| &*cause.event_id);
+        match self.notify.subscribe_to_thread(&asks(number), &room_id(), &root_id, cause_id).await {
+            Ok(()) => {}
+            Err(SubscriptionError::Unsubscribed) if cause.is_some() => return,
+            Err(error) => panic!("{error}"),
+        }
+        self.followers.insert(number);
+        let last = self.events.last().map_or(0, |event| event.order);
+        let from = cause.map_or(last, |cause| cause.order - 1);
+        self.subscribed.entry((number, root)).or_insert(from);
+    }
+
+    async fn unsubscribe(&mut self, number: usize, root: usize) {
+        if !self.is_joined(number) || root >= self.events.len() {
+            return;
+        }
+        let root_id = self.events[root].event_id.clone();
+        self.notify.unsubscribe_from_thread(&asks(number), &room_id(), &root_id).await.unwrap();
+        self.subscribed.remove(&(number, root));
+    }
+
+    /// What an unread item is to a user: whether it notifies, and is a highlight.
+    fn means(&self, number: usize, item: &Item) -> (bool, bool) {
+        let (Some(root), None) = (item.thread, item.said) else { return item.said.unwrap_or_default() };
+        let from = self.subscribed.get(&(number, root));
+        let counts = match item.others {
+            Others::None => false,
+            Others::Subscribers => from.is_some_and(|from| item.order > *from),
+            Others::All if !self.followers.contains(&number) || item.of_all => true,
+            Others::All => from.is_some_and(|from| item.order > *from),
+        };
+        (counts && !item.quiet, item.of_all)
+    }
+
+    async fn rule(&mut self, number: usize, kind: &str, rule_id: &str, rule: Value, set: bool) {
         let asks = asks(number);
+        self.ruled.insert(number);
         if set {
             let rule: NewRule = serde_json::from_value(rule).unwrap();
             self.notify.set_push_rule(&asks, kind, rule_id, &rule, &Relative::default()).await.unwrap();
@@ -221,21 +301,44 @@ impl World {
         let of_all = (sending.mentions_room || sending.kind == Kind::Tombstone) && !is_notice;
         let counts = matches!(sending.kind, Kind::Text | Kind::Encrypted) || of_all;
         let is_state = matches!(sending.kind, Kind::Topic | Kind::Tombstone);
-        for (number, list) in &mut self.lists {
+        let silenced = is_notice || matches!(sending.kind, Kind::Reaction | Kind::Edit);
+        let subscribers = self.subscribed.keys().any(|(_, root)| Some(*root) == thread);
+        let others = match (counts, silenced) {
+            (true, _) => Others::All,
+            (false, false) if subscribers => Others::Subscribers,
+            (false, _) => Others::None,
+        };
+        let mut lists = std::mem::take(&mut self.lists);
+        for (number, list) in &mut lists {
             if *number == sending.sender {
-                if !is_state || of_all {
+                if !is_state || others != Others::None {
                     list.retain(|item| item.thread != thread);
                 }
                 continue;
             }
             let mentioned = sending.mentions.contains(number) && !is_notice;
-            let silenced = is_notice || matches!(sending.kind, Kind::Reaction | Kind::Edit);
             let named = mentioned || of_all;
             let word = sending.keyword && self.keywords.contains(number) && !silenced;
-            if named || word || (counts && !self.muted.contains(number)) {
-                list.push(Item { order, thread, highlight: named || word });
+            let quiet = self.muted.contains(number);
+            let mut item = Item { order, thread, said: None, others, of_all, quiet };
+            let subscribed = thread.map(|root| self.subscribed.contains_key(&(*number, root)));
+            // The rules in their order.
+            let says = if named || word {
+                (true, true)
+            } else if silenced {
+                (false, false)
+            } else if let Some(subscribed) = subscribed.filter(|_| self.followers.contains(number)) {
+                (subscribed, false)
+            } else {
+                (counts && !quiet, false)
+            };
+            let is_judged = thread.is_none() || self.ruled.contains(number) || mentioned;
+            if is_judged && says != self.means(*number, &item) {
+                item.said = Some(says);
             }
+            list.push(item);
         }
+        self.lists = lists;
     }
 
     async fn member(&mut self, number: usize, membership: Membership) {
@@ -247,6 +350,7 @@ impl World {
             self.lists.insert(number, Vec::new());
         } else if membership != Membership::Join {
             self.lists.remove(&number);
+            self.subscribed.retain(|(user, _), _| *user != number);
         }
     }
 
@@ -352,17 +456,18 @@ impl World {
         batch.put(&head(order, pos, self.thread_order, counter));
         batch.put(&Room {
             room: ROOM,
-            room_id: "!room:here.test".try_into().unwrap(),
+            room_id: room_id(),
             version: "11".to_owned(),
             creator: user(0),
             room_type: None,
             created: pos,
         });
+        batch.put(&RoomById { room_id: room_id(), room: ROOM });
         if let Some(membership) = pdu.membership() {
             batch.put(&member(sender, membership, order, event, pos));
         }
         self.engine.commit(batch).await.unwrap();
-        self.events.push(Known { order, counter, event_id: pdu.event_id().to_owned() });
+        self.events.push(Known { order, counter, event_id: pdu.event_id().to_owned(), thread });
         order
     }
 
@@ -383,20 +488,34 @@ impl World {
         self.snapshot().await.scan(scan).await.unwrap()
     }
 
-    async fn check(&self) {
-        for (number, list) in &self.lists {
+    async fn check(&mut self) {
+        let mut lists = std::mem::take(&mut self.lists);
+        for (number, list) in &mut lists {
+            // What a base has passed while it was nothing to the user stays nothing.
+            let base = self.snapshot().await.get::<UnreadBase>(&(user(*number), ROOM)).await.unwrap();
+            let base = base.map_or(0, |base| base.order);
+            list.retain(|item| item.order > base || self.means(*number, item) != (false, false));
             let mut expected = Unread::default();
-            for item in list {
+            for item in list.iter() {
+                let (notifies, highlight) = self.means(*number, item);
+                if !notifies && !highlight {
+                    continue;
+                }
                 let counts = match item.thread {
                     None => &mut expected.main,
                     Some(root) => expected.threads.entry(self.events[root].event_id.clone()).or_default(),
                 };
-                counts.notifications += 1;
-                counts.highlights += u64::from(item.highlight);
+                counts.notifications += u64::from(notifies);
+                counts.highlights += u64::from(highlight);
             }
             assert_eq!(self.unread(*number).await, expected, "user {number}: {list:?}");
         }
+        self.lists = lists;
     }
+}
+
+fn room_id() -> OwnedRoomId {
+    "!room:here.test".try_into().unwrap()
 }
 
 fn head(last_order: i64, pos: Pos, thread_order: Option<i64>, counter: i64) -> RoomHead {
@@ -445,7 +564,8 @@ fn member(user_id: &UserId, membership: &str, order: i64, event: EventNid, chang
         sender: user_id.to_owned(),
         display_name: None,
         avatar_url: None,
-        joined_at: None,
+        // Whoever is in the room sees all of it.
+        joined_at: (membership == Membership::Join).then_some(0),
         is_direct: false,
         forgotten: false,
     }
@@ -489,7 +609,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..4_usize, 0..60_usize, part).prop_map(|(user, event, part)| Step::Read { user, event, part });
     let mute = (0..4_usize, any::<bool>()).prop_map(|(user, muted)| Step::Mute { user, muted });
     let keyword = (0..4_usize, any::<bool>()).prop_map(|(user, set)| Step::Keyword { user, set });
-    prop::collection::vec(prop_oneof![6 => sending, 1 => member, 3 => read, 1 => mute, 1 => keyword], 1..60)
+    let subscribe = (0..4_usize, 0..3_usize, any::<bool>())
+        .prop_map(|(user, root, automatic)| Step::Subscribe { user, root, automatic });
+    let unsubscribe = (0..4_usize, 0..3_usize).prop_map(|(user, root)| Step::Unsubscribe { user, root });
+    let following = prop_oneof![2 => subscribe, 1 => unsubscribe];
+    let step = prop_oneof![6 => sending, 1 => member, 3 => read, 1 => mute, 1 => keyword, 1 => following];
+    prop::collection::vec(step, 1..60)
 }
 
 proptest! {
@@ -630,89 +755,4 @@ async fn a_receipt_planned_on_an_old_base_is_a_conflict() {
     world.send(&text(1)).await;
     assert!(world.engine.commit(batch).await.is_err());
     assert_eq!(world.total(1).await, (0, 0));
-}
-
-#[tokio::test]
-async fn the_rules_of_a_user_are_read_by_kind_and_id() {
-    let world = World::new();
-    let rules = world.notify.push_rules(&asks(1)).await.unwrap();
-    assert_eq!(rules.global()["override"].as_array().unwrap().len(), 11);
-    let rule = rules.rule("override", ".m.rule.is_user_mention").unwrap().unwrap();
-    assert_eq!(rule["conditions"][0]["value"], user(1).as_str());
-    assert_eq!(rules.rule("underride", ".m.rule.is_user_mention"), Ok(None));
-    assert_eq!(rules.rule("nonsense", ".m.rule.master"), Err(RuleProblem::UnknownKind));
-}
-
-#[tokio::test]
-async fn a_muted_room_writes_no_row_for_an_ordinary_message() {
-    let mut world = room(3).await;
-    world.mute(1, true).await;
-    world.send(&text(0)).await;
-    world.send(&text(0)).await;
-    assert!(world.rows::<Notification>(1).await.is_empty());
-    assert_eq!(world.total(1).await, (0, 0));
-    assert_eq!(world.total(2).await, (2, 0));
-}
-
-#[tokio::test]
-async fn rules_whose_spreading_was_cut_off_reach_the_rooms_at_the_next_start() {
-    let mut world = room(2).await;
-    world.mute(1, true).await;
-    let user_id = user(1);
-    let mut batch = world.batch();
-    let snapshot = world.snapshot().await;
-    let push_user = snapshot.get::<PushUser>(&(user_id.clone(),)).await.unwrap().unwrap();
-    batch.put(&PushUser { spreading: true, ..push_user });
-    batch.delete::<PushMember>(&(ROOM, user_id.clone()));
-    batch.delete_range(Scan::prefix::<QuietSpan>((user_id.clone(),), usize::MAX));
-    world.engine.commit(batch).await.unwrap();
-    // The next process knows nothing but the store.
-    world.notify = World::service(&world.engine);
-    world.notify.take_up().await.unwrap();
-    world.send(&text(0)).await;
-    assert_eq!(world.total(1).await, (0, 0));
-    let push_user = world.snapshot().await.get::<PushUser>(&(user_id,)).await.unwrap().unwrap();
-    assert!(!push_user.spreading);
-}
-
-#[tokio::test]
-async fn a_join_planned_before_the_users_first_rules_is_a_conflict() {
-    let mut world = room(1).await;
-    let joiner = user(1);
-    let json = json!({
-        "type": "m.room.member", "content": { "membership": "join" }, "sender": joiner, "state_key": joiner,
-        "room_id": "!room:here.test", "depth": 9, "origin_server_ts": 9, "prev_events": [], "auth_events": [],
-        "hashes": {}, "signatures": {},
-    });
-    let pdu = Pdu::parse(Bytes::from(json.to_string()), RoomVersionId::V11.rules()).unwrap();
-    let mut batch = world.batch();
-    let pos = batch.next_pos();
-    let new = NewEvent {
-        room: ROOM,
-        event: EventNid(99),
-        pdu: &pdu,
-        order: 999,
-        pos,
-        counter: 0,
-        thread_order: None,
-        joined: 2,
-        may_notify_room: false,
-    };
-    world.notify.observe(&*world.snapshot().await, &new, &mut batch).await.unwrap();
-    world.mute(1, true).await;
-    assert!(world.engine.commit(batch).await.is_err());
-}
-
-#[tokio::test]
-async fn a_new_process_knows_which_rooms_have_members_with_rules() {
-    let mut world = room(2).await;
-    world.mute(1, true).await;
-    world.notify = World::service(&world.engine);
-    assert!(world.notify.ruled_rooms.may_have(ROOM), "until it has looked, any room may");
-    world.notify.take_up().await.unwrap();
-    assert!(world.notify.ruled_rooms.may_have(ROOM));
-    assert!(!world.notify.ruled_rooms.may_have(RoomNid(2)));
-    world.send(&text(0)).await;
-    world.send(&Sending { mentions: vec![1], ..text(0) }).await;
-    assert_eq!(world.total(1).await, (1, 1));
 }

@@ -31,7 +31,19 @@ pub(crate) enum Verdict {
     /// Everyone is, and for everyone it is a highlight.
     HighlightsAll,
     /// These users are, and for them it is a highlight; whether the others are, it says.
-    Mentions(BTreeSet<OwnedUserId>, bool),
+    Mentions(BTreeSet<OwnedUserId>, Others),
+}
+
+/// Whether those are notified whom an event does not mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Nobody.
+    None,
+    /// Those who subscribed to the thread that it is in.
+    Subscribers,
+    /// Everyone; if it is in a thread, but those who are told only of threads that they are subscribed to, and are not
+    /// subscribed to this one.
+    All,
 }
 
 /// The fields of a content that the rules look at. Whatever a sender puts there is read; what has another type than the
@@ -73,11 +85,19 @@ pub(crate) fn judge(
     if (content.mentions["room"] == Value::Bool(true) && may_notify_room) || is_tombstone {
         return Verdict::HighlightsAll;
     }
-    // The rules for reactions, server ACLs and answers to polls say no of what no later rule would notify of.
     let is_edit = content.relates_to["rel_type"] == "m.replace";
     let is_poll = is("org.matrix.msc3381.poll.start") || is("org.matrix.msc3381.poll.end");
     let counts = is("m.room.message") || is("m.room.encrypted") || is("m.call.invite") || is_poll;
-    let others = counts && !is_edit;
+    let is_poll_response = is("org.matrix.msc3381.poll.response");
+    let is_acl = is("m.room.server_acl") && pdu.state_key() == Some("");
+    let others = if is_edit || is("m.reaction") || is_acl || is_poll_response {
+        Others::None
+    } else if counts {
+        Others::All
+    } else {
+        // No rule says anything of it but the one for subscribed threads.
+        Others::Subscribers
+    };
     let named = content.mentions["user_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
     let named = named.iter().filter_map(|user_id| UserId::parse(user_id.as_str()?).ok());
     Verdict::Mentions(named.filter(|user_id| may_count(user_id)).take(most).collect(), others)

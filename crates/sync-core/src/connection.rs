@@ -70,6 +70,9 @@ pub struct Globals {
     pub typing: u64,
     /// Whether global account data was sent; changes follow from then on.
     pub account_data: bool,
+    /// Whether thread subscriptions were sent; changes follow from then on.
+    #[serde(default)]
+    pub threads: bool,
 }
 
 /// One connection.

@@ -83,6 +83,15 @@ pub enum PageToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InboxToken(pub i64);
 
+/// The place in a user's changes of thread subscriptions from which older ones follow (MSC4308).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadsToken {
+    /// Changes before this position were not told yet.
+    pub before: i64,
+    /// Those up to this position were told before.
+    pub after: i64,
+}
+
 pub(crate) fn number(text: &str) -> Result<i64, InvalidToken> {
     let canonical = text == "0" || !text.starts_with('0');
     if !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -214,6 +223,21 @@ impl FromStr for PageToken {
     }
 }
 
+impl fmt::Display for ThreadsToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "h1_{}_{}", self.before, self.after)
+    }
+}
+
+impl FromStr for ThreadsToken {
+    type Err = InvalidToken;
+
+    fn from_str(text: &str) -> Result<Self, InvalidToken> {
+        let [before, after] = parts(text, "h1_")?;
+        Ok(Self { before: number(before)?, after: number(after)? })
+    }
+}
+
 impl fmt::Display for InboxToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "d1_{}", self.0)
@@ -233,7 +257,10 @@ impl FromStr for InboxToken {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Carried, ConnectionPos, InboxToken, MAX_CARRIED, PageToken, RoomKey, StickyMark, SyncToken};
+    use super::{
+        Carried, ConnectionPos, InboxToken, MAX_CARRIED, PageToken, RoomKey, StickyMark, SyncToken,
+        ThreadsToken,
+    };
     use crate::sticky::StickyToken;
 
     fn pos(position: i64, nonce: u64, answer: u64, rooms: &[(i64, i64)]) -> ConnectionPos {
@@ -254,10 +281,12 @@ mod tests {
             prop_assert_eq!(token.to_string().parse(), Ok(PageToken::At(position)));
             prop_assert_eq!(pos.to_string().parse(), Ok(PageToken::At(position)));
             prop_assert_eq!(InboxToken(position).to_string().parse(), Ok(InboxToken(position)));
+            let threads = ThreadsToken { before: position, after: inbox };
+            prop_assert_eq!(threads.to_string().parse(), Ok(threads));
         }
 
         #[test]
-        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtmy]1_([0-9a-f_m+ .~-]{0,40}|[0-9]_[0-9]_[0-9]_[0-9]_[0-9a-f]{16}_[0-9]_[0-9]|[0-9]{1,2}_[0-9](_[0-9]\\.[0-9]\\.[0-9](~[0-9]\\.[0-9]\\.[0-9]){0,2})?|[0-9]{1,3}_[0-9a-f]{16}_[0-9]_[0-9]{1,2}\\.[0-9]{1,2}(~[0-9]{1,2}\\.[0-9]{1,2}){0,2})") {
+        fn a_text_that_parses_is_the_tokens_only_spelling(text in "[scadtmyh]1_([0-9a-f_m+ .~-]{0,40}|[0-9]_[0-9]_[0-9]_[0-9]_[0-9a-f]{16}_[0-9]_[0-9]|[0-9]{1,2}_[0-9](_[0-9]\\.[0-9]\\.[0-9](~[0-9]\\.[0-9]\\.[0-9]){0,2})?|[0-9]{1,3}_[0-9a-f]{16}_[0-9]_[0-9]{1,2}\\.[0-9]{1,2}(~[0-9]{1,2}\\.[0-9]{1,2}){0,2})") {
             if let Ok(token) = text.parse::<SyncToken>() {
                 prop_assert_eq!(token.to_string(), text.as_str());
             }
@@ -265,6 +294,9 @@ mod tests {
                 prop_assert_eq!(pos.to_string(), text.as_str());
             }
             if let Ok(token) = text.parse::<InboxToken>() {
+                prop_assert_eq!(token.to_string(), text.as_str());
+            }
+            if let Ok(token) = text.parse::<ThreadsToken>() {
                 prop_assert_eq!(token.to_string(), text.as_str());
             }
             if let Ok(token) = text.parse::<StickyToken>() {

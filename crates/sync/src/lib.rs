@@ -20,7 +20,9 @@ mod service;
 pub mod sliding;
 mod state;
 mod sticky;
+mod threads;
 mod users;
 pub mod v3;
 
 pub use service::Sync;
+pub use threads::ThreadsAnswer;

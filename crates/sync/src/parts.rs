@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::devices::KeyCounts;
+use crate::threads::ThreadsAnswer;
 
 /// The most account data, or receipts, that one read takes.
 const MOST: usize = 100_000;
@@ -40,6 +41,9 @@ pub(crate) struct ExtensionsAnswer {
     pub(crate) sticky_events: Option<StickyAnswer>,
     #[serde(rename = "org.matrix.msc4354.sticky_events", skip_serializing_if = "Option::is_none")]
     pub(crate) unstable_sticky_events: Option<StickyAnswer>,
+    #[serde(rename = "io.element.msc4308.thread_subscriptions")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) threads: Option<ThreadsAnswer>,
 }
 
 /// Sticky events (MSC4480).
@@ -113,6 +117,7 @@ impl ExtensionsAnswer {
                 .into_iter()
                 .flatten()
                 .any(|sticky| sticky.more || !sticky.rooms.is_empty())
+            || self.threads.is_some()
     }
 }
 

@@ -5,6 +5,8 @@ use myelin_store::schema::rooms::{Event, Relation};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use ruma::{EventId, OwnedEventId};
 
+use crate::load_by_id;
+
 /// The relation type of a thread's replies.
 pub const THREAD: &str = "m.thread";
 
@@ -42,6 +44,47 @@ pub async fn thread_of(
     Ok(follow(snapshot, room, Some((rel_type.to_owned(), target.to_owned()))).await?.root)
 }
 
+/// The roots of the threads that stored events are in; none for the main timeline. A few reads, however many events.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn roots(
+    snapshot: &dyn Snapshot,
+    events: &[Event],
+) -> Result<Vec<Option<OwnedEventId>>, ReadError> {
+    let mut roots = vec![None; events.len()];
+    // By the number of the event that began: the room, and the event on the way to its thread.
+    let mut open: Vec<(usize, RoomNid, EventNid)> =
+        events.iter().enumerate().map(|(number, event)| (number, event.room, event.event)).collect();
+    for hop in 1..=HOPS {
+        let scans = open.iter().map(|(.., event)| Scan::index::<Relation>(Relation::BY_EVENT, (*event,), 1));
+        let relations = snapshot.scan_all::<Relation>(scans.collect()).await?;
+        let mut targets = Vec::new();
+        for ((number, room, _), relation) in open.into_iter().zip(relations) {
+            match relation.into_iter().next() {
+                Some(row) if row.rel_type == THREAD => {
+                    if let Some(root) = roots.get_mut(number) {
+                        *root = Some(row.target);
+                    }
+                }
+                Some(row) if hop < HOPS => targets.push((number, room, row.target)),
+                _ => {}
+            }
+        }
+        if targets.is_empty() {
+            break;
+        }
+        let ids: Vec<&EventId> = targets.iter().map(|(.., target)| &**target).collect();
+        let parents = load_by_id(snapshot, &ids).await?;
+        let same_room = |((number, room, _), parent): (&(usize, RoomNid, _), Option<Event>)| {
+            let parent = parent.filter(|parent| parent.room == *room)?;
+            Some((*number, *room, parent.event))
+        };
+        open = targets.iter().zip(parents).filter_map(same_room).collect();
+    }
+    Ok(roots)
+}
+
 async fn follow(
     snapshot: &dyn Snapshot,
     room: RoomNid,
@@ -64,6 +107,10 @@ async fn follow(
     Ok(Lineage { root: None, passed })
 }
 
-async fn relation_of(snapshot: &dyn Snapshot, event: EventNid) -> Result<Option<Relation>, ReadError> {
+/// What the event relates to, if it states a relation.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn relation_of(snapshot: &dyn Snapshot, event: EventNid) -> Result<Option<Relation>, ReadError> {
     Ok(snapshot.scan::<Relation>(Scan::index::<Relation>(Relation::BY_EVENT, (event,), 1)).await?.pop())
 }

@@ -22,6 +22,7 @@ pub(crate) mod search;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod sync;
+pub(crate) mod threads;
 pub(crate) mod to_device;
 pub(crate) mod user_directory;
 pub(crate) mod voip;

@@ -4,7 +4,7 @@ use ruma::push::{ComparisonOperator, PushCondition, RoomMemberCountIs, ScalarJso
 use serde_json::Value;
 
 use super::pattern::Pattern;
-use super::subject::Subject;
+use super::subject::{Asker, Subject};
 
 /// One condition.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub(crate) enum Condition {
     MemberCount(RoomMemberCountIs),
     /// The sender may notify the whole room.
     MayNotifyRoom,
+    /// The event is in a thread, which the user is (not) subscribed to (MSC4306).
+    InThread {
+        subscribed: bool,
+    },
     /// The room of a room rule.
     Room(String),
     /// The sender of a sender rule.
@@ -70,6 +74,7 @@ impl Condition {
             PushCondition::SenderNotificationPermission(data) if data.key.as_str() == "room" => {
                 Self::MayNotifyRoom
             }
+            PushCondition::ThreadSubscription(data) => Self::InThread { subscribed: data.subscribed },
             other if other.kind() == "contains_display_name" => Self::ContainsDisplayName,
             _ => Self::Unknown,
         }
@@ -81,7 +86,7 @@ impl Condition {
         Self::EventMatch(path, pattern)
     }
 
-    pub(crate) fn holds(&self, subject: &Subject, display_name: Option<&str>) -> bool {
+    pub(crate) fn holds(&self, subject: &Subject, asker: &Asker<'_>) -> bool {
         match self {
             Self::EventMatch(path, pattern) => {
                 if path.is_body {
@@ -97,11 +102,12 @@ impl Condition {
                 let array = path.find(&subject.event).and_then(Value::as_array);
                 array.is_some_and(|values| values.iter().any(|value| is_same(value, wanted)))
             }
-            Self::ContainsDisplayName => display_name.is_some_and(|name| {
+            Self::ContainsDisplayName => asker.display_name.is_some_and(|name| {
                 subject.body.as_deref().is_some_and(|body| Pattern::words(name).matches(body))
             }),
             Self::MemberCount(is) => counts(is, subject.joined),
             Self::MayNotifyRoom => subject.may_notify_room,
+            Self::InThread { subscribed } => asker.subscribed == Some(*subscribed),
             Self::Room(room_id) => subject.event["room_id"] == room_id.as_str(),
             Self::Sender(sender) => subject.event["sender"] == sender.as_str(),
             Self::Unknown => false,

@@ -11,7 +11,7 @@ mod subject;
 mod tests;
 
 pub use pattern::MAX_PATTERN;
-pub(crate) use subject::Subject;
+pub(crate) use subject::{Asker, Subject};
 
 use ruma::RoomId;
 use ruma::push::{Action, AnyPushRuleRef, Ruleset};
@@ -50,19 +50,18 @@ impl Rules {
 
     /// The actions of the first rule that matches. Whoever sent the event is not asked about: nobody is notified of
     /// what they sent.
-    pub(crate) fn actions(&self, subject: &Subject, display_name: Option<&str>) -> &[Action] {
-        let matches =
-            |rule: &&Rule| rule.conditions.iter().all(|condition| condition.holds(subject, display_name));
+    pub(crate) fn actions(&self, subject: &Subject, asker: &Asker<'_>) -> &[Action] {
+        let matches = |rule: &&Rule| rule.conditions.iter().all(|condition| condition.holds(subject, asker));
         self.rules.iter().find(matches).map_or(&[], |rule| &rule.actions)
     }
 
-    pub(crate) fn says(&self, subject: &Subject, display_name: Option<&str>) -> Says {
-        Says::of(self.actions(subject, display_name))
+    pub(crate) fn says(&self, subject: &Subject, asker: &Asker<'_>) -> Says {
+        Says::of(self.actions(subject, asker))
     }
 
     /// Whether no ordinary message of the room notifies.
     pub(crate) fn are_quiet_in(&self, room_id: &RoomId) -> bool {
-        Subject::ordinary(room_id).iter().all(|message| !self.says(message, None).notifies)
+        Subject::ordinary(room_id).iter().all(|message| !self.says(message, &Asker::default()).notifies)
     }
 }
 
@@ -76,9 +75,9 @@ impl Says {
 impl Rule {
     fn new(rule: AnyPushRuleRef<'_>) -> Self {
         let conditions = match rule {
-            AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => {
-                rule.conditions.iter().map(Condition::new).collect()
-            }
+            AnyPushRuleRef::Override(rule)
+            | AnyPushRuleRef::PostContent(rule)
+            | AnyPushRuleRef::Underride(rule) => rule.conditions.iter().map(Condition::new).collect(),
             AnyPushRuleRef::Content(rule) => vec![Condition::event_match("content.body", &rule.pattern)],
             AnyPushRuleRef::Room(rule) => vec![Condition::Room(rule.rule_id.to_string())],
             AnyPushRuleRef::Sender(rule) => vec![Condition::Sender(rule.rule_id.to_string())],

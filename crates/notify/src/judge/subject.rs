@@ -16,6 +16,16 @@ pub(crate) struct Subject {
     pub(crate) may_notify_room: bool,
 }
 
+/// What rules ask of the one whom they judge for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asker<'a> {
+    /// Their display name in the room.
+    pub(crate) display_name: Option<&'a str>,
+    /// Whether they are subscribed to the thread that the event is in; none where it is in no thread, and of users who
+    /// never subscribed to any.
+    pub(crate) subscribed: Option<bool>,
+}
+
 impl Subject {
     pub(crate) fn of(pdu: &Pdu, joined: i64, may_notify_room: bool) -> Self {
         // What can't be read as JSON matches no condition.

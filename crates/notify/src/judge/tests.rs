@@ -10,9 +10,9 @@ use ruma::serde::Raw;
 use ruma::{owned_room_id, owned_user_id, room_id};
 use serde_json::{Value, json};
 
-use super::{Rules, Says, Subject};
+use super::{Asker, Rules, Says, Subject};
 
-fn by_ruma(rules: &Ruleset, event: &Value, joined: u32, level: i32) -> Says {
+fn by_ruma(rules: &Ruleset, event: &Value, joined: u32, level: i32, subscribed: bool) -> Says {
     let levels = PushConditionPowerLevelsCtx::new(
         [(owned_user_id!("@sender:here.test"), level.into())].into(),
         0.into(),
@@ -23,6 +23,7 @@ fn by_ruma(rules: &Ruleset, event: &Value, joined: u32, level: i32) -> Says {
     let room = PushConditionRoomCtx::new(room, joined.into(), reader, "Rita Reader".into());
     let event = Raw::<Value>::from_json_string(event.to_string()).unwrap();
     let room = room.with_power_levels(levels);
+    let room = room.with_has_thread_subscription_fn(move |_| Box::pin(async move { subscribed }));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     Says::of(runtime.block_on(rules.get_actions(&event, &room)))
 }
@@ -88,6 +89,8 @@ fn conditions() -> impl Strategy<Value = Value> {
     let others = select(vec![
         json!({ "kind": "contains_display_name" }),
         json!({ "kind": "sender_notification_permission", "key": "room" }),
+        json!({ "kind": "io.element.msc4306.thread_subscription", "subscribed": true }),
+        json!({ "kind": "io.element.msc4306.thread_subscription", "subscribed": false }),
         json!({ "kind": "org.example.unknown", "x": 1 }),
     ]);
     prop_oneof![5 => event_match, 2 => is, 2 => contains, 1 => count, 2 => others]
@@ -128,19 +131,27 @@ fn rulesets() -> impl Strategy<Value = Value> {
     (
         prop::collection::vec(rule(), 0..3).prop_map(numbered),
         prop::collection::vec(content, 0..3).prop_map(numbered),
+        prop::collection::vec(rule(), 0..2).prop_map(numbered),
         prop::collection::vec(named(vec!["!r:here.test", "!other:here.test"]), 0..2),
         prop::collection::vec(named(vec!["@sender:here.test", "@other:here.test"]), 0..2),
         prop::collection::vec(rule(), 0..3).prop_map(numbered),
     )
-        .prop_map(|(over, content, room, sender, under)| {
-            json!({ "override": over, "content": content, "room": room, "sender": sender, "underride": under })
+        .prop_map(|(over, content, post, room, sender, under)| {
+            json!({
+                "override": over, "content": content, "postcontent": post, "room": room, "sender": sender,
+                "underride": under,
+            })
         })
 }
 
 fn events() -> impl Strategy<Value = Value> {
     let content = (texts(), scalars(), prop::collection::vec(scalars(), 0..3), scalars());
-    (content, select(vec![None, Some(""), Some("cake")])).prop_map(|((body, x, list, er), state_key)| {
-        let content = json!({ "body": body, "m.x": x, "list": list, "deep": { "er": er }, "n": 1 });
+    let state_keys = select(vec![None, Some(""), Some("cake")]);
+    (content, state_keys, any::<bool>()).prop_map(|((body, x, list, er), state_key, in_thread)| {
+        let mut content = json!({ "body": body, "m.x": x, "list": list, "deep": { "er": er }, "n": 1 });
+        if in_thread {
+            content["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": "$root" });
+        }
         let mut event = json!({
             "type": "cake", "sender": "@sender:here.test", "room_id": "!r:here.test", "content": content,
         });
@@ -155,11 +166,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
-    fn both_say_the_same(rules in rulesets(), event in events(), joined in 1..4_u32, level in select(vec![0, 50])) {
+    fn both_say_the_same(rules in rulesets(), event in events(), joined in 1..4_u32, level in select(vec![0, 50]), subscribed: bool) {
         let ruleset: Ruleset = serde_json::from_value(rules).unwrap();
-        let expected = by_ruma(&ruleset, &event, joined, level);
+        let expected = by_ruma(&ruleset, &event, joined, level, subscribed);
+        let in_thread = event["content"].get("m.relates_to").is_some();
+        let reader = Asker { display_name: Some("Rita Reader"), subscribed: in_thread.then_some(subscribed) };
         let subject = Subject::new(event, room_id!("!r:here.test"), joined.into(), level >= 50);
-        let says = Rules::new(&ruleset).says(&subject, Some("Rita Reader"));
+        let says = Rules::new(&ruleset).says(&subject, &reader);
         prop_assert_eq!(says, Says { highlight: expected.highlight && expected.notifies, ..expected });
     }
 }

@@ -8,13 +8,16 @@ use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::notify::{PushMember, Pusher};
 use myelin_store::schema::rooms::{Event, EventStatus};
 use myelin_store::{CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_timeline::roots;
 use ruma::{OwnedUserId, UserId};
 
 use super::queue::{PusherKey, Waiting};
 use super::{Gateway, MAX_PUSHERS};
 use crate::Notify;
+use crate::judge::Asker;
 use crate::ruled::{MAX_RULED, names};
 use crate::subjects::subjects;
+use crate::threads::standings;
 
 /// How many events one look takes.
 const EVENTS: usize = 100;
@@ -155,9 +158,14 @@ impl Notify {
         let Some(subject) = subject else { return Ok(BTreeSet::new()) };
         let rules = self.all_rules(snapshot, users).await?;
         let names = names(snapshot, event.room, &rules).await?;
-        let notified = rules
-            .into_iter()
-            .filter(|(user_id, rules)| rules.says(&subject, names.get(user_id).map(String::as_str)).notifies);
+        let root = roots(snapshot, std::slice::from_ref(event)).await?.pop().flatten();
+        let thread = root.map(|root| (event.room, root, event.order.unwrap_or_default()));
+        let standings = standings(snapshot, thread, rules.keys()).await?;
+        let notified = rules.into_iter().filter(|(user_id, rules)| {
+            let display_name = names.get(user_id).map(String::as_str);
+            let subscribed = standings.get(user_id).map(|standing| standing.subscribed);
+            rules.says(&subject, &Asker { display_name, subscribed }).notifies
+        });
         Ok(notified.map(|(user_id, _)| user_id).collect())
     }
 }

@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Notify;
 use crate::are_read::are_read;
-use crate::judge::{Says, Subject};
+use crate::judge::{Asker, Says, Subject};
 use crate::subjects::subjects;
+use crate::threads::subscribed;
 
 /// In how many rooms a count looks for what is unread.
 const MAX_ROOMS: usize = 10_000;
@@ -43,7 +44,9 @@ impl Notify {
         let Some(subject) = subject else { return Ok(None) };
         let rules = self.all_rules(snapshot, std::slice::from_ref(user_id)).await?;
         let Some(rules) = rules.get(user_id) else { return Ok(None) };
-        let actions = rules.actions(&subject, member.display_name.as_deref());
+        let subscribed = subscribed(snapshot, user_id, std::slice::from_ref(&event)).await?.pop().flatten();
+        let asker = Asker { display_name: member.display_name.as_deref(), subscribed };
+        let actions = rules.actions(&subject, &asker);
         if !Says::of(actions).notifies || !wants(snapshot, user_id, &event).await? {
             return Ok(None);
         }

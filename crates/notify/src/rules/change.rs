@@ -1,7 +1,7 @@
 //! Changing push rules.
 
 use myelin_model::{Requester, Topic};
-use myelin_store::schema::notify::{PushRules, PushUser};
+use myelin_store::schema::notify::{PushRules, PushUser, ThreadFollower};
 use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
 use ruma::UserId;
 use ruma::push::{Action, Ruleset};
@@ -129,6 +129,10 @@ impl Notify {
         let mut rules = ruleset::parse(&content, user_id);
         change(&mut rules)?;
         let (content, changed) = (ruleset::write(&rules)?, batch.next_pos());
+        if snapshot.get::<ThreadFollower>(&key).await?.is_some() {
+            let filters = ruleset::filters_threads(&rules);
+            batch.put(&ThreadFollower { user_id: user_id.to_owned(), filters });
+        }
         let (user_id,) = key;
         batch.wake(Topic::user(user_id.as_str()));
         batch.put(&PushUser { user_id: user_id.clone(), rules: Some(changed), spreading: true });

@@ -5,8 +5,8 @@ mod copied;
 mod ruleset;
 
 pub use change::RuleError;
-pub(crate) use ruleset::parse;
 pub use ruleset::{MAX_CONDITIONS, MAX_RULE_ID, MAX_RULES, MAX_RULES_BYTES, NewRule, Relative, RuleProblem};
+pub(crate) use ruleset::{filters_threads, parse};
 
 use bytes::Bytes;
 use myelin_model::Requester;
@@ -47,7 +47,7 @@ impl PushRules {
         content.get_mut("global").map(Value::take).unwrap_or_default()
     }
 
-    /// One rule, by its kind (`override`, `content`, `room`, `sender`, `underride`) and id.
+    /// One rule, by its kind (`override`, `content`, `postcontent`, `room`, `sender`, `underride`) and id.
     ///
     /// # Errors
     /// When there is no such kind.

@@ -48,7 +48,7 @@ pub struct Relative {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleProblem {
     /// There is no such kind of rules.
-    #[error("the kinds of push rules are override, content, room, sender and underride")]
+    #[error("the kinds of push rules are override, content, postcontent, room, sender and underride")]
     UnknownKind,
     /// Ids that begin with a dot are the server's.
     #[error("rule ids that begin with a dot are kept for the rules of the server")]
@@ -68,6 +68,9 @@ pub enum RuleProblem {
     /// The rule to go before or after is not there.
     #[error("before/after rule not found: {0}")]
     NoSuchNeighbour(String),
+    /// Rules of this kind are the server's only (MSC4306).
+    #[error("there are no postcontent rules but those of the server")]
+    ServerOnly,
     /// No rule goes before or after one of the server's.
     #[error("rules can't be placed relative to a rule of the server")]
     RelativeToDefault,
@@ -82,8 +85,22 @@ pub enum RuleProblem {
     TooMany,
 }
 
+/// How `RuleKind::PostContent` is called in rulesets and paths.
+const POSTCONTENT: &str = "postcontent";
+/// The rule that silences threads that a user is not subscribed to (MSC4306).
+const UNSUBSCRIBED_THREAD: &str = ".io.element.msc4306.rule.unsubscribed_thread";
+
+/// Whether the rules are silent on threads that the user is not subscribed to.
+pub(crate) fn filters_threads(rules: &Ruleset) -> bool {
+    let rule = rules.postcontent.get(UNSUBSCRIBED_THREAD);
+    rule.is_some_and(|rule| rule.enabled && !rule.actions.iter().any(Action::should_notify))
+}
+
 /// The kind of this name.
 pub(super) fn kind(name: &str) -> Result<RuleKind, RuleProblem> {
+    if name == POSTCONTENT {
+        return Ok(RuleKind::PostContent);
+    }
     match RuleKind::from(name) {
         kind @ (RuleKind::Override
         | RuleKind::Content
@@ -103,13 +120,22 @@ pub(crate) fn parse(content: &[u8], user_id: &UserId) -> Ruleset {
     }
     let read = |content: &[u8]| serde_json::from_slice::<Content>(content).unwrap_or_default().global;
     let mut rules = read(content);
-    rules.update_with_server_default(read(default_push_rules(user_id).as_bytes()));
+    let mut default = read(default_push_rules(user_id).as_bytes());
+    // ruma does not take these over yet; there are none but the server's.
+    let postcontent = std::mem::take(&mut default.postcontent).into_iter().map(|mut rule| {
+        if let Some(old) = rules.postcontent.get(rule.rule_id.as_str()) {
+            (rule.enabled, rule.actions) = (old.enabled, old.actions.clone());
+        }
+        rule
+    });
+    rules.postcontent = postcontent.collect();
+    rules.update_with_server_default(default);
     rules
 }
 
 /// The content of `m.push_rules`. Every kind is there, with no rules too.
 pub(super) fn write(rules: &Ruleset) -> Result<Bytes, RuleProblem> {
-    let mut global = json!({ "override": [], "content": [], "room": [], "sender": [], "underride": [] });
+    let mut global = json!({ "override": [], "content": [], "postcontent": [], "room": [], "sender": [], "underride": [] });
     if let (Some(global), Ok(Value::Object(written))) = (global.as_object_mut(), serde_json::to_value(rules))
     {
         global.extend(written);
@@ -139,6 +165,7 @@ pub(super) fn set(
     match kind {
         RuleKind::Override => place(&mut rules.override_, conditional(), relative),
         RuleKind::Underride => place(&mut rules.underride, conditional(), relative),
+        RuleKind::PostContent => Err(RuleProblem::ServerOnly),
         RuleKind::Content => {
             let pattern = pattern.ok_or(RuleProblem::NoPattern)?;
             let rule = NewPatternedPushRule::new(rule_id.to_owned(), pattern, actions);

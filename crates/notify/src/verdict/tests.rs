@@ -12,7 +12,7 @@ use ruma::serde::Raw;
 use ruma::{OwnedUserId, UserId, owned_room_id};
 use serde_json::{Value, json};
 
-use super::{Verdict, judge};
+use super::{Others, Verdict, judge};
 
 const SENDER: &str = "@sender:here.test";
 const READER: &str = "@reader:here.test";
@@ -21,19 +21,22 @@ fn id(user_id: &str) -> OwnedUserId {
     UserId::parse(user_id).unwrap()
 }
 
-/// What a verdict means for one reader: notified, and highlighted.
-fn outcome(verdict: &Verdict, reader: &UserId) -> (bool, bool) {
+/// What a verdict means for one reader, who may be subscribed to the thread that the event is in, or told only of threads
+/// that they are: notified, and highlighted.
+fn outcome(verdict: &Verdict, reader: &UserId, in_thread: Option<bool>) -> (bool, bool) {
     match verdict {
         Verdict::Nobody => (false, false),
         Verdict::Invited(user_id) => (user_id == reader, false),
         Verdict::HighlightsAll => (true, true),
         Verdict::Mentions(users, _) if users.contains(reader) => (true, true),
-        Verdict::Mentions(_, others) => (*others, false),
+        Verdict::Mentions(_, Others::None) => (false, false),
+        Verdict::Mentions(_, Others::Subscribers) => (in_thread == Some(true), false),
+        Verdict::Mentions(_, Others::All) => (in_thread != Some(false), false),
     }
 }
 
 /// What ruma makes of the rules as data.
-fn by_ruma(event: &Value, sender_level: i32) -> (bool, bool) {
+fn by_ruma(event: &Value, sender_level: i32, subscribed: bool) -> (bool, bool) {
     let content: Value = serde_json::from_str(&default_push_rules(&id(READER))).unwrap();
     let rules: Ruleset = serde_json::from_value(content["global"].clone()).unwrap();
     let levels = PushConditionPowerLevelsCtx::new(
@@ -45,6 +48,7 @@ fn by_ruma(event: &Value, sender_level: i32) -> (bool, bool) {
     let room = PushConditionRoomCtx::new(owned_room_id!("!r:here.test"), 5_u8.into(), id(READER), "R".into());
     let event = Raw::<Value>::from_json_string(event.to_string()).unwrap();
     let room = room.with_power_levels(levels);
+    let room = room.with_has_thread_subscription_fn(move |_| Box::pin(async move { subscribed }));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let actions = runtime.block_on(rules.get_actions(&event, &room));
     let notifies = actions.iter().any(ruma::push::Action::should_notify);
@@ -61,6 +65,7 @@ fn events() -> impl Strategy<Value = Value> {
         "m.reaction",
         "m.call.invite",
         "m.room.topic",
+        "m.sticker",
         "M.Room.Message",
         "org.matrix.msc3381.poll.start",
         "org.matrix.msc3381.poll.end",
@@ -121,11 +126,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
-    fn code_and_data_agree_on_every_event(event in events(), sender_level in select(vec![0, 50])) {
+    fn code_and_data_agree_on_every_event(event in events(), sender_level in select(vec![0, 50]), subscribed: bool) {
         let raw = Bytes::from(event.to_string());
         let pdu = Pdu::parse(raw, RoomVersionId::V11.rules()).unwrap();
         let verdict = judge(&pdu, &pdu.content_as().unwrap_or_default(), sender_level >= 50, 50, |_| true);
-        prop_assert_eq!(outcome(&verdict, &id(READER)), by_ruma(&event, sender_level), "{:?}", verdict);
+        let is_in_thread = event["content"]["m.relates_to"]["rel_type"] == "m.thread";
+        let outcome = outcome(&verdict, &id(READER), is_in_thread.then_some(subscribed));
+        prop_assert_eq!(outcome, by_ruma(&event, sender_level, subscribed), "{:?}", verdict);
     }
 }
 
@@ -141,5 +148,5 @@ fn only_so_many_mentions_are_looked_at() {
     let pdu = Pdu::parse(Bytes::from(event.to_string()), RoomVersionId::V11.rules()).unwrap();
     let verdict =
         judge(&pdu, &pdu.content_as().unwrap_or_default(), false, 50, |user_id| *user_id != users[0]);
-    assert_eq!(verdict, Verdict::Mentions(users[1..51].iter().cloned().collect(), true));
+    assert_eq!(verdict, Verdict::Mentions(users[1..51].iter().cloned().collect(), Others::All));
 }

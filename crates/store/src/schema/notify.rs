@@ -9,14 +9,19 @@
 //! Who has push rules of their own is found by the room ([`PushMember`]) and judged one by one. Where their rules are
 //! silent in a room, the counter does not count for them at all ([`QuietSpan`]), so that a muted room writes no rows
 //! either.
+//!
+//! Who subscribed to a thread once ([`ThreadFollower`]) is told of threads they are subscribed to and of no others: that is
+//! judged when the counts are read, so that an event in a thread stays one row.
 
 mod count;
 mod read;
+mod threads;
 
 pub use count::{Counts, Unread};
 pub use read::{
     LiveEnd, MAX_COUNTED, MAX_SPANS, PUSH_RULES, oldest_unread_in_threads, push_rules_content, unread,
 };
+pub use threads::{ThreadChanges, ThreadStanding, thread_changes, thread_standings};
 
 use bytes::Bytes;
 use myelin_model::{EventNid, Pos, RoomNid};
@@ -44,11 +49,47 @@ keyspace! {
 }
 
 keyspace! {
-    /// An event in a thread that notifies everyone, as the default push rules say. What notifies in the main timeline steps
-    /// `room_head.counter` instead.
+    /// An event in a thread that notifies everyone, as the default push rules say, or everyone who subscribed to the thread.
+    /// What notifies in the main timeline steps `room_head.counter` instead.
     pub struct ThreadStep in "thread_step" {
         key { room: RoomNid, order: i64 }
-        value { root: OwnedEventId }
+        value {
+            root: OwnedEventId,
+            /// It notifies only who subscribed to the thread. Absent in rows of older releases: everyone.
+            for_subscribers: Option<bool>,
+        }
+        index {}
+    }
+}
+
+keyspace! {
+    /// How a user stands to a thread that they subscribed to once (MSC4306). Goes when the user leaves the room.
+    pub struct ThreadSubscription in "thread_subscription" {
+        key { user_id: OwnedUserId, room: RoomNid, root: OwnedEventId }
+        value {
+            /// Whether they are subscribed now.
+            subscribed: bool,
+            /// Whether a client subscribed for them, because of an event.
+            automatic: bool,
+            /// While subscribed, what is above this order notifies; else what is at or below it is no cause for an
+            /// automatic subscription.
+            order: i64,
+            changed: Pos,
+        }
+        index { BY_CHANGE = "by_change" (user_id, changed), BY_THREAD = "by_thread" (room, root, subscribed) }
+    }
+}
+
+keyspace! {
+    /// A user who subscribed to a thread once. To everyone else no thread counts as one that they are not subscribed to:
+    /// their clients know nothing of subscriptions, and would never hear of a thread.
+    pub struct ThreadFollower in "thread_follower" {
+        key { user_id: OwnedUserId }
+        value {
+            /// Their push rules let threads be silent that they are not subscribed to: a [`ThreadStep`] counts for them
+            /// only where a [`ThreadSubscription`] says so.
+            filters: bool,
+        }
         index {}
     }
 }
@@ -198,6 +239,8 @@ keyspace! {
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<UnreadBase>(),
     super::def::<ThreadStep>(),
+    super::def::<ThreadSubscription>(),
+    super::def::<ThreadFollower>(),
     super::def::<ThreadBase>(),
     super::def::<Notification>(),
     super::def::<RoomHighlight>(),

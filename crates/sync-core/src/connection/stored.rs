@@ -77,7 +77,8 @@ impl Connection {
         let moved_on = |(room, sent): (&RoomKey, &RoomSent)| {
             self.rooms.get(room).is_some_and(|before| sent.only_goes_on_from(before))
         };
-        let goes_on = globals.account_data == self.seen.account_data && rooms.iter().all(moved_on);
+        let same = globals.follows() == self.seen.follows();
+        let goes_on = same && rooms.iter().all(moved_on);
         self.unwritten.rooms.extend(rooms.keys());
         self.unwritten.urgent |= !goes_on || self.unwritten.rooms.len() > MAX_CARRIED;
         self.seen = globals;
@@ -109,6 +110,13 @@ impl Connection {
         let now = sent.iter().filter(|(room, sent)| goes_on(room, sent)).map(|(room, sent)| (*room, sent));
         let before = self.unwritten().filter(|(room, _)| !sent.contains_key(room));
         Carried::new(position, now.chain(before).map(|(room, sent)| (room, sent.up_to)))
+    }
+}
+
+impl Globals {
+    /// What the client is sent changes of.
+    fn follows(&self) -> (bool, bool) {
+        (self.account_data, self.threads)
     }
 }
 

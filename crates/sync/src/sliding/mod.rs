@@ -1,5 +1,6 @@
 //! Sliding sync: the newest of the rooms a client looks at, and what it asked for besides.
 
+mod extensions;
 mod make;
 pub mod request;
 mod room;

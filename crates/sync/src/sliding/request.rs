@@ -87,6 +87,9 @@ pub struct Extensions {
     pub receipts: Scope,
     /// Typing.
     pub typing: Scope,
+    /// Thread subscriptions.
+    #[serde(rename = "io.element.msc4308.thread_subscriptions")]
+    pub threads: Threads,
 }
 
 /// An extension of which the client says itself how far it was told.
@@ -97,6 +100,15 @@ pub struct Paged {
     pub enabled: Option<bool>,
     pub limit: Option<u64>,
     pub since: Option<String>,
+}
+
+/// The thread subscriptions extension (MSC4308).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the spec's names")]
+pub struct Threads {
+    pub enabled: Option<bool>,
+    pub limit: Option<u64>,
 }
 
 /// Whether an extension is wanted, and for which rooms.
@@ -153,6 +165,8 @@ impl Extensions {
         self.account_data.absorb(said.account_data);
         self.receipts.absorb(said.receipts);
         self.typing.absorb(said.typing);
+        self.threads.enabled = said.threads.enabled.or(self.threads.enabled);
+        self.threads.limit = said.threads.limit.or(self.threads.limit);
     }
 }
 

@@ -85,9 +85,14 @@ pub(crate) fn refused(method: &Method, template: &str) -> &'static str {
         ("POST", "/email/submit_token") => "M_TOKEN_INCORRECT",
         ("GET", "/media/preview_url" | "/preview_url") => "M_FORBIDDEN",
         ("PUT", "/upload/{server_name}/{media_id}") => "M_CANNOT_OVERWRITE_MEDIA",
+        // Nobody subscribed to anything yet.
+        ("GET", THREAD) => "M_NOT_FOUND",
         _ => "",
     }
 }
+
+/// A subscription to a thread.
+const THREAD: &str = "/io.element.msc4306/rooms/{room_id}/thread/{event_id}/subscription";
 
 /// Whether the route shows a page, which says to people what is wrong, in words.
 pub(crate) fn is_page(method: &Method, template: &str) -> bool {
@@ -123,7 +128,7 @@ fn query(tail: &str, world: &World<'_>) -> String {
         "/register/available" => "username=free".to_owned(),
         "/register/m.login.registration_token/validity" => "token=abc".to_owned(),
         "/mutual_rooms" | "/uk.half-shot.msc2666/user/mutual_rooms" => "user_id=@bob:hs".to_owned(),
-        "/rooms/{room_id}/messages" => "dir=b".to_owned(),
+        "/rooms/{room_id}/messages" | "/io.element.msc4308/thread_subscriptions" => "dir=b".to_owned(),
         "/rooms/{room_id}/timestamp_to_event" => "ts=0&dir=f".to_owned(),
         "/media/thumbnail/{server_name}/{media_id}" | "/thumbnail/{server_name}/{media_id}" => {
             "width=32&height=32&method=scale".to_owned()
@@ -342,6 +347,7 @@ fn room_put(tail: &str, world: &World<'_>) -> Option<Valid> {
         | "/org.matrix.msc4140/rooms/{room_id}/delayed_event/{event_type}/{txn_id}" => {
             Valid::body(json!({"delay_ms": 1000, "content": {"body": "x"}})).free(&["/content/body"])
         }
+        THREAD => Valid::body(json!({"automatic": world.reply})),
         "/rooms/{room_id}/typing/{user_id}" => Valid::body(json!({"typing": true, "timeout": 1000})),
         "/user/{user_id}/rooms/{room_id}/tags/{tag}" => Valid::body(json!({"order": 0.5})),
         "/user/{user_id}/account_data/{event_type}"

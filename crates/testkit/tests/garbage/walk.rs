@@ -266,6 +266,7 @@ impl At<'_, '_> {
             self.fault(what, &format!("{status} {}", answer.body));
         }
         let says_why = errcode.starts_with("M_")
+            || errcode.starts_with("IO.ELEMENT.MSC4306.M_")
             || answer.body.get("flows").is_some()
             || bodies::is_page(self.route.method(), &self.template);
         if status.is_client_error() && !says_why {

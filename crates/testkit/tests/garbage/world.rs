@@ -24,6 +24,8 @@ pub(crate) struct World<'s> {
     pub(crate) room: String,
     /// An event in it.
     pub(crate) event: String,
+    /// A reply in the thread that begins with it.
+    pub(crate) reply: String,
     /// The version of a key backup.
     pub(crate) backup: String,
     /// A position of a sync.
@@ -54,6 +56,7 @@ impl<'s> World<'s> {
             bob,
             room: String::new(),
             event: String::new(),
+            reply: String::new(),
             backup: String::new(),
             since: String::new(),
             refresh_token: String::new(),
@@ -105,6 +108,11 @@ impl<'s> World<'s> {
         self.room = alice.create_room(json!({"preset": "public_chat"})).await;
         self.bob.post(&format!("/_matrix/client/v3/rooms/{}/join", self.room), json!({})).await.done();
         self.event = alice.say(&self.room, "first", "hello").await;
+        let thread = json!({"rel_type": "m.thread", "event_id": self.event});
+        let reply = json!({"msgtype": "m.text", "body": "hello", "m.relates_to": thread});
+        let send = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/reply", self.room);
+        let reply = alice.put(&send, reply).await.ok();
+        self.reply = reply["event_id"].as_str().unwrap_or_default().to_owned();
         for key in ["", "one"] {
             let state = format!("/_matrix/client/v3/rooms/{}/state/m.room.message/{key}", self.room);
             alice.put(&state, json!({"a": 1})).await.done();

@@ -27,6 +27,7 @@ fn refusal(problem: &RuleProblem) -> Error {
         | RuleProblem::BadId
         | RuleProblem::NoSubject
         | RuleProblem::LongPattern
+        | RuleProblem::ServerOnly
         | RuleProblem::RelativeToDefault
         | RuleProblem::ServerDefault => Error::invalid_param(message),
     }

@@ -17,6 +17,8 @@ pub(crate) async fn get() -> Json<Value> {
             "org.matrix.msc4140.stable": true,
             "org.matrix.msc4155": true,
             "org.matrix.msc4293": true,
+            "org.matrix.msc4306": true,
+            "org.matrix.msc4308": true,
             "org.matrix.msc4354": true,
             "org.matrix.msc4380": true,
             "org.matrix.msc4380.stable": true,

@@ -52,6 +52,8 @@ pub(super) struct Rows {
     pub(super) spans: Vec<QuietSpan>,
     pub(super) steps: Vec<ThreadStep>,
     pub(super) thread_bases: Vec<ThreadBase>,
+    /// Of a user who is told only of threads that they are subscribed to: these, each with the order above which.
+    pub(super) subscribed: Option<HashMap<OwnedEventId, i64>>,
 }
 
 impl Rows {
@@ -89,15 +91,26 @@ impl Rows {
         }
     }
 
+    /// Whether the step counts for the user, as far as their subscriptions say.
+    fn counts(&self, step: &ThreadStep) -> bool {
+        match &self.subscribed {
+            Some(subscribed) => subscribed.get(&step.root).is_some_and(|from| step.order > *from),
+            None => step.for_subscribers != Some(true),
+        }
+    }
+
     /// What is unread in threads, by order: what is said of everyone, overridden by what is said of this user.
     pub(super) fn in_threads(&self) -> Vec<ThreadItem<'_>> {
         let is_quiet = |order: i64| {
             let spans = &mut self.spans.iter();
             spans.any(|span| span.from_order < order && span.until_order.is_none_or(|until| order <= until))
         };
+        let of_all: HashSet<i64> = self.of_all.iter().map(|row| row.order).collect();
         let mut items: BTreeMap<i64, ThreadItem<'_>> = BTreeMap::new();
-        for ThreadStep { order, root, .. } in &self.steps {
-            let (notifies, highlight) = (!is_quiet(*order), false);
+        for step in &self.steps {
+            let ThreadStep { order, root, .. } = step;
+            let counts = of_all.contains(order) || self.counts(step);
+            let (notifies, highlight) = (counts && !is_quiet(*order), false);
             items.insert(*order, ThreadItem { order: *order, root, notifies, highlight });
         }
         for RoomHighlight { order, thread, .. } in &self.of_all {

@@ -1,6 +1,6 @@
 //! Reads of `notify`'s keyspaces for those who answer a sync.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use myelin_model::{RoomNid, default_push_rules};
@@ -8,7 +8,8 @@ use ruma::UserId;
 
 use super::count::{Rows, Unread};
 use super::{
-    Notification, PushRules, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStep, UnreadBase,
+    Notification, PushRules, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadFollower, ThreadStep,
+    ThreadSubscription, UnreadBase,
 };
 use crate::schema::rooms::RoomHead;
 use crate::{ReadError, Reader, Scan, Snapshot};
@@ -114,6 +115,7 @@ async fn read_rows(
     let mut rows: Vec<_> =
         own.into_iter().zip(of_all).map(|(own, of_all)| Rows { own, of_all, ..Rows::default() }).collect();
     read_threads(snapshot, known, &mut rows).await?;
+    read_subscriptions(snapshot, user_id, known, &mut rows).await?;
     read_spans(snapshot, user_id, known, &mut rows).await?;
     Ok(rows)
 }
@@ -145,6 +147,37 @@ async fn read_threads(
     let bases = snapshot.scan_all::<ThreadBase>(bases.collect()).await?;
     for (((_, rows), steps), bases) in places.into_iter().zip(steps).zip(bases) {
         (rows.steps, rows.thread_bases) = (steps, bases);
+    }
+    Ok(())
+}
+
+/// Of a user who is told only of threads that they are subscribed to, which of those with steps these are.
+async fn read_subscriptions(
+    snapshot: &dyn Snapshot,
+    user_id: &UserId,
+    known: &[(&UnreadBase, LiveEnd)],
+    rows: &mut [Rows],
+) -> Result<(), ReadError> {
+    if rows.iter().all(|rows| rows.steps.is_empty()) {
+        return Ok(());
+    }
+    let follower = snapshot.get::<ThreadFollower>(&(user_id.to_owned(),)).await?;
+    if follower.is_none_or(|follower| !follower.filters) {
+        return Ok(());
+    }
+    let mut keys = BTreeSet::new();
+    for ((base, _), rows) in known.iter().zip(rows.iter()) {
+        keys.extend(rows.steps.iter().map(|step| (base.user_id.clone(), base.room, step.root.clone())));
+    }
+    let keys: Vec<_> = keys.into_iter().collect();
+    let found = snapshot.get_all::<ThreadSubscription>(&keys).await?;
+    let found = found.into_iter().flatten().filter(|row| row.subscribed);
+    let mut by_room: HashMap<RoomNid, HashMap<_, _>> = HashMap::new();
+    for row in found {
+        by_room.entry(row.room).or_default().insert(row.root, row.order);
+    }
+    for ((base, _), rows) in known.iter().zip(rows) {
+        rows.subscribed = Some(by_room.remove(&base.room).unwrap_or_default());
     }
     Ok(())
 }

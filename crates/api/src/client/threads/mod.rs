@@ -1,0 +1,5 @@
+//! Thread subscriptions.
+
+pub(crate) mod changes;
+mod error;
+pub(crate) mod subscription;

@@ -1,0 +1,238 @@
+//! The extensions of an answer.
+
+use std::collections::{BTreeMap, HashSet};
+
+use myelin_model::{Pos, RoomNid};
+use myelin_store::schema::e2ee::read::to_device;
+use myelin_store::schema::users::GLOBAL;
+use myelin_store::{ReadError, Reader, Snapshot};
+use myelin_sync_core::connection::{Connection, Progress};
+use myelin_sync_core::rooms::RoomKey;
+use myelin_sync_core::token::ThreadsToken;
+
+use crate::Sync;
+use crate::devices::key_counts;
+use crate::parts::{
+    AccountDataAnswer, DeviceListsAnswer, E2eeAnswer, ExtensionsAnswer, ReceiptsWanted, RoomsAnswer,
+    ToDeviceAnswer, all_global, all_of_rooms, bare, changed_account_data, receipts, to_device_answer,
+    typing_event,
+};
+use crate::sliding::Asked;
+use crate::sliding::make::{Picked, WindowRoom};
+use crate::sliding::request::{Extensions, Scope};
+use crate::sliding::room::WrittenRoom;
+use crate::threads::{ThreadsAnswer, limit, read_threads};
+
+/// Messages of an inbox in one answer, unless the client wants fewer.
+const MESSAGES: u64 = 100;
+/// The most it may want.
+const MOST_MESSAGES: u64 = 1000;
+
+pub(super) struct MakingExtensions<'a> {
+    pub(super) sync: &'a Sync,
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) snapshot: &'a dyn Snapshot,
+    pub(super) connection: &'a Connection,
+    pub(super) progress: Progress,
+    pub(super) said: &'a Extensions,
+}
+
+impl MakingExtensions<'_> {
+    pub(super) async fn all(
+        &mut self,
+        picked: &Picked,
+        written: &[WrittenRoom],
+    ) -> Result<ExtensionsAnswer, ReadError> {
+        let mut answer = ExtensionsAnswer::default();
+        if self.said.to_device.enabled == Some(true) {
+            answer.to_device = self.to_device().await?;
+        }
+        if self.said.e2ee.is_on() {
+            answer.e2ee = self.e2ee(picked).await?;
+        }
+        if self.said.account_data.is_on() {
+            answer.account_data = Some(self.account_data(picked).await?);
+        }
+        if self.said.receipts.is_on() {
+            answer.receipts = Some(self.receipts(picked, written).await?);
+        }
+        if self.said.typing.is_on() {
+            answer.typing = Some(self.typing(picked, written));
+        }
+        answer.threads = self.threads().await?;
+        Ok(answer)
+    }
+
+    /// What changed of the user's thread subscriptions (MSC4308): everything the first time, or after it was off.
+    async fn threads(&mut self) -> Result<Option<ThreadsAnswer>, ReadError> {
+        let is_on = self.said.threads.enabled == Some(true);
+        self.progress.globals().threads = is_on;
+        if !is_on {
+            return Ok(None);
+        }
+        let seen = self.connection.seen();
+        let after = if seen.threads { seen.position } else { 0 };
+        let limit = limit(self.said.threads.limit);
+        let wanted = ThreadsToken { before: i64::MAX, after };
+        let (answer, more) =
+            read_threads(self.snapshot, &self.asked.requester.user_id, wanted, limit).await?;
+        Ok((!answer.is_empty()).then(|| answer.with_prev_batch(more)))
+    }
+
+    async fn to_device(&self) -> Result<Option<ToDeviceAnswer>, ReadError> {
+        let requester = self.asked.requester;
+        let Some(device_id) = requester.device_id() else { return Ok(None) };
+        let limit = self.said.to_device.limit.unwrap_or(MESSAGES).min(MOST_MESSAGES);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let since: Pos = self.asked.inbox;
+        let messages = to_device(self.snapshot, &requester.user_id, device_id, since, limit).await?;
+        Ok(Some(to_device_answer(since, &messages)))
+    }
+
+    async fn e2ee(&self, picked: &Picked) -> Result<Option<E2eeAnswer>, ReadError> {
+        let user_id = &self.asked.requester.user_id;
+        let Some(device_id) = self.asked.requester.device_id() else { return Ok(None) };
+        let device_lists = match &picked.members {
+            Some(members) => {
+                let moves = members.read(self.snapshot).await?;
+                let lists = members.device_lists(self.snapshot, user_id, moves).await?;
+                let changed = lists.changed.into_iter().collect();
+                Some(DeviceListsAnswer { changed, left: lists.left.into_iter().collect() })
+            }
+            None => None,
+        };
+        Ok(Some(E2eeAnswer { device_lists, counts: key_counts(self.snapshot, user_id, device_id).await? }))
+    }
+
+    async fn account_data(&mut self, picked: &Picked) -> Result<AccountDataAnswer, ReadError> {
+        let user_id = &self.asked.requester.user_id;
+        let mut changed = if self.connection.seen().account_data {
+            changed_account_data(self.snapshot, user_id, self.connection.seen().position).await?
+        } else {
+            Default::default()
+        };
+        let global = changed.remove(&GLOBAL);
+        let global = if self.connection.seen().account_data {
+            global.unwrap_or_default()
+        } else {
+            self.progress.globals().account_data = true;
+            all_global(self.snapshot, user_id).await?
+        };
+        let mut rooms = BTreeMap::new();
+        let mut first = Vec::new();
+        for room in self.in_scope(picked, &self.said.account_data) {
+            let key = RoomKey(room.room.0);
+            let is_new = self.connection.noted(&self.progress, key).is_some_and(|noted| !noted.account_data);
+            if is_new && let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
+                sent.account_data = true;
+                changed.remove(&room.room);
+                first.push(room);
+            }
+        }
+        let nids: Vec<RoomNid> = first.iter().map(|room| room.room).collect();
+        let mut all = all_of_rooms(self.snapshot, user_id, &nids).await?;
+        for room in first {
+            if let Some(events) = all.remove(&room.room) {
+                rooms.insert(room.room_id.to_string(), events);
+            }
+        }
+        // Once told of a room's account data, a client is told of its changes wherever the room stands.
+        let followed =
+            |room: &RoomNid| self.connection.room(RoomKey(room.0)).is_some_and(|sent| sent.account_data);
+        changed.retain(|room, _| followed(room));
+        let keys: Vec<_> = changed.keys().map(|room| (*room,)).collect();
+        let named = self.snapshot.get_all::<myelin_store::schema::rooms::Room>(&keys).await?;
+        for room in named.into_iter().flatten() {
+            if let Some(events) = changed.remove(&room.room) {
+                rooms.insert(room.room_id.to_string(), events);
+            }
+        }
+        Ok(AccountDataAnswer { global, rooms })
+    }
+
+    async fn receipts(&mut self, picked: &Picked, written: &[WrittenRoom]) -> Result<RoomsAnswer, ReadError> {
+        let position = self.snapshot.position().get();
+        let scope: Vec<&WindowRoom> =
+            self.in_scope(picked, &self.said.receipts).filter(|room| room.joined).collect();
+        let mut wanted = Vec::new();
+        let mut following = Vec::new();
+        for room in scope {
+            let key = RoomKey(room.room.0);
+            let Some(noted) = self.connection.noted(&self.progress, key) else { continue };
+            if noted.receipts == 0 {
+                if let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
+                    sent.receipts = position;
+                }
+                let shown = written.iter().find(|written| written.room == room.room);
+                let events = shown.into_iter().flat_map(|room| &room.shown);
+                let events: HashSet<String> = events.map(|event| event.event_id.to_string()).collect();
+                wanted.push((room, ReceiptsWanted::Initial(events)));
+            } else {
+                following.push((room.room, noted.receipts, room));
+            }
+        }
+        for (nid, since, room) in self.sync.notifier.active(following.into_iter(), position) {
+            if let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(nid.0)) {
+                sent.receipts = position;
+            }
+            wanted.push((room, ReceiptsWanted::After(since)));
+        }
+        let (rooms, wanted): (Vec<&WindowRoom>, Vec<_>) =
+            wanted.into_iter().map(|(room, wanted)| (room, (room.room, wanted))).unzip();
+        let contents = receipts(self.snapshot, &self.asked.requester.user_id, &wanted).await?;
+        let event = |room: &WindowRoom| {
+            let content = contents.get(&room.room)?;
+            Some((room.room_id.to_string(), bare("m.receipt", content)?))
+        };
+        Ok(RoomsAnswer { rooms: rooms.into_iter().filter_map(event).collect() })
+    }
+
+    fn typing(&mut self, picked: &Picked, written: &[WrittenRoom]) -> RoomsAnswer {
+        let typing = &self.sync.typing;
+        // The counter comes first: what changes in between is told twice rather than never.
+        let counter = typing.counter();
+        let seen = self.connection.seen().typing;
+        let mut changed = if counter == seen { Vec::new() } else { typing.changed_after(seen) };
+        // To a client that knows nothing, that nobody types is no news.
+        changed.retain(|(_, users)| seen != 0 || !users.is_empty());
+        let new: HashSet<RoomNid> = written.iter().map(|room| room.room).collect();
+        if seen != 0 && !new.is_empty() {
+            let current = typing.changed_after(0).into_iter();
+            changed.extend(current.filter(|(room, users)| new.contains(room) && !users.is_empty()));
+        }
+        self.progress.globals().typing = counter;
+        if changed.is_empty() {
+            return RoomsAnswer::default();
+        }
+        let scope: BTreeMap<RoomNid, &WindowRoom> = self
+            .in_scope(picked, &self.said.typing)
+            .filter(|room| room.joined)
+            .map(|room| (room.room, room))
+            .collect();
+        let event = |(room, users): (RoomNid, Vec<ruma::OwnedUserId>)| {
+            Some((scope.get(&room)?.room_id.to_string(), typing_event(&users)?))
+        };
+        RoomsAnswer { rooms: changed.into_iter().filter_map(event).collect() }
+    }
+
+    /// The rooms of the window that an extension is wanted for.
+    pub(super) fn in_scope<'p>(
+        &self,
+        picked: &'p Picked,
+        scope: &Scope,
+    ) -> impl Iterator<Item = &'p WindowRoom> + use<'p> {
+        let names = picked.window.counts.keys().enumerate();
+        let wanted = |name: &String| scope.lists.as_ref().is_none_or(|lists| lists.contains(name));
+        let lists: Vec<usize> = names.filter(|(_, name)| wanted(name)).map(|(number, _)| number).collect();
+        let rooms: Option<HashSet<String>> = scope
+            .rooms
+            .as_ref()
+            .filter(|rooms| !rooms.iter().any(|room| room == "*"))
+            .map(|rooms| rooms.iter().cloned().collect());
+        picked.rooms.iter().filter(move |room| {
+            let Some(wanted) = picked.window.rooms.get(room.wanted) else { return false };
+            let named = || rooms.as_ref().is_none_or(|rooms| rooms.contains(room.room_id.as_str()));
+            lists.iter().any(|list| wanted.lists.has(*list)) || (wanted.subscribed && named())
+        })
+    }
+}
