@@ -254,6 +254,7 @@ fn user_routes() -> Vec<Route> {
         get(MUTUAL_ROOMS, "/user/mutual_rooms", user_directory::mutual_rooms::get_unstable),
         post(V3, "/user/{user_id}/openid/request_token", openid::request_token::post).unsuspended(),
         get(FEDERATION, "/openid/userinfo", openid::userinfo::get).public(),
+        put(FEDERATION, "/3pid/onbind", rooms::on_bind::put).public(),
         get(V3, "/voip/turnServer", voip::turn_server::get),
         get(V3, "/profile/{user_id}", profile::whole::get).optional(),
         get(V3, FIELD, profile::field::get).optional(),

@@ -31,6 +31,6 @@ pub mod membership;
 pub mod order_key;
 pub mod power;
 pub mod resolve;
-mod third_party;
+pub mod third_party;
 mod user_id;
 pub mod verdict;

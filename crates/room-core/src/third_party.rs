@@ -6,21 +6,30 @@ use myelin_pdu::{CanonicalObject, KeyId, VerifyingKey};
 /// The most signatures and public keys that are tried. Identity servers give one signature and two keys.
 const MOST: usize = 32;
 
-/// Whether any of the signatures in `signed` was made by one of these public keys (base64). Who signed, and the name of
-/// the key, do not matter.
-pub(crate) fn any_signature_fits(signed: &CanonicalObject, public_keys: &[Box<str>]) -> bool {
-    let Some(signatures) = signed.get_object("signatures") else { return false };
+/// The first of these public keys (base64, standard or URL-safe) that made any of the signatures in `signed`. Who signed, and
+/// the name of the key, do not matter.
+#[must_use]
+pub fn fitting_key<'k>(signed: &CanonicalObject, public_keys: &'k [Box<str>]) -> Option<&'k str> {
+    let signatures = signed.get_object("signatures")?;
     let mut message = signed.clone();
     message.retain(|key, _| !matches!(key, "signatures" | "unsigned"));
     let message = message.to_bytes();
 
-    let keys: Vec<_> =
-        public_keys.iter().take(MOST).filter_map(|key| VerifyingKey::from_base64(key).ok()).collect();
+    let parsed = public_keys.iter().take(MOST).filter_map(|key| Some((&**key, verifying_key(key)?)));
+    let keys: Vec<(&str, VerifyingKey)> = parsed.collect();
     let by_entity = signatures.iter().filter_map(|(_, value)| value.as_object());
     let named = by_entity.flat_map(CanonicalObject::iter);
     let ed25519 = named.filter(|(id, _)| id.parse::<KeyId>().is_ok_and(|id| id.is_ed25519()));
     let mut texts = ed25519.filter_map(|(_, signature)| signature.as_str()).take(MOST);
-    texts.any(|signature| keys.iter().any(|key| key.verifies(&message, signature)))
+    texts
+        .find_map(|signature| keys.iter().find(|(_, key)| key.verifies(&message, signature)))
+        .map(|(text, _)| *text)
+}
+
+/// A public key as identity servers write it: unpadded base64 in either alphabet.
+#[must_use]
+pub fn verifying_key(text: &str) -> Option<VerifyingKey> {
+    VerifyingKey::from_base64(&text.replace('-', "+").replace('_', "/")).ok()
 }
 
 #[cfg(test)]
@@ -44,26 +53,37 @@ mod tests {
         object
     }
 
+    fn none_fits(signed: &CanonicalObject, keys: &[Box<str>]) -> bool {
+        fitting_key(signed, keys).is_none()
+    }
+
     #[test]
     fn a_signature_by_any_of_the_keys_is_enough() {
-        assert!(any_signature_fits(&signed(1), &[public(2), "no key".into(), public(1)]));
+        let keys = [public(2), "no key".into(), public(1)];
+        assert_eq!(fitting_key(&signed(1), &keys), Some(&*public(1)));
+        let url_safe: Vec<Box<str>> =
+            (0..64).map(public).map(|key| key.replace('+', "-").replace('/', "_").into()).collect();
+        for seed in 0..64 {
+            let key = &url_safe[usize::from(seed)..=usize::from(seed)];
+            assert!(fitting_key(&signed(seed), key).is_some(), "{key:?}");
+        }
     }
 
     #[test]
     fn a_signature_by_another_key_or_over_another_text_is_not() {
-        assert!(!any_signature_fits(&signed(1), &[public(2)]));
-        assert!(!any_signature_fits(&signed(1), &[]));
+        assert!(none_fits(&signed(1), &[public(2)]));
+        assert!(none_fits(&signed(1), &[]));
         let mut altered = signed(1);
         altered.insert("mxid", "@b:x");
-        assert!(!any_signature_fits(&altered, &[public(1)]));
+        assert!(none_fits(&altered, &[public(1)]));
     }
 
     #[test]
     fn what_was_never_signed_does_not_fit() {
         let mut bare = signed(1);
         bare.remove("signatures");
-        assert!(!any_signature_fits(&bare, &[public(1)]));
+        assert!(none_fits(&bare, &[public(1)]));
         bare.insert("signatures", "text");
-        assert!(!any_signature_fits(&bare, &[public(1)]));
+        assert!(none_fits(&bare, &[public(1)]));
     }
 }

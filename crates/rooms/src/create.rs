@@ -10,7 +10,8 @@ use myelin_store::{Batch, CommitError, Snapshot};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
 
 use crate::plan::Planner;
-use crate::{Draft, Refusal, Rooms, SendError, judge, members, presets};
+use crate::third_party::MAX_ADDRESSES;
+use crate::{Addressee, Draft, Refusal, Rooms, SendError, ThirdPartyError, judge, members, presets};
 
 /// Whether a room is listed in the public directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Creation {
     pub alias_name: Option<String>,
     /// Whom to invite.
     pub invite: Vec<OwnedUserId>,
+    /// Whom to invite by an address of theirs.
+    pub invite_addresses: Vec<Addressee>,
     /// Whether the invites are to a direct chat.
     pub is_direct: bool,
     /// What to change of the power levels.
@@ -91,15 +94,21 @@ pub enum CreateError {
     #[error("{0} is no valid alias")]
     InvalidAlias(String),
     /// More invites or state than one request may bring.
-    #[error("a room may start with at most {MAX_INVITES} invites and {MAX_INITIAL_STATE} state events")]
+    #[error(
+        "a room may start with at most {MAX_INVITES} invites, {MAX_ADDRESSES} of them by an address, and {MAX_INITIAL_STATE} state events"
+    )]
     TooMuch,
+    /// Somebody can't be invited by their address.
+    #[error(transparent)]
+    ThirdParty(#[from] ThirdPartyError),
     /// One of the room's first events could not be made.
     #[error(transparent)]
     Send(#[from] SendError),
 }
 
 impl Rooms {
-    /// Makes a room with all its first events in one commit, and answers with its id.
+    /// Makes a room with all its first events in one commit, and answers with its id. Invites that wait with an identity
+    /// server follow it, since they need the id; whom such a server does not know is found out before.
     ///
     /// # Errors
     /// See [`CreateError`]; nothing was made then.
@@ -107,15 +116,22 @@ impl Rooms {
         if creation.invite.len() > MAX_INVITES || creation.initial_state.len() > MAX_INITIAL_STATE {
             return Err(CreateError::TooMuch);
         }
+        let addresses = &creation.invite_addresses;
+        if addresses.len() > MAX_ADDRESSES || creation.invite.len() + addresses.len() > MAX_INVITES {
+            return Err(CreateError::TooMuch);
+        }
         let version = creation.version.as_ref().unwrap_or(&self.deps.config.default_room_version);
         let rules = RoomRules::for_version(version);
         let supported = SupportedRules::new(rules)
             .map_err(|error| CreateError::UnsupportedVersion(error.0.to_string()))?;
         let alias = self.alias_for(creation)?;
+        let (known, waiting) = self.look_up_all(addresses).await?;
         let snapshot = self.deps.engine.snapshot().await.map_err(SendError::from)?;
-        let drafts = self.first_drafts(&*snapshot, creation, rules, alias.as_ref()).await?;
+        let drafts = self.first_drafts(&*snapshot, creation, known, rules, alias.as_ref()).await?;
         drop(snapshot);
-        self.make(creation, supported, &drafts, alias).await
+        let room_id = self.make(creation, supported, &drafts, alias).await?;
+        self.leave_invites(&creation.creator, &room_id, &waiting).await;
+        Ok(room_id)
     }
 
     /// Makes a room of its create event and these.
@@ -165,11 +181,18 @@ impl Rooms {
         &self,
         snapshot: &dyn Snapshot,
         creation: &Creation,
+        known: Vec<OwnedUserId>,
         rules: &RoomRules,
         alias: Option<&OwnedRoomAliasId>,
     ) -> Result<Vec<Draft>, CreateError> {
         let mut users = vec![creation.creator.clone()];
         users.extend(creation.invite.iter().filter(|user| **user != creation.creator).cloned());
+        // Somebody may be named by their id and by their address.
+        for user in known {
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
         let profiles = members::profiles(snapshot, &users).await.map_err(SendError::from)?;
         let mut people = users.into_iter().zip(profiles);
         let mut drafts = Vec::new();

@@ -47,6 +47,7 @@ mod service;
 mod sticky;
 mod summary;
 mod sweep;
+mod third_party;
 mod thread_list;
 mod threads;
 mod upgrade;
@@ -72,6 +73,9 @@ pub use relating::{RECURSION_DEPTH, RelatedPage, RelationRequest};
 pub use retention::{Kept, Retention, RetentionPass, RunError};
 pub use service::{Rooms, room_versions};
 pub use sticky::MAX_STICKY;
+pub use third_party::{
+    Addressee, Bound, IdentityAnswer, IdentityRequest, IdentityServers, NoAnswer, ThirdPartyError, To,
+};
 pub use thread_list::Include;
 pub use upgrade::UpgradeError;
 

@@ -106,6 +106,7 @@ impl Rooms {
             topic: None,
             alias_name: None,
             invite: Vec::new(),
+            invite_addresses: Vec::new(),
             is_direct: false,
             power_level_content_override: Some(levels),
         };

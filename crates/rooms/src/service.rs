@@ -17,7 +17,9 @@ use crate::ids::Ids;
 use crate::owner::{INBOX, Owner};
 use crate::policy::Policy;
 use crate::retention::Expiring;
-use crate::{Config, Draft, Observer, SendError, Sent, StateError, TransactionKey, load, sweep};
+use crate::{
+    Config, Draft, IdentityServers, Observer, SendError, Sent, StateError, TransactionKey, load, sweep,
+};
 
 /// What owners and requests share.
 pub(crate) struct Deps {
@@ -78,6 +80,8 @@ pub struct Rooms {
     /// Told when there is a job to do.
     pub(crate) jobs_changed: tokio::sync::Notify,
     pub(crate) retention: Expiring,
+    /// The way to identity servers; none: nobody is invited by their address.
+    pub(crate) identity: Option<Arc<dyn IdentityServers>>,
     /// Held while the administrators' blocks change.
     pub(crate) blocks: tokio::sync::Mutex<()>,
     /// Taken by a user's shard where a limit or "only one" is to hold.
@@ -101,7 +105,13 @@ impl Rooms {
         let (delays, turns) = (Delays::default(), Turns::default());
         let (jobs_changed, blocks) = (tokio::sync::Notify::new(), tokio::sync::Mutex::default());
         let retention = Expiring::default();
-        Self { deps, live, delays, sweeps, jobs_changed, retention, blocks, turns }
+        Self { deps, live, delays, sweeps, jobs_changed, retention, identity: None, blocks, turns }
+    }
+
+    /// The same with a way to identity servers.
+    #[must_use]
+    pub fn with_identity_servers(self, door: Arc<dyn IdentityServers>) -> Self {
+        Self { identity: Some(door), ..self }
     }
 
     /// The version of rooms whose creator asks for none.

@@ -132,6 +132,7 @@ fn creation(creator: &str) -> Creation {
         topic: None,
         alias_name: None,
         invite: Vec::new(),
+        invite_addresses: Vec::new(),
         is_direct: false,
         power_level_content_override: None,
     }

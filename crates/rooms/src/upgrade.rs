@@ -220,6 +220,7 @@ impl Old {
             topic: None,
             alias_name: None,
             invite: Vec::new(),
+            invite_addresses: Vec::new(),
             is_direct: false,
             power_level_content_override: None,
         }

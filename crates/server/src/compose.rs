@@ -20,7 +20,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
-use crate::outbound::Web;
+use crate::outbound::{Identity, Web};
 use crate::ports::{
     Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, Shown, States, Typers,
 };
@@ -108,7 +108,12 @@ impl Server {
         let users = Users::new(Arc::clone(&engine), env.clone(), users_config, counted, copied);
         let users = Arc::new(users);
         let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
-        let rooms = Arc::new(Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer));
+        let rooms = Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer);
+        let rooms = Arc::new(if config.identity_servers.enabled {
+            rooms.with_identity_servers(Arc::new(Identity::new(config.identity_servers.clone())))
+        } else {
+            rooms
+        });
         rooms.start().await?;
         let shown: Arc<dyn ProfileSpread> = Arc::new(Shown(Arc::clone(&rooms)));
         users.start(&shown);

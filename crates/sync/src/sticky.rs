@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use myelin_model::{EventNid, Pos, RoomNid};
+use myelin_store::schema::erasure::Expiry;
 use myelin_store::schema::rooms::{Event, EventStatus, Member};
 use myelin_store::schema::sticky::StickyEvent;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
@@ -97,7 +98,11 @@ impl Sought {
         }
         let numbers: Vec<EventNid> = page.events.iter().map(|(_, event)| *event).collect();
         let mut events = load(snapshot, &numbers).await?;
-        events.retain(|event| matches!(event.status, EventStatus::Accepted | EventStatus::Partial));
+        let rooms: Vec<RoomNid> = self.plan.rooms.iter().map(|room| RoomNid(room.room.0)).collect();
+        let expiry = Expiry::read(snapshot, &rooms, viewer.now).await?;
+        events.retain(|event| {
+            matches!(event.status, EventStatus::Accepted | EventStatus::Partial) && !expiry.has_taken(event)
+        });
         Ok(Found { events, end: page.end, plan: self.plan })
     }
 

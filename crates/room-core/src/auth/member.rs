@@ -148,7 +148,7 @@ fn check_redemption<S: StateView + ?Sized>(
     }
     let keys =
         invite.as_third_party_invite().map(|content| content.public_keys.as_slice()).unwrap_or_default();
-    if third_party::any_signature_fits(signed, keys) {
+    if third_party::fitting_key(signed, keys).is_some() {
         Ok(())
     } else {
         Err(Rejection::ThirdPartySignatureInvalid)

@@ -21,8 +21,8 @@ use crate::outbound::{BadSmtp, Smtp};
 
 pub use retention::Retention;
 pub use sections::{
-    Contact, Durability, Email, Federation, Limits, Log, LogFormat, Media, Metrics, Presence, Push,
-    Registration, Support, Tls, Turn, UrlPreviews,
+    Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,
+    Presence, Push, Registration, Support, Tls, Turn, UrlPreviews,
 };
 
 /// Everything an operator can set.
@@ -68,6 +68,8 @@ pub struct Config {
     pub media: Media,
     /// Requests to push gateways.
     pub push: Push,
+    /// Asking whose an address is.
+    pub identity_servers: IdentityServers,
     /// Who is online.
     pub presence: Presence,
     /// Relays for calls.
@@ -104,6 +106,7 @@ impl Default for Config {
             limits: Limits::default(),
             media: Media::default(),
             push: Push::default(),
+            identity_servers: IdentityServers::default(),
             presence: Presence::default(),
             turn: Turn::default(),
             url_previews: UrlPreviews::default(),

@@ -121,6 +121,25 @@ pub struct Push {
     pub allow_private_addresses: bool,
 }
 
+/// Identity servers, which know whose an e-mail address is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityServers {
+    /// Whether users may invite people by their address, through an identity server that they name.
+    pub enabled: bool,
+    /// The ones that they may name, each a host or a host with a port; any where the list is empty.
+    #[serde(deserialize_with = "lists::comma_separated")]
+    pub allowed: Vec<String>,
+    /// Whether they may be on loopback (and then be reached by plain HTTP) and private networks.
+    pub allow_private_addresses: bool,
+}
+
+impl Default for IdentityServers {
+    fn default() -> Self {
+        Self { enabled: true, allowed: Vec::new(), allow_private_addresses: false }
+    }
+}
+
 /// Who is online.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

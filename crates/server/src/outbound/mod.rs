@@ -1,11 +1,13 @@
 //! Requests to servers that users name, and to the operator's mail server.
 
 mod address;
+mod identity;
 mod push_gateways;
 mod resolve;
 mod smtp;
 mod web;
 
+pub(crate) use identity::Identity;
 pub(crate) use push_gateways::PushGateways;
 pub(crate) use smtp::{BadSmtp, Smtp};
 pub(crate) use web::Web;

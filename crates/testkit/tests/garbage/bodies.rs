@@ -371,6 +371,11 @@ fn other_put(tail: &str, world: &World<'_>) -> Option<Valid> {
     let valid = match tail {
         "/admin/lock/{user_id}" => Valid::body(json!({"locked": false})),
         "/admin/suspend/{user_id}" => Valid::body(json!({"suspended": false})),
+        "/federation/v1/3pid/onbind" => Valid::body(json!({
+            "medium": "email", "address": "dora@example.org", "mxid": "@bob:hs",
+            "invites": [{"room_id": world.room, "sender": "@alice:hs", "signed": {"token": "x"}}],
+        }))
+        .free(&["/invites/0/signed/token"]),
         "/devices/{device_id}" => Valid::body(json!({"display_name": "laptop"})),
         "/sendToDevice/{event_type}/{txn_id}" => {
             Valid::body(json!({"messages": {"@bob:hs": {"*": {"a": 1}}}})).free(&["/messages/@bob:hs/*/a"])

@@ -14,6 +14,7 @@ use ruma::serde::Raw;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::invite::addressee;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
@@ -29,10 +30,6 @@ pub(crate) async fn post(
 }
 
 fn creation(creator: OwnedUserId, request: Request) -> Result<Creation, Error> {
-    if !request.invite_3pid.is_empty() {
-        let message = "This server can't invite people by e-mail address or telephone number.";
-        return Err(Error::new(StatusCode::BAD_REQUEST, "M_THREEPID_DENIED", message));
-    }
     let preset = request.preset.map(|preset| match preset {
         RoomPreset::PrivateChat => Ok(Preset::PrivateChat),
         RoomPreset::TrustedPrivateChat => Ok(Preset::TrustedPrivateChat),
@@ -62,6 +59,7 @@ fn creation(creator: OwnedUserId, request: Request) -> Result<Creation, Error> {
         topic: request.topic,
         alias_name: request.room_alias_name,
         invite: request.invite,
+        invite_addresses: request.invite_3pid.into_iter().map(addressee).collect(),
         is_direct: request.is_direct,
         power_level_content_override: levels,
         creator,

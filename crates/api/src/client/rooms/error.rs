@@ -3,7 +3,7 @@
 use http::StatusCode;
 use myelin_rooms::{
     AliasError, CreateError, MembershipError, NoticeError, ReadingError, Refusal, SendError, StateError,
-    UpgradeError,
+    ThirdPartyError, UpgradeError,
 };
 
 use crate::Error;
@@ -56,6 +56,7 @@ impl From<CreateError> for Error {
             CreateError::TooMuch => bad("M_INVALID_PARAM"),
             // The caller's own initial state breaks the rules: their request is wrong, not their power.
             CreateError::Send(SendError::Refused(Refusal::NotAllowed(_))) => bad("M_INVALID_ROOM_STATE"),
+            CreateError::ThirdParty(error) => error.into(),
             CreateError::Send(error) => error.into(),
         }
     }
@@ -73,6 +74,25 @@ impl From<MembershipError> for Error {
             }
             MembershipError::StillInRoom => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", message),
             MembershipError::Send(error) => error.into(),
+        }
+    }
+}
+
+impl From<ThirdPartyError> for Error {
+    fn from(error: ThirdPartyError) -> Self {
+        let message = sentence(&error);
+        let bad = |errcode| Self::new(StatusCode::BAD_REQUEST, errcode, message.clone());
+        match error {
+            ThirdPartyError::Untrusted(_) => bad("M_SERVER_NOT_TRUSTED"),
+            ThirdPartyError::Address => bad("M_INVALID_PARAM"),
+            ThirdPartyError::Medium => bad("M_THREEPID_NOT_FOUND"),
+            // Never a 5xx, nor a 401, of another server's making: the client would blame this one, or log its user out.
+            ThirdPartyError::Unreachable | ThirdPartyError::BadAnswer | ThirdPartyError::Refused(_) => {
+                bad("M_UNKNOWN")
+            }
+            ThirdPartyError::Token | ThirdPartyError::Revoked => Self::forbidden(message),
+            ThirdPartyError::Terms => Self::new(StatusCode::FORBIDDEN, "M_TERMS_NOT_SIGNED", message),
+            ThirdPartyError::Membership(error) => error.into(),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use myelin_model::Requester;
-use myelin_pdu::CanonicalObject;
-use myelin_rooms::{MembershipError, Rooms, SendError};
-use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomId, RoomOrAliasId};
+use myelin_pdu::{CanonicalObject, CanonicalValue};
+use myelin_rooms::{Bound, MembershipError, Rooms, SendError};
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedUserId, RoomId, RoomOrAliasId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -52,8 +52,7 @@ pub(crate) async fn by_id_or_alias(
 /// What the body adds to the membership event: the reason, and whatever else a client writes there for others to see
 /// (older specifications let them, and other servers still do).
 fn content(body: &RawValue) -> Result<CanonicalObject, Error> {
-    let mut content = canonical(body)?;
-    content.remove("third_party_signed");
+    let content = canonical(body)?;
     match content.get("reason") {
         Some(reason) if reason.as_str().is_none() => Err(Error::bad_json("`reason` is no text.")),
         _ => Ok(content),
@@ -74,10 +73,22 @@ async fn join(
     rooms: &Rooms,
     requester: &Requester,
     room_id: &RoomId,
-    extra: CanonicalObject,
+    mut extra: CanonicalObject,
 ) -> Result<(), Error> {
     may_join(rooms, requester, room_id).await?;
+    if let Some(signed) = extra.remove("third_party_signed") {
+        let invite = invite(room_id, signed)?;
+        rooms.redeem(&requester.user_id, &invite).await?;
+    }
     rooms.join(&requester.user_id, room_id, extra).await.map_err(not_known)
+}
+
+/// An invite by an address that the joining user shows to be theirs.
+fn invite(room_id: &RoomId, signed: CanonicalValue) -> Result<Bound, Error> {
+    let bad = || Error::bad_json("`third_party_signed` needs `sender`, `mxid`, `token` and `signatures`.");
+    let CanonicalValue::Object(signed) = signed else { return Err(bad()) };
+    let sender = signed.get_str("sender").and_then(|sender| OwnedUserId::try_from(sender).ok());
+    Ok(Bound { room_id: room_id.to_owned(), sender: sender.ok_or_else(bad)?, signed })
 }
 
 /// Why somebody does not get in, for who may know that there is no such room here.

@@ -17,6 +17,7 @@ pub(crate) mod knock;
 pub(crate) mod leave;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod on_bind;
 pub(crate) mod redact;
 pub(crate) mod relations;
 mod removal;

@@ -14,7 +14,7 @@ pub(crate) struct BindBody {
     id_server: String,
 }
 
-/// Refuses: this server speaks to no identity server.
+/// Refuses: this server binds addresses to no identity server. (Clients can, without it.)
 pub(crate) async fn post(_: Asks, Body(body): Body<BindBody>) -> Error {
     let message =
         format!("This server binds nothing to the identity server {:?}, nor to another one.", body.id_server);

@@ -1,7 +1,7 @@
 //! The addresses by which a user can be reached
 //! (<https://spec.matrix.org/v1.19/client-server-api/#adding-account-administrative-contact-information>).
 //!
-//! This server validates addresses itself and speaks to no identity server.
+//! This server validates addresses itself, and binds none to an identity server.
 
 pub(crate) mod add;
 pub(crate) mod bind;
