@@ -49,6 +49,9 @@ pub struct StickyCandidate {
     pub member_changed: i64,
     /// Whether the client asks for it.
     pub wanted: bool,
+    /// The client is shown the room for the first time and is told everything again: it may have had no place for what it
+    /// was told before it knew the room.
+    pub is_new: bool,
 }
 
 /// A room whose events may have their turn.
@@ -138,13 +141,14 @@ pub struct StickyPlan {
 
 impl StickyToken {
     /// What is to be read, of the rooms with sticky events that the user is in. They must include those in which something
-    /// happened after [`StickyMark::near`], and those that the token says the client is behind in.
+    /// happened after [`StickyMark::near`], those that the token says the client is behind in, and those that are new to it.
     #[must_use]
     pub fn plan(&self, candidates: impl IntoIterator<Item = StickyCandidate>) -> StickyPlan {
         let mut plan = StickyPlan::default();
-        for StickyCandidate { room, member_changed, wanted } in candidates {
+        for StickyCandidate { room, member_changed, wanted, is_new } in candidates {
             let behind = self.behind.get(&room).copied();
             let after = behind.unwrap_or(self.mark);
+            let after = if is_new { StickyMark::default() } else { after };
             if wanted || (behind.is_none() && plan.passed.len() + self.behind.len() >= MAX_BEHIND) {
                 plan.rooms.push(StickyRoom { room, after, joined: 0, member_changed });
             } else {
@@ -160,9 +164,14 @@ impl StickyToken {
         let mark = end.map_or(StickyMark::at(position), |end| end.max(self.mark));
         let mut behind = plan.passed;
         if let Some(end) = end.filter(|end| *end < self.mark) {
-            // Only rooms that the client was behind in have got on.
-            let known = plan.rooms.iter().filter(|room| room.after < self.mark);
-            behind.extend(known.map(|room| (room.room, room.after.max(end))));
+            // Only rooms that the client was behind in, or that are new to it, have got on. What new ones have no place for
+            // was told once before.
+            let got_on = plan.rooms.iter().filter(|room| room.after < self.mark);
+            let (owed, again): (Vec<&StickyRoom>, Vec<_>) =
+                got_on.partition(|room| self.behind.contains_key(&room.room));
+            let places = MAX_BEHIND.saturating_sub(behind.len() + owed.len());
+            let kept = owed.into_iter().chain(again.into_iter().take(places));
+            behind.extend(kept.map(|room| (room.room, room.after.max(end))));
         }
         Self { mark, behind }
     }

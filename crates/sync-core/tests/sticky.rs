@@ -42,6 +42,10 @@ enum Op {
     Wait {
         time: i64,
     },
+    /// The next answer shows the room for the first time.
+    Show {
+        room: i64,
+    },
     /// The client asks for the room from now on, or no more.
     Want {
         room: i64,
@@ -63,6 +67,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => room.clone().prop_map(|room| Op::Rename { room }),
         1 => (0..20_usize).prop_map(|nth| Op::Redact { nth }),
         3 => (1..6_i64).prop_map(|time| Op::Wait { time }),
+        1 => room.clone().prop_map(|room| Op::Show { room }),
         2 => (room, any::<bool>()).prop_map(|(room, wanted)| Op::Want { room, wanted }),
         5 => (1..5_usize, any::<bool>()).prop_map(|(most, lost)| Op::Sync { most, lost }),
     ]
@@ -78,6 +83,7 @@ struct Room {
     joined: Option<i64>,
     wanted: bool,
     sticky_until: i64,
+    is_new: bool,
 }
 
 #[derive(Default)]
@@ -108,12 +114,14 @@ impl World {
     fn candidates(&self) -> Vec<StickyCandidate> {
         let behind: BTreeSet<RoomKey> = self.token.behind().collect();
         let may = |(number, room): (&i64, &Room)| {
-            let near = room.changed > self.token.mark.near() || behind.contains(&RoomKey(*number));
+            let near =
+                room.changed > self.token.mark.near() || behind.contains(&RoomKey(*number)) || room.is_new;
             let candidate = near && room.joined.is_some() && room.sticky_until > self.now;
             candidate.then_some(StickyCandidate {
                 room: RoomKey(*number),
                 member_changed: room.member_changed,
                 wanted: room.wanted,
+                is_new: room.is_new && room.wanted,
             })
         };
         self.rooms.iter().filter_map(may).collect()
@@ -145,6 +153,11 @@ impl World {
         }
         if lost {
             return Ok(more);
+        }
+        for (number, room) in &mut self.rooms {
+            if std::mem::take(&mut room.is_new) && room.wanted {
+                self.told.retain(|(room, ..)| room != number);
+            }
         }
         for (room, pos) in events {
             let stay = self.rooms[&room].joined.unwrap();
@@ -185,6 +198,7 @@ impl World {
                 }
             }
             Op::Wait { time } => self.now += time,
+            Op::Show { room } => self.rooms.entry(room).or_default().is_new = true,
             Op::Want { room, wanted } => self.rooms.entry(room).or_default().wanted = wanted,
             Op::Sync { most, lost } => {
                 self.sync(most, lost)?;
@@ -225,8 +239,14 @@ proptest! {
 #[test]
 fn a_client_that_is_behind_in_too_many_rooms_is_told_what_it_did_not_ask_for() {
     let rooms = i64::try_from(MAX_BEHIND).unwrap() + 44;
-    let candidates =
-        || (0..rooms).map(|n| StickyCandidate { room: RoomKey(n), member_changed: 1, wanted: false });
+    let candidates = || {
+        (0..rooms).map(|n| StickyCandidate {
+            room: RoomKey(n),
+            member_changed: 1,
+            wanted: false,
+            is_new: false,
+        })
+    };
     let token = StickyToken::from(StickyMark::at(10));
     let plan = token.plan(candidates());
     assert_eq!(plan.rooms.len(), 44);
@@ -236,4 +256,16 @@ fn a_client_that_is_behind_in_too_many_rooms_is_told_what_it_did_not_ask_for() {
     let plan = next.plan(candidates());
     assert_eq!(plan.rooms.len(), 44, "those that it is behind in stay as they are");
     assert!(plan.rooms.iter().all(|room| room.after == StickyMark::at(20)));
+}
+
+#[test]
+fn rooms_shown_for_the_first_time_are_told_again_as_far_as_a_token_holds_them() {
+    let rooms = i64::try_from(MAX_BEHIND).unwrap() + 44;
+    let new = |n| StickyCandidate { room: RoomKey(n), member_changed: 1, wanted: true, is_new: true };
+    let token = StickyToken::from(StickyMark::at(10));
+    let plan = token.plan((0..rooms).map(new));
+    assert!(plan.rooms.iter().all(|room| room.after == StickyMark::default()));
+    let next = token.next(plan, Some(StickyMark::at(5)), 20);
+    assert_eq!((next.mark, next.behind().count()), (token.mark, MAX_BEHIND));
+    assert_eq!(next.to_string().parse(), Ok(next));
 }

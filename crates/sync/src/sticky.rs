@@ -1,8 +1,9 @@
 //! Sticky events (MSC4354) for both faces of sync: read on behalf of a user, a page at a time.
 //!
-//! Any joined user is shown them, whatever the room's history visibility; of users they ignore, nothing.
+//! Any joined user is shown them, whatever the room's history visibility; but nothing of users they ignore, and nothing that
+//! the room keeps no longer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_store::schema::erasure::Expiry;
@@ -42,20 +43,22 @@ pub(crate) struct Found {
 }
 
 impl Sought {
-    /// Looks for what the client was not told, in rooms that have sticky events at this time. Of each the caller says
-    /// whether the client asks for it, or nothing where it is none of its business. Costs the rooms in which something
+    /// Looks for what the client was not told, in rooms that have sticky events at this time. The new ones are
+    /// shown to the client for the first time. Of each the caller says whether the client asks for it, or nothing where it is none of its business. Costs the rooms in which something
     /// happened since.
     pub(crate) fn new(
         rooms: &UserRooms,
         token: &StickyToken,
         now: i64,
+        new: &HashSet<RoomKey>,
         asked: impl Fn(RoomKey, &Facts, &RoomEntry) -> Option<bool>,
     ) -> Self {
         let mut found = HashMap::new();
         let near = rooms.list.changed_after(token.mark.near());
-        let behind = token.behind().filter_map(|room| Some((room, rooms.list.entry(room)?)));
+        let further = token.behind().chain(new.iter().copied());
+        let further = further.filter_map(|room| Some((room, rooms.list.entry(room)?)));
         let mut candidates = Vec::new();
-        for (room, entry) in near.chain(behind) {
+        for (room, entry) in near.chain(further) {
             let Some(facts) = rooms.facts(RoomNid(room.0)) else { continue };
             let has_sticky = facts.head.sticky_until.is_some_and(|until| until > now);
             if entry.standing != Standing::Joined || !has_sticky || found.contains_key(&room) {
@@ -63,7 +66,7 @@ impl Sought {
             }
             let Some(wanted) = asked(room, facts, entry) else { continue };
             let member_changed = facts.member.changed.get();
-            candidates.push(StickyCandidate { room, member_changed, wanted });
+            candidates.push(StickyCandidate { room, member_changed, wanted, is_new: new.contains(&room) });
             found.insert(room, (facts.room_id.clone(), facts.member.clone()));
         }
         Self { plan: token.plan(candidates), rooms: found }
@@ -98,7 +101,8 @@ impl Sought {
         }
         let numbers: Vec<EventNid> = page.events.iter().map(|(_, event)| *event).collect();
         let mut events = load(snapshot, &numbers).await?;
-        let rooms: Vec<RoomNid> = self.plan.rooms.iter().map(|room| RoomNid(room.room.0)).collect();
+        let rooms: BTreeSet<RoomNid> = page.events.iter().map(|(room, _)| RoomNid(room.0)).collect();
+        let rooms: Vec<RoomNid> = rooms.into_iter().collect();
         let expiry = Expiry::read(snapshot, &rooms, viewer.now).await?;
         events.retain(|event| {
             matches!(event.status, EventStatus::Accepted | EventStatus::Partial) && !expiry.has_taken(event)

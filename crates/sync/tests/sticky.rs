@@ -219,6 +219,14 @@ async fn rooms_of_a_list_are_told_of_beyond_its_ranges_and_others_when_they_are_
     assert_eq!(answer["rooms"].as_object().unwrap().len(), 1);
     assert_eq!(told(&server, &answer, far), ["far"]);
     assert_eq!(told(&server, &answer, space), [""; 0]);
+    // A room is told again when it is shown: there are clients that drop what they can't place yet.
+    let mut all = newest();
+    all["lists"]["all"]["ranges"] = json!([[0, 9]]);
+    all["lists"]["all"]["timeline_limit"] = json!(0);
+    let answer = slide(&mut slider, &server, all.clone(), &mut since).await;
+    assert_eq!(told(&server, &answer, far), ["far"]);
+    let answer = slide(&mut slider, &server, all, &mut since).await;
+    assert_eq!(answer["extensions"], json!({}));
     stick(&server, space, alice(), "more", MINUTE).await;
     let answer = slide(&mut slider, &server, newest(), &mut since).await;
     assert_eq!(told(&server, &answer, space), [""; 0]);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use myelin_server::admin::{Command, Reply, RetentionAction};
 use myelin_store::schema::sticky::StickyEvent;
 use myelin_store::{Reader, Scan};
 use myelin_testkit::{Client, TestServer};
@@ -192,6 +193,24 @@ async fn what_is_redacted_is_sticky_no_more() {
     let event = alice.get(&format!("{V3}/rooms/{room}/event/{redacted}")).await.ok();
     assert_eq!(event.get("msc4354_sticky"), None, "a redacted sticky event is like any other");
     assert_eq!(event["unsigned"].get("msc4354_sticky_duration_ttl_ms"), None);
+}
+
+#[tokio::test]
+async fn what_the_room_keeps_no_longer_is_not_told() {
+    let server = TestServer::new(6).await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let keep = json!({ "max_lifetime": 60_000 });
+    alice.put(&format!("{V3}/rooms/{room}/state/m.room.retention"), keep).await.done();
+    let sticky = stick(&alice, &room, "sticky", 600_000).await;
+    server.clock.advance(Duration::from_secs(50));
+    chatter(&alice, &room, "c").await;
+    assert_eq!(section(&alice, &room).await, [sticky]);
+    server.clock.advance(Duration::from_secs(11));
+    assert_eq!(section(&alice, &room).await, [""; 0]);
+    let command = Command::Retention { action: RetentionAction::Run };
+    assert!(matches!(server.operate(command).await, Reply::Done(_)));
+    assert_eq!(rows(&server).await, 0);
 }
 
 #[tokio::test]

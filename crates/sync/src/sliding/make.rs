@@ -142,6 +142,7 @@ async fn pick(
     resolve_spaces(snapshot, asked, rooms, &mut request).await?;
     let window = select(&rooms.list, &request);
     let due = connection.plan(&rooms.list, &window);
+    let new = due.iter().filter(|due| due.known.is_none()).map(|due| due.room).collect();
     let due = due.into_iter().filter_map(|due| {
         let facts = rooms.facts(RoomNid(due.room.0))?.clone();
         Some(Due { due, facts })
@@ -157,7 +158,7 @@ async fn pick(
     let members = (extensions.e2ee.is_on() && !connection.is_new())
         .then(|| MemberChanges::collect(rooms, connection.seen().position));
     let at = (snapshot.position().get(), now);
-    let sticky = extensions.sticky().map(|said| StickyWanted::new(asked, said, rooms, &request, at));
+    let sticky = extensions.sticky().map(|said| StickyWanted::new(asked, said, rooms, &request, &new, at));
     Ok(Picked { due: due.collect(), rooms: in_window, members, sticky, window })
 }
 

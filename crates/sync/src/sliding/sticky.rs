@@ -1,10 +1,14 @@
 //! The sticky-events extension (MSC4480): in all rooms that any list or subscription is about, within its ranges or not.
+//!
+//! So a client is told of rooms that it does not know yet, and Element Web's SDK drops what it is told of those: when a room
+//! is shown for the first time, it is told again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Snapshot};
+use myelin_sync_core::rooms::RoomKey;
 use myelin_sync_core::sticky::{StickyMark, StickyToken};
 use myelin_sync_core::window::WindowRequest;
 use myelin_timeline::{Format, Viewer, client_events};
@@ -34,12 +38,13 @@ impl StickyWanted {
         said: &Paged,
         rooms: &UserRooms,
         request: &WindowRequest,
+        new: &HashSet<RoomKey>,
         (position, now): (i64, i64),
     ) -> Self {
         // A place that the log has not reached is of a store that was lost: everything is told again.
         let token = asked.sticky.clone();
         let token = if token.mark > StickyMark::at(position) { StickyToken::default() } else { token };
-        let sought = Sought::new(rooms, &token, now, |room, _, entry| Some(request.wants(room, entry)));
+        let sought = Sought::new(rooms, &token, now, new, |room, _, entry| Some(request.wants(room, entry)));
         let most = said.limit.and_then(|limit| usize::try_from(limit).ok());
         Self { sought, token, most: most.unwrap_or(MOST_STICKY).min(MOST_STICKY) }
     }

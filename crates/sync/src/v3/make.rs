@@ -62,7 +62,7 @@ impl Making<'_> {
         };
         let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
         let told = StickyToken::from(asked.since.map_or(StickyMark::default(), |since| since.sticky));
-        let sticky = Sought::new(&rooms, &told, now, |_, facts, _| {
+        let sticky = Sought::new(&rooms, &told, now, &HashSet::new(), |_, facts, _| {
             asked.filter.allows_room(facts.room_id.as_str()).then_some(true)
         });
         let picked = self.pick(&rooms, position, (&account_data, &typing, &sticky));
