@@ -281,3 +281,24 @@ async fn a_client_that_knows_the_final_names_gets_them_everywhere() {
         assert!(!event.to_string().contains("msc4354"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_is_woken_by_a_room_beyond_its_window() {
+    let server = Server::new();
+    let far = server.world.room(alice(), "shared").await;
+    let near = server.world.room(alice(), "shared").await;
+    server.world.say(near, alice(), "newest").await;
+    let (mut slider, mut since) = (server.client(alice()), None);
+    let mut subscribed = json!({ "lists": { "none": {
+        "ranges": [], "timeline_limit": 1, "required_state": [], "filters": { "is_dm": false },
+    } } });
+    subscribed["room_subscriptions"] =
+        json!({ server.world.room_id(near).as_str(): { "timeline_limit": 1, "required_state": [] } });
+    slide(&mut slider, &server, subscribed.clone(), &mut since).await;
+    let body = sticky(subscribed, json!({ "enabled": true, "since": since }));
+    let (answer, _) = tokio::join!(slider.try_slide(&server, body, 60_000), async {
+        server.world.say(far, alice(), "like any other").await;
+        stick(&server, far, alice(), "sticky", MINUTE).await
+    });
+    assert_eq!(told(&server, &answer.unwrap(), far), ["sticky"]);
+}

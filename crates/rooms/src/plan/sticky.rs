@@ -11,7 +11,7 @@ use crate::{Draft, Refusal, SendError};
 impl Planner {
     /// Refuses one more sticky event of a user who has as many in the room as they may.
     pub(super) async fn admit_sticky(&self, snapshot: &dyn Snapshot, draft: &Draft) -> Result<(), SendError> {
-        if draft.sticky.is_none() {
+        if draft.sticky.is_none_or(|duration| duration == 0) {
             return Ok(());
         }
         let now = self.deps.now();

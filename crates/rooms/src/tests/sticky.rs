@@ -65,6 +65,7 @@ async fn no_more_are_taken_of_a_user_than_they_may_have_however_many_they_send_a
         .send(&room, draft("@alice:hs", "org.example", None, &serde_json::json!({})), None)
         .await
         .unwrap();
+    world.rooms.send(&room, sticky("@alice:hs", 0, 0), None).await.unwrap();
     world.clock.advance(Duration::from_secs(60));
     world.rooms.send(&room, sticky("@alice:hs", 0, MINUTE), None).await.unwrap();
 }
