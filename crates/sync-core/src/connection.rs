@@ -8,15 +8,15 @@
 //! **Invariant.** What is remembered never runs ahead of what the client has seen. What is stored of it may be older:
 //! each `pos` carries what of it is not stored yet, so that a client goes on after a restart where it stood (`stored`).
 
+mod sent;
 mod stored;
 
+pub use sent::{Globals, ProfilesSent, RoomSent};
 pub use stored::StoredConnection;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use crate::config::{RequiredState, RoomConfig};
 use crate::lazy::LazyMembers;
@@ -31,49 +31,6 @@ pub const MAX_ROOMS_PER_ANSWER: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pos is unknown or has expired; start again without one")]
 pub struct UnknownPos;
-
-/// What a connection has sent of a room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomSent {
-    /// The position up to which everything wanted of the room was sent.
-    pub up_to: i64,
-    /// How the user stood to it.
-    pub standing: Standing,
-    /// Which stay of the user in the room it was.
-    pub joined_at: Option<i64>,
-    /// Whether it was called a direct chat.
-    pub is_dm: bool,
-    /// What was wanted of it, by number.
-    config: u32,
-    /// How many of its newest timeline events the client has without a gap, at least.
-    pub covered: u32,
-    /// The members it was sent, where they load lazily.
-    #[serde(default)]
-    pub lazy: LazyMembers,
-    /// Whether its account data was sent; changes follow from then on.
-    #[serde(default)]
-    pub account_data: bool,
-    /// The position up to which its receipts were sent; 0 if none were.
-    #[serde(default)]
-    pub receipts: i64,
-}
-
-/// What belongs to no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Globals {
-    /// The number of the answer; 0 before the first.
-    pub answer: u64,
-    /// The position of the log that it was about.
-    pub position: i64,
-    /// The counter of typing changes that was sent; it counts from 0 in each run of the server.
-    #[serde(skip)]
-    pub typing: u64,
-    /// Whether global account data was sent; changes follow from then on.
-    pub account_data: bool,
-    /// Whether thread subscriptions were sent; changes follow from then on.
-    #[serde(default)]
-    pub threads: bool,
-}
 
 /// One connection.
 #[derive(Clone, Debug)]
@@ -332,6 +289,7 @@ impl Connection {
             lazy,
             account_data: before.is_some_and(|known| known.account_data),
             receipts: before.map_or(0, |known| known.receipts),
+            profiles: before.map_or(0, |known| known.profiles),
         };
         progress.rooms.insert(due.room, sent);
     }

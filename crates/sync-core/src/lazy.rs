@@ -21,6 +21,11 @@ impl LazyMembers {
         self.sent.contains(user_id)
     }
 
+    /// Those whom the client knows.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.sent.iter().map(AsRef::as_ref)
+    }
+
     /// Of the members that the timeline needs, those that the client does not know yet. They are remembered.
     pub fn need<'u>(&mut self, users: impl IntoIterator<Item = &'u str>) -> Vec<&'u str> {
         let mut missing = Vec::new();

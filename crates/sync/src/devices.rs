@@ -49,12 +49,12 @@ pub(crate) struct MemberChanges {
 }
 
 /// Whose memberships in the user's rooms changed since a position.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Moves {
     /// They are in a room with the user.
     pub(crate) met: BTreeSet<OwnedUserId>,
     /// They, or the user, have left a room.
-    parted: BTreeSet<OwnedUserId>,
+    pub(crate) parted: BTreeSet<OwnedUserId>,
 }
 
 impl MemberChanges {
@@ -89,7 +89,7 @@ impl MemberChanges {
             met: moves.met,
             parted: moves.parted,
         };
-        let sharing = self.sharing(snapshot, &input.candidates()).await?;
+        let sharing = sharing(snapshot, &self.own_rooms, &input.candidates()).await?;
         let mut lists = input.decide(&sharing);
         // One's own signatures on others' keys are news to one's own devices.
         lists.changed.extend(signed_users(snapshot, user_id, since, MOST).await?);
@@ -121,17 +121,19 @@ impl MemberChanges {
         }
         Ok(moves)
     }
+}
 
-    /// Which of these users are in a room with the user.
-    async fn sharing(
-        &self,
-        snapshot: &dyn Snapshot,
-        users: &BTreeSet<OwnedUserId>,
-    ) -> Result<BTreeSet<OwnedUserId>, ReadError> {
-        let rooms = |user: &OwnedUserId| Scan::index::<Member>(Member::BY_USER, (user.clone(),), MOST);
-        let members = snapshot.scan_all::<Member>(users.iter().map(rooms).collect()).await?;
-        let shares =
-            |member: &Member| member.membership == Membership::Join && self.own_rooms.contains(&member.room);
-        Ok(members.into_iter().flatten().filter(shares).map(|member| member.user_id).collect())
+/// Which of these users are in one of the rooms.
+pub(crate) async fn sharing(
+    snapshot: &dyn Snapshot,
+    own_rooms: &HashSet<RoomNid>,
+    users: &BTreeSet<OwnedUserId>,
+) -> Result<BTreeSet<OwnedUserId>, ReadError> {
+    if users.is_empty() {
+        return Ok(BTreeSet::new());
     }
+    let rooms = |user: &OwnedUserId| Scan::index::<Member>(Member::BY_USER, (user.clone(),), MOST);
+    let members = snapshot.scan_all::<Member>(users.iter().map(rooms).collect()).await?;
+    let shares = |member: &Member| member.membership == Membership::Join && own_rooms.contains(&member.room);
+    Ok(members.into_iter().flatten().filter(shares).map(|member| member.user_id).collect())
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::devices::KeyCounts;
+use crate::sliding::profiles::ProfilesAnswer;
 use crate::threads::ThreadsAnswer;
 
 /// The most account data, or receipts, that one read takes.
@@ -44,6 +45,9 @@ pub(crate) struct ExtensionsAnswer {
     #[serde(rename = "io.element.msc4308.thread_subscriptions")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<ThreadsAnswer>,
+    #[serde(rename = "org.matrix.msc4262.profiles")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) profiles: Option<ProfilesAnswer>,
 }
 
 /// Sticky events (MSC4480).
@@ -118,6 +122,7 @@ impl ExtensionsAnswer {
                 .flatten()
                 .any(|sticky| sticky.more || !sticky.rooms.is_empty())
             || self.threads.is_some()
+            || self.profiles.is_some()
     }
 }
 

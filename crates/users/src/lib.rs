@@ -16,6 +16,7 @@ mod member;
 mod mutual_rooms;
 mod presence;
 mod profile;
+mod profile_changes;
 mod profile_key;
 mod receipts;
 mod replaced;

@@ -10,7 +10,7 @@ use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{InvalidKey, Outcome, ProfileKey, Users, directory, is_own};
+use crate::{InvalidKey, Outcome, ProfileKey, Users, directory, is_own, profile_changes};
 
 /// The largest profile as JSON, in bytes.
 pub const MAX_PROFILE: usize = 64 * 1_024;
@@ -19,7 +19,7 @@ pub const MAX_PROFILE: usize = 64 * 1_024;
 const MAX_TEXT: usize = 1_024;
 
 /// A profile as JSON: its fields with their values as they were set.
-type Fields = BTreeMap<String, Box<RawValue>>;
+pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// Why a profile was not read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,6 @@ impl Users {
         loop {
             let snapshot = self.engine.snapshot().await?;
             let (account, before) = self.load_profile(&*snapshot, user_id).await?;
-            drop(snapshot);
             let mut after = before.clone();
             change(&mut after)?;
             if after == before {
@@ -135,6 +134,8 @@ impl Users {
             }
             let mut batch = self.batch(user_id);
             batch.expect_column::<Account>(&(account.user_id,), "version", &account.version);
+            profile_changes::note(&*snapshot, &mut batch, &before, &after).await?;
+            drop(snapshot);
             let shown = plan(&mut batch, &before, after);
             if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
                 if shown {
@@ -223,7 +224,7 @@ fn others(profile: &Profile) -> Fields {
     profile.fields.as_ref().and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default()
 }
 
-fn fields(profile: &Profile) -> Fields {
+pub(crate) fn fields(profile: &Profile) -> Fields {
     let mut fields = others(profile);
     let texts = [("displayname", &profile.display_name), ("avatar_url", &profile.avatar_url)];
     for (key, text) in texts {

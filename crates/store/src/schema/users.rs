@@ -25,6 +25,20 @@ keyspace! {
 }
 
 keyspace! {
+    /// When a field of a profile last changed. It follows the profile for those who are told of changes (MSC4262); of
+    /// fields that were removed only the newest are kept.
+    pub struct ProfileChange in "profile_change" {
+        key { user_id: OwnedUserId, field: String }
+        value {
+            /// Whether the field was removed.
+            removed: bool,
+            changed: Pos,
+        }
+        index { BY_CHANGE = "by_change" (changed), BY_REMOVAL = "by_removal" (user_id, removed, changed) }
+    }
+}
+
+keyspace! {
     /// A change of a profile that the rooms of its user don't all show yet. Written with the change, deleted when the
     /// last room has it.
     pub struct ProfileSpread in "profile_spread" {
@@ -137,6 +151,7 @@ keyspace! {
 
 pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<Profile>(),
+    super::def::<ProfileChange>(),
     super::def::<ProfileSpread>(),
     super::def::<Replacement>(),
     super::def::<DirectoryTerm>(),

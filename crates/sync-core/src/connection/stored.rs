@@ -115,8 +115,8 @@ impl Connection {
 
 impl Globals {
     /// What the client is sent changes of.
-    fn follows(&self) -> (bool, bool) {
-        (self.account_data, self.threads)
+    fn follows(&self) -> (bool, bool, u64) {
+        (self.account_data, self.threads, self.profiles.turn)
     }
 }
 
@@ -133,6 +133,7 @@ impl RoomSent {
             lazy: _,
             account_data,
             receipts: _,
+            profiles: _,
         } = self;
         let same = (*standing, *joined_at, *is_dm, *config, *account_data)
             == (before.standing, before.joined_at, before.is_dm, before.config, before.account_data);

@@ -11,7 +11,7 @@ use myelin_sync_core::rooms::RoomKey;
 use myelin_sync_core::token::ThreadsToken;
 
 use crate::Sync;
-use crate::devices::key_counts;
+use crate::devices::{Moves, key_counts};
 use crate::parts::{
     AccountDataAnswer, DeviceListsAnswer, E2eeAnswer, ExtensionsAnswer, ReceiptsWanted, RoomsAnswer,
     ToDeviceAnswer, all_global, all_of_rooms, bare, changed_account_data, receipts, to_device_answer,
@@ -47,8 +47,12 @@ impl MakingExtensions<'_> {
         if self.said.to_device.enabled == Some(true) {
             answer.to_device = self.to_device().await?;
         }
+        let moves = match &picked.members {
+            Some(members) => members.read(self.snapshot).await?,
+            None => Moves::default(),
+        };
         if self.said.e2ee.is_on() {
-            answer.e2ee = self.e2ee(picked).await?;
+            answer.e2ee = self.e2ee(picked, moves.clone()).await?;
         }
         if self.said.account_data.is_on() {
             answer.account_data = Some(self.account_data(picked).await?);
@@ -60,6 +64,7 @@ impl MakingExtensions<'_> {
             answer.typing = Some(self.typing(picked, written));
         }
         answer.threads = self.threads().await?;
+        answer.profiles = self.profiles(picked, written, moves).await?;
         Ok(answer)
     }
 
@@ -89,12 +94,11 @@ impl MakingExtensions<'_> {
         Ok(Some(to_device_answer(since, &messages)))
     }
 
-    async fn e2ee(&self, picked: &Picked) -> Result<Option<E2eeAnswer>, ReadError> {
+    async fn e2ee(&self, picked: &Picked, moves: Moves) -> Result<Option<E2eeAnswer>, ReadError> {
         let user_id = &self.asked.requester.user_id;
         let Some(device_id) = self.asked.requester.device_id() else { return Ok(None) };
         let device_lists = match &picked.members {
             Some(members) => {
-                let moves = members.read(self.snapshot).await?;
                 let lists = members.device_lists(self.snapshot, user_id, moves).await?;
                 let changed = lists.changed.into_iter().collect();
                 Some(DeviceListsAnswer { changed, left: lists.left.into_iter().collect() })

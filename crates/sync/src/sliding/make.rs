@@ -1,6 +1,7 @@
 //! One answer of sliding sync, from one snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::State;
@@ -71,6 +72,8 @@ pub(super) struct Picked {
     /// The rooms of the window that the user is in, by number.
     pub(super) rooms: Vec<WindowRoom>,
     pub(super) members: Option<MemberChanges>,
+    /// The rooms that the user is in.
+    pub(super) own_rooms: Arc<HashSet<RoomNid>>,
     sticky: Option<StickyWanted>,
 }
 
@@ -152,14 +155,17 @@ async fn pick(
         let joined = rooms.list.entry(room.room)?.standing == Standing::Joined;
         Some(WindowRoom { room: RoomNid(room.room.0), room_id: facts.room_id.clone(), joined, wanted })
     });
-    let needs_rooms = [&extensions.account_data, &extensions.receipts, &extensions.typing];
+    let profiles = &extensions.profiles.scope;
+    let needs_rooms = [&extensions.account_data, &extensions.receipts, &extensions.typing, profiles];
     let in_window =
         if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
-    let members = (extensions.e2ee.is_on() && !connection.is_new())
+    let needs_members = extensions.e2ee.is_on() || profiles.is_on();
+    let members = (needs_members && !connection.is_new())
         .then(|| MemberChanges::collect(rooms, connection.seen().position));
     let at = (snapshot.position().get(), now);
     let sticky = extensions.sticky().map(|said| StickyWanted::new(asked, said, rooms, &request, &new, at));
-    Ok(Picked { due: due.collect(), rooms: in_window, members, sticky, window })
+    let own_rooms = rooms.joined();
+    Ok(Picked { due: due.collect(), rooms: in_window, members, own_rooms, sticky, window })
 }
 
 /// Replaces the spaces that a list asks for by the rooms in them.

@@ -2,6 +2,7 @@
 
 mod extensions;
 mod make;
+pub(crate) mod profiles;
 pub mod request;
 mod room;
 mod sticky;

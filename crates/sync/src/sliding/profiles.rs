@@ -5,7 +5,7 @@
 //! shown or not, so that a client never holds what is out of date.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 
 use myelin_model::{Pos, RoomNid};
@@ -19,7 +19,7 @@ use ruma::{OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::devices::sharing;
+use crate::devices::{Moves, sharing};
 use crate::sliding::extensions::MakingExtensions;
 use crate::sliding::make::Picked;
 use crate::sliding::room::WrittenRoom;
@@ -61,11 +61,11 @@ impl Wanted<'_> {
         self.0.is_none_or(|fields| fields.iter().any(|wanted| wanted == field))
     }
 
-    /// Tells one set of fields from another.
+    /// Tells one set of fields from another; never 0.
     fn mark(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.0.map(|fields| fields.iter().collect::<BTreeSet<_>>()).hash(&mut hasher);
-        hasher.finish()
+        hasher.finish() | 1
     }
 }
 
@@ -83,25 +83,26 @@ impl MakingExtensions<'_> {
         &mut self,
         picked: &Picked,
         written: &[WrittenRoom],
+        moves: Moves,
     ) -> Result<Option<ProfilesAnswer>, ReadError> {
         let said = &self.said.profiles;
         if !said.scope.is_on() {
-            self.progress.globals().profiles = ProfilesSent::default();
+            self.progress.globals().profiles.fields = 0;
             return Ok(None);
         }
         let wanted = Wanted(said.fields.as_deref());
         let (now, mark) = (self.snapshot.position().get(), wanted.mark());
         let mut sent = self.connection.seen().profiles;
         let mut whole = BTreeSet::new();
-        if sent.since == 0 || sent.fields != mark {
-            sent = ProfilesSent { fields: mark, since: now, up_to: now };
+        if sent.fields != mark {
+            sent = ProfilesSent { fields: mark, turn: sent.turn.saturating_add(1), up_to: now };
             whole.insert(self.asked.requester.user_id.clone());
         }
-        self.people(picked, written, sent.since, &mut whole).await?;
+        self.people(picked, written, sent.turn, &mut whole).await?;
         let changes = self.changes(picked, sent.up_to).await?;
         self.progress.globals().profiles = ProfilesSent { up_to: changes.up_to, ..sent };
         let mut users = self.read(wanted, &whole, &changes).await?;
-        users.extend(self.parted(picked).await?.into_iter().map(|user_id| (user_id, None)));
+        users.extend(self.parted(picked, moves).await?.into_iter().map(|user_id| (user_id, None)));
         Ok((!users.is_empty() || changes.cut).then_some(ProfilesAnswer { users }))
     }
 
@@ -110,21 +111,25 @@ impl MakingExtensions<'_> {
         &mut self,
         picked: &Picked,
         written: &[WrittenRoom],
-        since: i64,
+        turn: u64,
         whole: &mut BTreeSet<OwnedUserId>,
     ) -> Result<(), ReadError> {
-        let now = self.snapshot.position().get();
+        let written: HashMap<RoomNid, &WrittenRoom> =
+            written.iter().map(|written| (written.room, written)).collect();
         let mut members_of: Vec<RoomNid> = Vec::new();
         let mut needed: BTreeSet<&str> = BTreeSet::new();
         for room in self.in_scope(picked, &self.said.profiles.scope).filter(|room| room.joined) {
             let key = RoomKey(room.room.0);
-            let written = written.iter().find(|written| written.room == room.room);
-            let before = self.connection.room(key);
-            let Some(sent) = self.connection.progress_of(&mut self.progress, key) else { continue };
-            let is_first = sent.profiles < since;
-            if is_first {
-                sent.profiles = now;
+            let Some(noted) = self.connection.noted(&self.progress, key) else { continue };
+            let is_first = noted.profiles != turn;
+            let written = written.get(&room.room);
+            if !is_first && written.is_none() {
+                continue;
             }
+            if is_first && let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
+                sent.profiles = turn;
+            }
+            let before = self.connection.room(key);
             let config = picked.window.rooms.get(room.wanted).map(|wanted| &wanted.config);
             let is_lazy = config.is_some_and(|config| config.required_state.is_lazy());
             if is_first && !is_lazy {
@@ -168,7 +173,8 @@ impl MakingExtensions<'_> {
             fields.entry(row.user_id).or_default().insert(row.field);
         }
         let own = &self.asked.requester.user_id;
-        let others: BTreeSet<OwnedUserId> = fields.keys().filter(|user_id| *user_id != own).cloned().collect();
+        let others: BTreeSet<OwnedUserId> =
+            fields.keys().filter(|user_id| *user_id != own).cloned().collect();
         let sharing = sharing(self.snapshot, &picked.own_rooms, &others).await?;
         fields.retain(|user_id, _| user_id == own || sharing.contains(user_id));
         Ok(Changes { fields, up_to, cut })
@@ -209,9 +215,8 @@ impl MakingExtensions<'_> {
     }
 
     /// Who does not share a room with the user any more.
-    async fn parted(&self, picked: &Picked) -> Result<BTreeSet<OwnedUserId>, ReadError> {
-        let Some(members) = &picked.members else { return Ok(BTreeSet::new()) };
-        let mut parted = members.read(self.snapshot).await?.parted;
+    async fn parted(&self, picked: &Picked, moves: Moves) -> Result<BTreeSet<OwnedUserId>, ReadError> {
+        let mut parted = moves.parted;
         parted.remove(&self.asked.requester.user_id);
         let sharing = sharing(self.snapshot, &picked.own_rooms, &parted).await?;
         parted.retain(|user_id| !sharing.contains(user_id));

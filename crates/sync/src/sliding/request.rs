@@ -90,6 +90,9 @@ pub struct Extensions {
     /// Thread subscriptions.
     #[serde(rename = "io.element.msc4308.thread_subscriptions")]
     pub threads: Threads,
+    /// Profiles.
+    #[serde(rename = "org.matrix.msc4262.profiles")]
+    pub profiles: Profiles,
 }
 
 /// An extension of which the client says itself how far it was told.
@@ -100,6 +103,17 @@ pub struct Paged {
     pub enabled: Option<bool>,
     pub limit: Option<u64>,
     pub since: Option<String>,
+}
+
+/// The profiles extension (MSC4262).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Profiles {
+    /// Whether it is wanted, and for which rooms.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// Which fields; all if absent.
+    pub fields: Option<Vec<String>>,
 }
 
 /// The thread subscriptions extension (MSC4308).
@@ -167,6 +181,8 @@ impl Extensions {
         self.typing.absorb(said.typing);
         self.threads.enabled = said.threads.enabled.or(self.threads.enabled);
         self.threads.limit = said.threads.limit.or(self.threads.limit);
+        self.profiles.scope.absorb(said.profiles.scope);
+        self.profiles.fields = said.profiles.fields.or(self.profiles.fields.take());
     }
 }
 

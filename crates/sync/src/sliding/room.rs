@@ -67,6 +67,8 @@ pub(crate) struct WrittenRoom {
     pub(crate) lazy: LazyMembers,
     /// The events shown, for the receipts that go with them.
     pub(crate) shown: Vec<Event>,
+    /// The heroes, and the members that the state shows.
+    pub(crate) people: Vec<String>,
 }
 
 /// A room that is due, with what is known of it without reading.
@@ -146,6 +148,7 @@ async fn write_stripped(snapshot: &dyn Snapshot, due: &[&Due]) -> Result<Vec<Wri
         timeline: TimelineSent::Newest,
         lazy: LazyMembers::default(),
         shown: Vec::new(),
+        people: Vec::new(),
     };
     Ok(due.iter().zip(states).map(write).collect())
 }
@@ -334,6 +337,9 @@ impl Forms {
             since.is_some_and(|since| event.pos.get() > since)
         };
         let count = |count: i64| (!due.is_gone()).then_some(count);
+        let named = heroes.iter().flatten().map(|hero| hero.user_id.clone());
+        let members = state.events.iter().filter(|event| event.kind == MEMBER);
+        let people = named.chain(members.filter_map(|event| event.state_key.clone())).collect();
         let answer = RoomAnswer {
             name: summary.name.clone().filter(|_| shown_summary),
             avatar: shown_summary
@@ -367,6 +373,7 @@ impl Forms {
             timeline: if timeline.cut { TimelineSent::Newest } else { TimelineSent::Continued(continued) },
             lazy: state.lazy,
             shown: timeline.events,
+            people,
         }
     }
 }

@@ -309,7 +309,9 @@ fn sliding() -> Valid {
         }},
         "room_subscriptions": {"!room:hs": {"timeline_limit": 3, "required_state": [["*", "*"]]}},
         "extensions": {"to_device": {"enabled": true, "limit": 10}, "e2ee": {"enabled": true},
-            "account_data": {"enabled": true}, "receipts": {"enabled": true}, "typing": {"enabled": true}},
+            "account_data": {"enabled": true}, "receipts": {"enabled": true}, "typing": {"enabled": true},
+            "io.element.msc4308.thread_subscriptions": {"enabled": true, "limit": 10},
+            "org.matrix.msc4262.profiles": {"enabled": true, "lists": ["all"], "rooms": ["*"], "fields": ["m.status"]}},
     }))
     .query("timeout=0")
 }

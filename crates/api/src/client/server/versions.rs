@@ -16,6 +16,7 @@ pub(crate) async fn get() -> Json<Value> {
             "org.matrix.msc4140": true,
             "org.matrix.msc4140.stable": true,
             "org.matrix.msc4155": true,
+            "org.matrix.msc4262": true,
             "org.matrix.msc4293": true,
             "org.matrix.msc4306": true,
             "org.matrix.msc4308": true,
