@@ -129,6 +129,7 @@ pub(crate) struct Server {
     pub(crate) presence: Arc<FakePresence>,
     pub(crate) clock: Arc<ManualClock>,
     env: Env,
+    seed: u64,
 }
 
 impl Server {
@@ -146,13 +147,14 @@ impl Server {
         let presence = Arc::new(FakePresence::new());
         let present = Arc::clone(&presence) as Arc<dyn Presence>;
         let sync = Sync::new(engine, env.clone(), read, typed, present);
-        Self { world, sync, inboxes, typing, presence, clock, env }
+        Self { world, sync, inboxes, typing, presence, clock, env, seed }
     }
 
     /// Another process over the same store; what was not written is lost.
     pub(crate) async fn restart(self) -> Self {
         drop(self.sync);
-        Self::over(self.world, 2)
+        // No two processes draw the same numbers.
+        Self::over(self.world, self.seed + 1)
     }
 
     pub(crate) fn client(&self, user: &UserId) -> Client {
