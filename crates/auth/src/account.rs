@@ -215,7 +215,7 @@ impl Auth {
             batch.put(&account);
             let mut ended: Vec<Device> = first;
             ended.retain(|device| ends.is_some_and(|keep| Some(&device.device_id) != keep));
-            self.extend_ends(&mut batch, &ended);
+            self.extend_ends(&mut batch, user_id, &ended).await?;
             self.record(&mut batch, actor, action, Some(user_id), None);
             batch.wake(Topic::user(user_id.as_str()));
             if self.commit(batch, user_id).await? == Applied::Yes {

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use myelin_model::{Fence, Shard};
 use myelin_runtime::{Env, Quota, RateLimiter};
-use myelin_store::{Batch, CommitError, Engine, IdBlock, reserve_ids};
-use ruma::{DeviceId, UserId};
+use myelin_store::{Batch, CommitError, Engine, IdBlock, ReadError, Snapshot, reserve_ids};
+use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tokio::sync::oneshot;
 
 use crate::account::localpart::meant;
@@ -30,8 +31,22 @@ const SESSION_BLOCK: i64 = 256;
 /// What else goes when a device goes: its keys, its inbox. Implemented for the service that keeps them, and called
 /// while the batch that ends the session is built, so that both are one commit.
 pub trait SessionEnd: Send + Sync + 'static {
-    /// Adds the deletions to the batch, which is written under the shard of the user.
-    fn extend(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId);
+    /// Adds the deletions to the batch, which is written under the shard of the user. By default nothing.
+    fn extend(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
+        let _ = (batch, user_id, device_id);
+    }
+
+    /// The same for what must be read first: all the user's devices that end together. By default nothing.
+    fn extend_all<'a>(
+        &'a self,
+        snapshot: &'a dyn Snapshot,
+        batch: &'a mut Batch,
+        user_id: &'a UserId,
+        device_ids: &'a [OwnedDeviceId],
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let _ = (snapshot, batch, user_id, device_ids);
+        Box::pin(async { Ok(()) })
+    }
 
     /// The device got another display name; adds what must be announced. By default nothing.
     fn renamed(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {

@@ -5,7 +5,7 @@ use myelin_store::schema::rooms::{Event, State};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::event_filter::EventFilter;
 use myelin_sync_core::token::PageToken;
-use myelin_timeline::{Format, Viewer, client_events, contents, load, visible};
+use myelin_timeline::{Format, Viewer, client_events, contents, load, rel_types, visible};
 use ruma::{EventId, OwnedUserId, RoomId};
 use serde_json::value::RawValue;
 
@@ -260,6 +260,15 @@ impl<'a> Walk<'a> {
         let mut shown = visible(snapshot, viewer, events).await?;
         for (shown, event) in shown.iter_mut().zip(events) {
             *shown &= filter.allows(&event.kind, event.sender.as_str());
+        }
+        if filter.asks_relations() {
+            let mut left: Vec<(&mut bool, &Event)> =
+                shown.iter_mut().zip(events).filter(|(shown, _)| **shown).collect();
+            let asked: Vec<&Event> = left.iter().map(|(_, event)| *event).collect();
+            let relations = rel_types(snapshot, &asked).await?;
+            for ((shown, _), rel_type) in left.iter_mut().zip(relations) {
+                **shown = filter.allows_relation(rel_type.as_deref());
+            }
         }
         if filter.contains_url.is_some() {
             let left: Vec<EventNid> = events

@@ -22,7 +22,7 @@ use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::outbound::{Identity, Web};
 use crate::ports::{
-    Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, Shown, States, Typers,
+    Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States, Typers,
 };
 
 /// What the services stand on.
@@ -75,8 +75,17 @@ impl Server {
         let notify = Notify::new(Arc::clone(&engine), env.clone(), server_name.clone(), schemes);
         let notify = Arc::new(notify);
         let e2ee = Arc::new(E2ee::new(Arc::clone(&engine), env.clone(), server_name.clone()));
-        let ends: Vec<Arc<dyn SessionEnd>> =
-            vec![Arc::new(KeysEnd(Arc::clone(&e2ee))), Arc::new(PushersEnd(Arc::clone(&notify)))];
+        let counted = Arc::new(Counted(Arc::clone(&notify)));
+        let users_config =
+            myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
+        let copied = Arc::new(RulesCopied(Arc::clone(&notify)));
+        let users = Users::new(Arc::clone(&engine), env.clone(), users_config, counted, copied);
+        let users = Arc::new(users);
+        let ends: Vec<Arc<dyn SessionEnd>> = vec![
+            Arc::new(KeysEnd(Arc::clone(&e2ee))),
+            Arc::new(PushersEnd(Arc::clone(&notify))),
+            Arc::new(SettingsEnd(Arc::clone(&users))),
+        ];
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config(config, &server_name), ends);
         let auth = match config.mail_server()? {
             Some(smtp) => auth.with_mailer(Arc::new(smtp)),
@@ -101,12 +110,6 @@ impl Server {
             retention: config.retention.checked()?,
         };
         notify.start(&gateway);
-        let counted = Arc::new(Counted(Arc::clone(&notify)));
-        let users_config =
-            myelin_users::Config { server_name: server_name.clone(), presence: config.presence.enabled };
-        let copied = Arc::new(RulesCopied(Arc::clone(&notify)));
-        let users = Users::new(Arc::clone(&engine), env.clone(), users_config, counted, copied);
-        let users = Arc::new(users);
         let observer = Arc::new(Judged(Arc::clone(&notify), Arc::clone(&users)));
         let rooms = Rooms::new(Arc::clone(&engine), env.clone(), rooms_config, observer);
         let rooms = Arc::new(if config.identity_servers.enabled {

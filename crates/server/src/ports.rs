@@ -14,7 +14,7 @@ use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_timeline::{ClientEvents, Viewer};
 use myelin_users::{CopyError, CopyRules, ProfileSpread, ReadUpTo, Reading, SpreadError, Thread, Users};
-use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
 
@@ -37,6 +37,21 @@ pub(crate) struct PushersEnd(pub(crate) Arc<Notify>);
 impl SessionEnd for PushersEnd {
     fn extend(&self, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
         self.0.device_removed(batch, user_id, device_id);
+    }
+}
+
+/// A device that goes takes its settings along.
+pub(crate) struct SettingsEnd(pub(crate) Arc<Users>);
+
+impl SessionEnd for SettingsEnd {
+    fn extend_all<'a>(
+        &'a self,
+        snapshot: &'a dyn Snapshot,
+        batch: &'a mut Batch,
+        user_id: &'a UserId,
+        device_ids: &'a [OwnedDeviceId],
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(self.0.devices_deleted(snapshot, batch, user_id, device_ids))
     }
 }
 

@@ -13,6 +13,10 @@ pub struct EventFilter {
     pub not_senders: Vec<String>,
     /// Only events whose content has a `url`, or only those without.
     pub contains_url: Option<bool>,
+    /// Only events that relate to another by one of these types, where given (MSC3874).
+    pub rel_types: Option<Vec<String>>,
+    /// None that relate to another by one of these types; stronger than `rel_types`.
+    pub not_rel_types: Vec<String>,
 }
 
 impl EventFilter {
@@ -25,7 +29,8 @@ impl EventFilter {
     /// Whether no event can pass, so that nothing needs to be read.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.types.as_ref().is_some_and(Vec::is_empty) || self.senders.as_ref().is_some_and(Vec::is_empty)
+        let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
+        is_empty(&self.types) || is_empty(&self.senders) || is_empty(&self.rel_types)
     }
 
     /// Whether events of this type pass, from whomever.
@@ -40,6 +45,19 @@ impl EventFilter {
     pub fn allows(&self, kind: &str, sender: &str) -> bool {
         let named = |senders: &[String]| senders.iter().any(|named| named == sender);
         self.allows_type(kind) && self.senders.as_deref().is_none_or(named) && !named(&self.not_senders)
+    }
+
+    /// Whether it matters by what events relate to others.
+    #[must_use]
+    pub fn asks_relations(&self) -> bool {
+        self.rel_types.is_some() || !self.not_rel_types.is_empty()
+    }
+
+    /// Whether an event passes that relates to another by this type, or to none.
+    #[must_use]
+    pub fn allows_relation(&self, rel_type: Option<&str>) -> bool {
+        let named = |types: &[String]| rel_type.is_some_and(|own| types.iter().any(|named| named == own));
+        self.rel_types.as_deref().is_none_or(named) && !named(&self.not_rel_types)
     }
 
     /// Whether an event passes whose content has, or lacks, a `url`.
@@ -103,5 +121,21 @@ mod tests {
         assert!(!filter.allows("m.reaction", "@a:x"));
         assert!(!filter.allows("m.room.message", "@spam:x"));
         assert!(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }.is_closed());
+    }
+
+    #[test]
+    fn events_without_a_relation_pass_unless_some_is_asked_for() {
+        let list = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let only =
+            EventFilter { rel_types: Some(list(&["m.thread", "m.replace"])), ..EventFilter::default() };
+        let but = EventFilter { not_rel_types: list(&["m.thread"]), ..EventFilter::default() };
+        let both = EventFilter { not_rel_types: list(&["m.thread"]), ..only.clone() };
+        let passes = |filter: &EventFilter| {
+            [None, Some("m.thread"), Some("m.replace")].map(|rel_type| filter.allows_relation(rel_type))
+        };
+        assert_eq!(passes(&only), [false, true, true]);
+        assert_eq!(passes(&but), [true, false, true]);
+        assert_eq!(passes(&both), [false, false, true]);
+        assert!(only.asks_relations() && but.asks_relations() && !EventFilter::default().asks_relations());
     }
 }

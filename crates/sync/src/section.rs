@@ -62,7 +62,22 @@ pub(crate) async fn timelines(
     });
     let found = snapshot.scan_all::<Event>(scans.collect()).await?;
     let all: Vec<Event> = found.iter().flatten().cloned().collect();
-    let visible = myelin_timeline::visible(snapshot, viewer, &all).await?;
+    let mut visible = myelin_timeline::visible(snapshot, viewer, &all).await?;
+    let filters = wanted.iter().zip(&found).flat_map(|(wanted, rows)| rows.iter().map(|_| wanted.filter));
+    let mut asked: Vec<(&mut bool, &Event, &EventFilter)> = visible
+        .iter_mut()
+        .zip(&all)
+        .zip(filters)
+        .filter_map(|((shown, event), filter)| Some((shown, event, filter?)))
+        .filter(|(shown, _, filter)| **shown && filter.asks_relations())
+        .collect();
+    if !asked.is_empty() {
+        let events: Vec<&Event> = asked.iter().map(|(_, event, _)| *event).collect();
+        let relations = myelin_timeline::rel_types(snapshot, &events).await?;
+        for ((shown, _, filter), rel_type) in asked.iter_mut().zip(relations) {
+            **shown = filter.allows_relation(rel_type.as_deref());
+        }
+    }
     let mut visible = visible.into_iter();
     let mut answer = Vec::with_capacity(wanted.len());
     for (wanted, rows) in wanted.iter().zip(found) {

@@ -22,5 +22,5 @@ pub use client::{ClientEvents, Format, client_events};
 pub use invites::{INVITE_KINDS, InviteRules, InviteVerdict, invite_rules};
 pub use load::{contents, load, load_by_id};
 pub use stripped::{stripped_events, stripped_state};
-pub use threads::{Lineage, THREAD, lineage, relation_of, roots, thread_of};
+pub use threads::{Lineage, THREAD, lineage, rel_types, relation_of, roots, thread_of};
 pub use view::{View, Viewer, ignored_users, views, visible};

@@ -107,6 +107,16 @@ async fn follow(
     Ok(Lineage { root: None, passed })
 }
 
+/// By what type each event relates to another; none where it states no relation.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn rel_types(snapshot: &dyn Snapshot, events: &[&Event]) -> Result<Vec<Option<String>>, ReadError> {
+    let scan = |event: &&Event| Scan::index::<Relation>(Relation::BY_EVENT, (event.event,), 1);
+    let found = snapshot.scan_all::<Relation>(events.iter().map(scan).collect()).await?;
+    Ok(found.into_iter().map(|mut rows| rows.pop().map(|row| row.rel_type)).collect())
+}
+
 /// What the event relates to, if it states a relation.
 ///
 /// # Errors

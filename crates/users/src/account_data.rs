@@ -4,8 +4,8 @@ use bytes::Bytes;
 use myelin_model::{Requester, RoomNid, Topic};
 use myelin_store::schema::notify::{PUSH_RULES, push_rules_content};
 use myelin_store::schema::users::{AccountData, GLOBAL};
-use myelin_store::{CommitError, ReadError, Reader, Snapshot};
-use ruma::{RoomId, UserId};
+use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
+use ruma::{OwnedDeviceId, RoomId, UserId};
 
 use crate::{Users, is_own, member};
 
@@ -124,6 +124,33 @@ impl Users {
         batch.wake(Topic::user(user_id.as_str()));
         batch.put(&AccountData { user_id, room, kind, content, changed });
         self.engine.commit(batch).await?;
+        Ok(())
+    }
+}
+
+/// The types of a device's own settings, before its id (MSC3890).
+const OF_DEVICES: [&str; 2] =
+    ["m.local_notification_settings.", "org.matrix.msc3890.local_notification_settings."];
+
+impl Users {
+    /// Deletes what account data say of devices that are being deleted, in the commit that does so.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn devices_deleted(
+        &self,
+        snapshot: &dyn Snapshot,
+        batch: &mut Batch,
+        user_id: &UserId,
+        device_ids: &[OwnedDeviceId],
+    ) -> Result<(), ReadError> {
+        let kinds = device_ids.iter().flat_map(|id| OF_DEVICES.map(|prefix| format!("{prefix}{id}")));
+        let keys: Vec<_> = kinds.map(|kind| (user_id.to_owned(), GLOBAL, kind)).collect();
+        let found = snapshot.get_all::<AccountData>(&keys).await?.into_iter().flatten();
+        for row in found.filter(|row| &*row.content != DELETED) {
+            let changed = batch.next_pos();
+            batch.put(&AccountData { content: Bytes::from_static(DELETED), changed, ..row });
+        }
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ impl Auth {
                     break;
                 }
                 let mut batch = self.batch(user_id.as_str());
-                self.extend_ends(&mut batch, &devices);
+                self.extend_ends(&mut batch, user_id, &devices).await?;
                 attempt += 1;
                 match self.commit(batch, user_id).await? {
                     Applied::Yes => break,
@@ -87,8 +87,20 @@ impl Auth {
         }
     }
 
-    /// Adds the end of these sessions to the batch.
-    pub(crate) fn extend_ends(&self, batch: &mut Batch, devices: &[Device]) {
+    /// Adds the end of these sessions of the user to the batch.
+    pub(crate) async fn extend_ends(
+        &self,
+        batch: &mut Batch,
+        user_id: &OwnedUserId,
+        devices: &[Device],
+    ) -> Result<(), StoreError> {
+        let ids: Vec<OwnedDeviceId> = devices.iter().map(|device| device.device_id.clone()).collect();
+        if !ids.is_empty() {
+            let snapshot = self.engine.snapshot().await?;
+            for end in &self.ends {
+                end.extend_all(&*snapshot, batch, user_id, &ids).await?;
+            }
+        }
         for device in devices {
             let key = (device.user_id.clone(), device.device_id.clone());
             // A device of the same id made since has another session, which is not the one to end.
@@ -101,5 +113,6 @@ impl Auth {
             }
             batch.wake(Topic::user(device.user_id.as_str()));
         }
+        Ok(())
     }
 }

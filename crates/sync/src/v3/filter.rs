@@ -39,6 +39,12 @@ struct EventBody {
     senders: Option<Vec<String>>,
     not_senders: Vec<String>,
     contains_url: Option<bool>,
+    rel_types: Option<Vec<String>>,
+    not_rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    unstable_rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
+    unstable_not_rel_types: Option<Vec<String>>,
     lazy_load_members: bool,
     unread_thread_notifications: bool,
 }
@@ -51,6 +57,12 @@ impl EventBody {
             senders: self.senders.clone(),
             not_senders: self.not_senders.clone(),
             contains_url: self.contains_url,
+            rel_types: self.rel_types.clone().or_else(|| self.unstable_rel_types.clone()),
+            not_rel_types: self
+                .not_rel_types
+                .clone()
+                .or_else(|| self.unstable_not_rel_types.clone())
+                .unwrap_or_default(),
         }
     }
 }

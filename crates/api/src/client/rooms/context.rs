@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use myelin_rooms::Rooms;
 use myelin_runtime::Env;
 use myelin_sync_core::token::PageToken;
 use ruma::api::client::context::get_context::v3::Request;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{page_filter, viewer};
+use super::{filter_of, page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
 use crate::args::Args;
@@ -32,14 +32,21 @@ pub(crate) struct Body {
     state: Vec<Box<RawValue>>,
 }
 
+/// The part of the query that ruma's types know less of than this server.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    filter: Option<String>,
+}
+
 pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(env): State<Env>,
     Asks(requester): Asks,
+    Query(asked): Query<Asked>,
     Args(request): Args<Request>,
 ) -> Result<Json<Body>, Error> {
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MOST).min(MOST);
-    let (viewer, filter) = (viewer(requester, &env), page_filter(request.filter));
+    let (viewer, filter) = (viewer(requester, &env), page_filter(filter_of(asked.filter.as_deref())?));
     let found = rooms.context(&viewer, &request.room_id, &request.event_id, limit, &filter).await?;
     let text = |token: Option<PageToken>| token.map(|token| token.to_string());
     Ok(Json(Body {

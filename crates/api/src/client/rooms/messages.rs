@@ -11,14 +11,13 @@ use myelin_runtime::Env;
 use myelin_sync_core::token::PageToken;
 use ruma::OwnedRoomId;
 use ruma::api::Direction;
-use ruma::api::client::filter::RoomEventFilter;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{page_filter, viewer};
+use super::{filter_of, page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
-use crate::body::{Segment, parse};
+use crate::body::Segment;
 
 #[derive(Serialize)]
 pub(crate) struct Body {
@@ -53,18 +52,13 @@ pub(crate) async fn get(
     let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
-    let filter: Option<RoomEventFilter> = asked
-        .filter
-        .as_deref()
-        .map(|filter| parse(filter.as_bytes()))
-        .transpose()
-        .map_err(|_| no_filter())?;
+    let filter = filter_of(asked.filter.as_deref())?;
     let wanted = PageRequest {
         from: asked.from.map(token).transpose()?,
         to: asked.to.map(token).transpose()?,
         towards: if asked.dir == Some(Direction::Backward) { Towards::Past } else { Towards::Future },
         limit: usize::try_from(asked.limit.unwrap_or(USUAL_LIMIT)).unwrap_or(usize::MAX),
-        filter: page_filter(filter.unwrap_or_default()),
+        filter: page_filter(filter),
     };
     let page = rooms.messages(&viewer(requester, &env), &room_id, &wanted).await?;
     Ok(Json(Body {
@@ -73,10 +67,6 @@ pub(crate) async fn get(
         chunk: page.chunk,
         state: page.state,
     }))
-}
-
-fn no_filter() -> Error {
-    Error::invalid_param("`filter` is not a JSON object in the form of a RoomEventFilter.")
 }
 
 fn token(text: String) -> Result<PageToken, Error> {

@@ -141,7 +141,7 @@ fn request(criteria: Criteria, next_batch: Option<String>) -> Result<SearchReque
         rooms: filter.rooms.clone(),
         not_rooms: filter.not_rooms.clone(),
         limit: limit.unwrap_or(USUAL_LIMIT),
-        events: page_filter(filter).events,
+        events: page_filter(filter.into()).events,
         order: match criteria.order_by {
             Some(OrderName::Recent) => Order::Recent,
             Some(OrderName::Rank) | None => Order::Rank,

@@ -13,6 +13,8 @@ pub(crate) async fn get() -> Json<Value> {
         "unstable_features": {
             "org.matrix.simplified_msc3575": true,
             "org.matrix.e2e_cross_signing": true,
+            "org.matrix.msc3874": true,
+            "org.matrix.msc3890": true,
             "org.matrix.msc4140": true,
             "org.matrix.msc4140.stable": true,
             "org.matrix.msc4155": true,
