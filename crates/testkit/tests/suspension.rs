@@ -189,6 +189,7 @@ const ALLOWED: &[&str] = &[
     "/search",
     "/publicRooms",
     "/report",
+    "/subscription",
 ];
 
 #[test]
