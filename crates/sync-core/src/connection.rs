@@ -11,7 +11,7 @@
 mod sent;
 mod stored;
 
-pub use sent::{Globals, ProfilesSent, RoomSent};
+pub use sent::{Globals, Missed, ProfilesSent, RoomSent};
 pub use stored::StoredConnection;
 
 use std::collections::hash_map::Entry;

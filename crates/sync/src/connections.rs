@@ -55,6 +55,9 @@ pub(crate) struct LiveState {
     pub(crate) extensions: Extensions,
     /// The key counts that the client was last told.
     pub(crate) counts: Option<KeyCounts>,
+    /// Rooms that the client has and in which typing changed while they were out of its sight: where it was told since,
+    /// the answer that it had seen before.
+    pub(crate) typing_missed: HashMap<RoomNid, Option<u64>>,
     /// Everything is to be written anew: the connection began again.
     pub(crate) fresh: bool,
     pub(crate) changed: bool,
@@ -67,6 +70,7 @@ impl LiveState {
             connection: None,
             extensions: Extensions::default(),
             counts: None,
+            typing_missed: HashMap::new(),
             fresh: false,
             changed: false,
             used_at: 0,

@@ -238,6 +238,8 @@ pub(crate) fn filtered(events: Vec<Box<RawValue>>, filter: &EventFilter) -> Vec<
 pub(crate) enum ReceiptsWanted {
     /// The first time: those for these events, and all of the user's own (MSC4551, "Initial receipts").
     Initial(HashSet<String>),
+    /// Those for these events, and what changed after a position.
+    Shown(HashSet<String>, i64),
     /// The latest of everybody, and all of the user's own.
     Latest,
     /// Those that changed after a position.
@@ -258,6 +260,10 @@ pub(crate) async fn receipts(
                 scans.push(by_change(MOST_RECEIPTS).backward());
                 scans.push(Scan::prefix::<Receipt>((*room, user_id.to_owned()), MOST_RECEIPTS));
             }
+            ReceiptsWanted::Shown(_, since) => {
+                scans.push(by_change(MOST_RECEIPTS).backward());
+                scans.push(by_change(MOST).after((Pos::new(*since),)));
+            }
             ReceiptsWanted::After(since) => {
                 scans.push(by_change(MOST).after((Pos::new(*since),)));
                 scans.push(by_change(0));
@@ -274,6 +280,9 @@ pub(crate) async fn receipts(
             let mine = row.user_id == user_id;
             let fits = match wanted {
                 ReceiptsWanted::Initial(events) => mine || events.contains(row.event_id.as_str()),
+                ReceiptsWanted::Shown(events, since) => {
+                    row.changed.get() > *since || events.contains(row.event_id.as_str())
+                }
                 ReceiptsWanted::Latest | ReceiptsWanted::After(_) => true,
             };
             fits && (mine || row.kind != "m.read.private")

@@ -52,6 +52,47 @@ pub struct Globals {
     /// What of profiles was sent.
     #[serde(default)]
     pub profiles: ProfilesSent,
+    /// What of account data was not followed, though it was sent before.
+    #[serde(default)]
+    pub missed_account_data: Missed,
+    /// What of device lists was not followed.
+    #[serde(default)]
+    pub missed_devices: Missed,
+}
+
+/// From where on a client that follows changes has not been told of them, because it did not want them for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Missed {
+    /// It was told of all.
+    #[default]
+    Nothing,
+    /// It was told up to this position.
+    After(i64),
+    /// It never was told of any.
+    All,
+}
+
+impl Missed {
+    /// The position after which changes are to be told now, given the one that the connection has come to; none where
+    /// the client begins to follow.
+    #[must_use]
+    pub fn since(self, position: i64) -> Option<i64> {
+        match self {
+            Self::Nothing => Some(position),
+            Self::After(since) => Some(since.min(position)),
+            Self::All => None,
+        }
+    }
+
+    /// What is missed when they are not told now either.
+    #[must_use]
+    pub fn more(self, seen: &Globals) -> Self {
+        match self {
+            Self::Nothing if seen.answer == 0 => Self::All,
+            Self::Nothing => Self::After(seen.position),
+            missed => missed,
+        }
+    }
 }
 
 /// How far a client follows the profiles of others.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Configs, Connection, Globals, RoomSent};
+use super::{Configs, Connection, Globals, Missed, RoomSent};
 use crate::config::RoomConfig;
 use crate::rooms::RoomKey;
 use crate::token::{Carried, ConnectionPos, MAX_CARRIED};
@@ -115,8 +115,9 @@ impl Connection {
 
 impl Globals {
     /// What the client is sent changes of.
-    fn follows(&self) -> (bool, bool, u64) {
-        (self.account_data, self.threads, self.profiles.turn)
+    fn follows(&self) -> (bool, bool, u64, [Missed; 2]) {
+        let missed = [self.missed_account_data, self.missed_devices];
+        (self.account_data, self.threads, self.profiles.turn, missed)
     }
 }
 

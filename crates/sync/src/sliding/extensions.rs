@@ -1,12 +1,12 @@
 //! The extensions of an answer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::e2ee::read::to_device;
 use myelin_store::schema::users::GLOBAL;
 use myelin_store::{ReadError, Reader, Snapshot};
-use myelin_sync_core::connection::{Connection, Progress};
+use myelin_sync_core::connection::{Connection, Missed, Progress, TimelineSent};
 use myelin_sync_core::rooms::RoomKey;
 use myelin_sync_core::token::ThreadsToken;
 
@@ -35,6 +35,7 @@ pub(super) struct MakingExtensions<'a> {
     pub(super) connection: &'a Connection,
     pub(super) progress: Progress,
     pub(super) said: &'a Extensions,
+    pub(super) typing_missed: &'a mut HashMap<RoomNid, Option<u64>>,
 }
 
 impl MakingExtensions<'_> {
@@ -52,10 +53,18 @@ impl MakingExtensions<'_> {
             None => Moves::default(),
         };
         if self.said.e2ee.is_on() {
+            self.progress.globals().missed_devices = Missed::Nothing;
             answer.e2ee = self.e2ee(picked, moves.clone()).await?;
+        } else {
+            let seen = self.connection.seen();
+            self.progress.globals().missed_devices = seen.missed_devices.more(seen);
         }
         if self.said.account_data.is_on() {
+            self.progress.globals().missed_account_data = Missed::Nothing;
             answer.account_data = Some(self.account_data(picked).await?);
+        } else if self.connection.seen().account_data {
+            let seen = self.connection.seen();
+            self.progress.globals().missed_account_data = seen.missed_account_data.more(seen);
         }
         if self.said.receipts.is_on() {
             answer.receipts = Some(self.receipts(picked, written).await?);
@@ -110,13 +119,14 @@ impl MakingExtensions<'_> {
 
     async fn account_data(&mut self, picked: &Picked) -> Result<AccountDataAnswer, ReadError> {
         let user_id = &self.asked.requester.user_id;
-        let mut changed = if self.connection.seen().account_data {
-            changed_account_data(self.snapshot, user_id, self.connection.seen().position).await?
-        } else {
-            Default::default()
+        let seen = self.connection.seen();
+        let since = seen.missed_account_data.since(seen.position).filter(|_| seen.account_data);
+        let mut changed = match since {
+            Some(since) => changed_account_data(self.snapshot, user_id, since).await?,
+            None => HashMap::new(),
         };
         let global = changed.remove(&GLOBAL);
-        let global = if self.connection.seen().account_data {
+        let global = if since.is_some() {
             global.unwrap_or_default()
         } else {
             self.progress.globals().account_data = true;
@@ -158,22 +168,31 @@ impl MakingExtensions<'_> {
         let position = self.snapshot.position().get();
         let scope: Vec<&WindowRoom> =
             self.in_scope(picked, &self.said.receipts).filter(|room| room.joined).collect();
+        let written: HashMap<RoomNid, &WrittenRoom> =
+            written.iter().map(|written| (written.room, written)).collect();
         let mut wanted = Vec::new();
         let mut following = Vec::new();
         for room in scope {
             let key = RoomKey(room.room.0);
             let Some(noted) = self.connection.noted(&self.progress, key) else { continue };
-            if noted.receipts == 0 {
-                if let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
-                    sent.receipts = position;
-                }
-                let shown = written.iter().find(|written| written.room == room.room);
-                let events = shown.into_iter().flat_map(|room| &room.shown);
-                let events: HashSet<String> = events.map(|event| event.event_id.to_string()).collect();
-                wanted.push((room, ReceiptsWanted::Initial(events)));
-            } else {
-                following.push((room.room, noted.receipts, room));
+            let since = noted.receipts;
+            let shown = written.get(&room.room);
+            // A timeline that grew backwards shows events whose receipts were not sent with them.
+            let widened = shown.is_some_and(|shown| shown.timeline == TimelineSent::Newest);
+            if since != 0 && !widened {
+                following.push((room.room, since, room));
+                continue;
             }
+            if let Some(sent) = self.connection.progress_of(&mut self.progress, key) {
+                sent.receipts = position;
+            }
+            let events = shown.into_iter().flat_map(|room| &room.shown);
+            let events: HashSet<String> = events.map(|event| event.event_id.to_string()).collect();
+            let first = since == 0;
+            wanted.push((
+                room,
+                if first { ReceiptsWanted::Initial(events) } else { ReceiptsWanted::Shown(events, since) },
+            ));
         }
         for (nid, since, room) in self.sync.notifier.active(following.into_iter(), position) {
             if let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(nid.0)) {
@@ -205,7 +224,9 @@ impl MakingExtensions<'_> {
             changed.extend(current.filter(|(room, users)| new.contains(room) && !users.is_empty()));
         }
         self.progress.globals().typing = counter;
-        if changed.is_empty() {
+        let seen_answer = self.connection.seen().answer;
+        self.typing_missed.retain(|_, told| told.is_none_or(|told| told >= seen_answer));
+        if changed.is_empty() && self.typing_missed.is_empty() {
             return RoomsAnswer::default();
         }
         let scope: BTreeMap<RoomNid, &WindowRoom> = self
@@ -213,6 +234,20 @@ impl MakingExtensions<'_> {
             .filter(|room| room.joined)
             .map(|room| (room.room, room))
             .collect();
+        let hidden = changed.iter().map(|(room, _)| *room).filter(|room| !scope.contains_key(room));
+        for room in hidden.filter(|room| self.connection.room(RoomKey(room.0)).is_some()) {
+            self.typing_missed.insert(room, None);
+        }
+        let back: Vec<RoomNid> =
+            self.typing_missed.keys().copied().filter(|room| scope.contains_key(room)).collect();
+        if !back.is_empty() {
+            let current: HashMap<RoomNid, Vec<ruma::OwnedUserId>> =
+                typing.changed_after(0).into_iter().collect();
+            for room in back {
+                self.typing_missed.insert(room, Some(seen_answer));
+                changed.push((room, current.get(&room).cloned().unwrap_or_default()));
+            }
+        }
         let event = |(room, users): (RoomNid, Vec<ruma::OwnedUserId>)| {
             Some((scope.get(&room)?.room_id.to_string(), typing_event(&users)?))
         };

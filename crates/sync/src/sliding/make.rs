@@ -90,7 +90,7 @@ impl Making<'_> {
         let Self { sync, asked, state } = self;
         let Reading { snapshot, rooms, .. } = reading;
         let snapshot = &*snapshot;
-        let LiveState { connection, extensions, counts: told, .. } = state;
+        let LiveState { connection, extensions, counts: told, typing_missed, .. } = state;
         let connection = connection.get_or_insert_with(|| Connection::new(0));
         let now = i64::try_from(sync.env.clock.now()).unwrap_or(i64::MAX);
         let mut picked = pick(snapshot, asked, now, connection, extensions, &rooms).await?;
@@ -109,7 +109,8 @@ impl Making<'_> {
             }
         }
         let sticky = picked.sticky.take();
-        let mut making = MakingExtensions { sync, asked, snapshot, connection, progress, said: extensions };
+        let mut making =
+            MakingExtensions { sync, asked, snapshot, connection, progress, said: extensions, typing_missed };
         let mut answers = making.all(&picked, &written).await?;
         let progress = making.progress;
         if let Some(sticky) = sticky {
@@ -160,8 +161,11 @@ async fn pick(
     let in_window =
         if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
     let needs_members = extensions.e2ee.is_on() || profiles.is_on();
-    let members = (needs_members && !connection.is_new())
-        .then(|| MemberChanges::collect(rooms, connection.seen().position));
+    let seen = connection.seen();
+    let since =
+        if extensions.e2ee.is_on() { seen.missed_devices.since(seen.position) } else { Some(seen.position) };
+    let since = since.filter(|_| needs_members && !connection.is_new());
+    let members = since.map(|since| MemberChanges::collect(rooms, since));
     let at = (snapshot.position().get(), now);
     let sticky = extensions.sticky().map(|said| StickyWanted::new(asked, said, rooms, &request, &new, at));
     let own_rooms = rooms.joined();

@@ -120,6 +120,7 @@ impl Sync {
             state.connection = Some(Connection::new(u64::from_le_bytes(self.env.random.bytes())));
             state.extensions = request.extensions.clone();
             state.counts = None;
+            state.typing_missed.clear();
             state.fresh = true;
             return Ok(());
         };
