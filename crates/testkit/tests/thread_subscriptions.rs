@@ -282,3 +282,24 @@ async fn sliding_sync_tells_the_newest_changes_and_the_companion_endpoint_the_ot
     assert_eq!(told(&said, "unsubscribed"), [roots[1].clone()]);
     assert_eq!(told(&said, "subscribed"), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_gateway_gets_what_comes_into_subscribed_threads_and_nothing_of_others() {
+    let server = TestServer::new(9).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let (room, root) = room_of(&alice, &bob).await;
+    let other = alice.say(&room, "other", "another root").await;
+    bob.say(&room, "read", "all read").await;
+    let pusher = json!({
+        "kind": "http", "app_id": "org.example.app", "pushkey": "key", "app_display_name": "App",
+        "device_display_name": "Phone", "lang": "en",
+        "data": { "url": "https://push.example.org/_matrix/push/v1/notify" },
+    });
+    bob.post(&format!("{V3}/pushers/set"), pusher).await.done();
+    assert_eq!(subscribe(&bob, &room, &root, None).await.0, StatusCode::OK);
+    reply(&alice, &room, "1", &other, json!({})).await;
+    let told = reply(&alice, &room, "2", &root, json!({})).await;
+    let got = server.gateway.next().await.notification;
+    assert_eq!((&got["event_id"], &got["counts"]["unread"]), (&json!(told), &json!(1)));
+    assert_eq!(got["devices"][0]["tweaks"], json!({ "sound": "default" }));
+}
