@@ -2,10 +2,17 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#reporting-content>).
 
 use http::StatusCode;
+use myelin_model::{Fence, Shard};
 use myelin_server::admin::{Command, Reply, ReportAction};
 use myelin_server::config::{Config, Registration};
+use myelin_store::Batch;
+use myelin_store::schema::users::Report;
 use myelin_testkit::TestServer;
+use ruma::user_id;
 use serde_json::{Value, json};
+
+/// How many reports wait at once.
+const MOST_WAITING: usize = 10_000;
 
 async fn order(server: &TestServer, action: ReportAction) -> Result<Value, String> {
     match server.operate(Command::Report { action }).await {
@@ -111,4 +118,30 @@ async fn reports_are_bounded_in_size_number_and_pace() {
         taken += 1;
     }
     assert_eq!(taken, 10, "a person does not report faster");
+}
+
+#[tokio::test]
+async fn all_users_together_fill_an_administrator_s_disk_no_further_than_so_far() {
+    let server = TestServer::new(84).await;
+    let alice = server.register("alice").await;
+    let shard = Shard::of("reports");
+    let mut left = MOST_WAITING - 1;
+    while left > 0 {
+        let mut batch = Batch::new(Fence { shard, epoch: server.engine.epoch(shard) });
+        for _ in 0..left.min(1_000) {
+            let (reporter, user_id) = (user_id!("@crowd:hs").to_owned(), Some(user_id!("@x:hs").to_owned()));
+            let pos = batch.next_pos();
+            let (room_id, event_id, event, reason) = (None, None, None, None);
+            batch.put(&Report { pos, at: 0, reporter, room_id, event_id, user_id, event, reason });
+        }
+        left = left.saturating_sub(1_000);
+        server.engine.commit(batch).await.unwrap();
+    }
+    let path = "/_matrix/client/v3/users/@x:hs/report";
+    alice.post(path, json!({"reason": "the last"})).await.done();
+    let refused = alice.post(path, json!({"reason": "one more"})).await;
+    assert_eq!((refused.status, refused.errcode()), (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"));
+    let first = listed(&server).await[0]["report"].as_i64().unwrap();
+    assert_eq!(order(&server, ReportAction::Dismiss { report: first }).await, Ok(Value::Null));
+    alice.post(path, json!({"reason": "room for one"})).await.done();
 }

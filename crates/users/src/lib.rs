@@ -38,12 +38,13 @@ pub use profile::{MAX_PROFILE, ProfileError};
 pub use profile_key::{InvalidKey, ProfileKey};
 pub use receipts::{Marks, ReadUpTo, Reading, ReceiptError, Thread};
 pub use replaced::{CopyError, CopyRules};
-pub use reports::{MAX_REASON, MAX_REPORTS, ReportError, Reported};
+pub use reports::{MAX_REASON, MAX_REPORTS, MOST_WAITING, ReportError, Reported};
 pub use spread::{ProfileSpread, SpreadError};
 pub use tags::{MAX_TAG, Tags};
 pub use typing::{IsTyping, MAX_TYPERS, MAX_TYPING_ROOMS, Typing, TypingError, TypingUsers};
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use myelin_model::{Fence, Requester, Shard};
 use myelin_runtime::Env;
@@ -76,6 +77,8 @@ pub struct Users {
     turns: Turns,
     /// Told when there is a profile to spread.
     spread_wanted: tokio::sync::Notify,
+    /// How many reports wait, once somebody has counted them.
+    reports_waiting: tokio::sync::OnceCell<AtomicUsize>,
 }
 
 impl Users {
@@ -92,7 +95,18 @@ impl Users {
         let typing = Typing::new(Arc::clone(&env.clock));
         let presence = Arc::new(Presences::new(Arc::clone(&env.clock), presence));
         let (turns, spread_wanted) = (Turns::default(), tokio::sync::Notify::new());
-        Self { engine, env, server_name, read_up_to, copy_rules, typing, presence, turns, spread_wanted }
+        Self {
+            engine,
+            env,
+            server_name,
+            read_up_to,
+            copy_rules,
+            typing,
+            presence,
+            turns,
+            spread_wanted,
+            reports_waiting: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// Starts what runs by itself: spreading changed profiles to rooms and copying what users keep of replaced rooms, what

@@ -1,5 +1,7 @@
 //! What users report to the server's administrators (client-server API, "Reporting Content").
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use myelin_model::{Pos, Requester};
 use myelin_store::schema::users::Report;
@@ -13,6 +15,12 @@ pub const MAX_REASON: usize = 4_096;
 
 /// How many reports of one user wait at once. Nobody has as many to make before the first are looked at.
 pub const MAX_REPORTS: usize = 100;
+
+/// How many reports of all users wait at once: with their events, what an administrator's disk can spare for them.
+pub const MOST_WAITING: usize = 10_000;
+
+/// How many are read at once to count them.
+const COUNTED: usize = 64;
 
 /// What is reported.
 #[derive(Clone, Debug)]
@@ -41,6 +49,9 @@ pub enum ReportError {
     /// [`MAX_REPORTS`] of the reporter wait already.
     #[error("too many of your reports wait for an administrator")]
     TooMany,
+    /// [`MOST_WAITING`] reports wait already.
+    #[error("too many reports wait for an administrator")]
+    Full,
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -69,6 +80,11 @@ impl Users {
         if self.engine.snapshot().await?.scan::<Report>(waiting).await?.len() >= MAX_REPORTS {
             return Err(ReportError::TooMany);
         }
+        let all = self.waiting_reports().await?;
+        if all.load(Ordering::SeqCst) >= MOST_WAITING {
+            tracing::error!(most = MOST_WAITING, "reports wait for an administrator, and no more are taken");
+            return Err(ReportError::Full);
+        }
         let (room_id, event_id, event, user_id) = match reported {
             Reported::Room(room_id) => (Some(room_id), None, None, None),
             Reported::Event { room_id, event_id, event } => {
@@ -81,7 +97,22 @@ impl Users {
         let (at, reporter) = (self.now(), reporter.clone());
         batch.put(&Report { pos, at, reporter, room_id, event_id, user_id, event, reason });
         self.engine.commit(batch).await?;
+        all.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// How many reports wait: counted once, when the first is made. (Two that come at the same moment may both be the last.)
+    async fn waiting_reports(&self) -> Result<&AtomicUsize, ReadError> {
+        let count = async || {
+            let (mut count, mut after) = (0, Pos::ZERO);
+            while count < MOST_WAITING {
+                let page = self.reports(Some(after), COUNTED).await?;
+                let Some(last) = page.last() else { break };
+                (count, after) = (count + page.len(), last.pos);
+            }
+            Ok(AtomicUsize::new(count))
+        };
+        self.reports_waiting.get_or_try_init(count).await
     }
 
     /// Reports that wait, the oldest first, after the given one; at most `limit`.
@@ -117,6 +148,9 @@ impl Users {
             batch.expect_present::<Report>(&(pos,));
             batch.delete::<Report>(&(pos,));
             if let Outcome::Done = self.try_commit(batch, &mut attempt).await? {
+                if let Some(all) = self.reports_waiting.get() {
+                    all.fetch_sub(1, Ordering::SeqCst);
+                }
                 return Ok(true);
             }
         }

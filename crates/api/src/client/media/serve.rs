@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use myelin_media::{Arrival, File, Media};
@@ -145,15 +145,19 @@ async fn answer(
     } else {
         content(media, asking, file, &tag).await?
     };
+    let is_file = response.status() != StatusCode::RANGE_NOT_SATISFIABLE;
     let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if !is_file {
+        return Ok(response);
+    }
     headers.insert(header::CONTENT_TYPE, value(&file.content_type)?);
     headers.insert(header::CONTENT_DISPOSITION, value(&disposition.to_string())?);
     headers.insert(header::ETAG, value(&tag)?);
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, CACHE);
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     Ok(response)
 }
 
@@ -168,7 +172,9 @@ async fn content(media: &Media, asking: &Asking, file: &File, tag: &str) -> Resu
     }
     let (part, place) = match range::asked(&asking.headers, size, tag) {
         Asked::Beyond => {
-            let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+            let message = format!("The file has {size} bytes, and none of them is in the range asked for.");
+            let refusal = Error::new(StatusCode::RANGE_NOT_SATISFIABLE, "M_INVALID_PARAM", message);
+            let mut response = refusal.into_response();
             response.headers_mut().insert(header::CONTENT_RANGE, value(&format!("bytes */{size}"))?);
             return Ok(response);
         }

@@ -31,7 +31,7 @@ impl From<ReportError> for Error {
                 Self::invalid_param(format!("The reason is too long: it may have {MAX_REASON} bytes."))
             }
             // An administrator has to look at some first.
-            ReportError::TooMany => Self::limit_exceeded(Duration::from_secs(3_600)),
+            ReportError::TooMany | ReportError::Full => Self::limit_exceeded(Duration::from_secs(3_600)),
             ReportError::Read(error) => error.into(),
             ReportError::Commit(error) => error.into(),
         }
