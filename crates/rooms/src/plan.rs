@@ -122,6 +122,11 @@ impl Planner {
             batch.expect_column::<RoomHead>(&(self.room,), "last_order", &order);
         }
         batch.put(self.head.seal());
+        // Whoever keeps the head in memory reads it anew: they are told, and by the position that it is another one.
+        batch.wake(Topic::Room(self.room));
+        if batch.positions == 0 {
+            batch.next_pos();
+        }
         self.expected_order = Some(self.head.row.last_order);
     }
 

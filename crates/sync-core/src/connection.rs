@@ -195,7 +195,8 @@ impl Connection {
             due.extend(self.room_due(wish.room, entry, &wish.config, number));
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
-        for (room, entry) in rooms.changed_after(self.seen.position) {
+        let known = !self.rooms.is_empty() || self.forgetful;
+        for (room, entry) in rooms.changed_after(self.seen.position).take_while(|_| known) {
             let left =
                 matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
             if !left || due.len() >= MAX_ROOMS_PER_ANSWER {

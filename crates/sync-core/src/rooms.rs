@@ -1,15 +1,18 @@
 //! A user's rooms, in the order that lists show them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
 /// A room, by whatever number the caller knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoomKey(pub i64);
 
 /// How the user stands to a room, as far as lists care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// In the room.
     Joined,
@@ -37,8 +40,8 @@ impl Standing {
     }
 }
 
-/// What lists need to know of a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What lists need to know of a room. Users are in thousands of rooms, so it is small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomEntry {
     /// How the user stands to it.
     pub standing: Standing,
@@ -47,6 +50,8 @@ pub struct RoomEntry {
     /// The position at which the user's unread count last changed other than by something new: they have read it,
     /// perhaps on another device. It does not sort lists.
     pub read_at: i64,
+    /// The position at which the user's own membership was last set.
+    pub moved_at: i64,
     /// What tells one stay in the room from the next: the order of the event by which the user last joined.
     pub joined_at: Option<i64>,
     /// `type` of its create event.
@@ -55,19 +60,34 @@ pub struct RoomEntry {
     pub is_encrypted: bool,
     /// Whether the user calls it a direct chat.
     pub is_dm: bool,
+    /// Whether who asked them in called it one: that counts until they have answered.
+    pub asked_as_dm: bool,
     /// The tags the user gave it.
-    pub tags: Arc<[Box<str>]>,
-    /// Its name, for searches.
-    pub name: Option<Arc<str>>,
+    pub tags: Tags,
+    /// No event in it is sticky after this time, in milliseconds since 1970 (MSC4354).
+    pub sticky_until: Option<i64>,
 }
+
+/// The tags that a user gave a room; most rooms have none.
+pub type Tags = Option<Arc<[Box<str>]>>;
 
 /// A user's rooms by recency.
 #[derive(Clone, Debug, Default)]
 pub struct RoomList {
-    rooms: HashMap<RoomKey, RoomEntry>,
+    rooms: FxHashMap<RoomKey, RoomEntry>,
     /// Newest first.
     by_change: BTreeSet<(Reverse<i64>, RoomKey)>,
     listed: usize,
+}
+
+impl FromIterator<(RoomKey, RoomEntry)> for RoomList {
+    /// A list of these rooms, each of which is there once.
+    fn from_iter<I: IntoIterator<Item = (RoomKey, RoomEntry)>>(rooms: I) -> Self {
+        let rooms: FxHashMap<RoomKey, RoomEntry> = rooms.into_iter().collect();
+        let by_change = rooms.iter().map(|(room, entry)| (Reverse(entry.changed), *room)).collect();
+        let listed = rooms.values().filter(|entry| entry.standing.is_listed()).count();
+        Self { rooms, by_change, listed }
+    }
 }
 
 impl RoomList {
@@ -89,10 +109,28 @@ impl RoomList {
 
     /// Changes what is known of a room, if it is here.
     pub fn update(&mut self, room: RoomKey, change: impl FnOnce(&mut RoomEntry)) {
-        if let Some(mut entry) = self.remove(room) {
-            change(&mut entry);
-            self.put(room, entry);
+        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        let (changed, listed) = (entry.changed, entry.standing.is_listed());
+        change(entry);
+        if entry.changed != changed {
+            self.by_change.remove(&(Reverse(changed), room));
+            self.by_change.insert((Reverse(entry.changed), room));
         }
+        self.listed = self.listed + usize::from(entry.standing.is_listed()) - usize::from(listed);
+    }
+
+    /// Changes what is known of every room, but not when it changed nor how the user stands to it.
+    pub fn update_all(&mut self, mut change: impl FnMut(RoomKey, &mut RoomEntry)) {
+        for (room, entry) in &mut self.rooms {
+            let (changed, standing) = (entry.changed, entry.standing);
+            change(*room, entry);
+            (entry.changed, entry.standing) = (changed, standing);
+        }
+    }
+
+    /// Every room, in no order.
+    pub fn unordered(&self) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
+        self.rooms.iter().map(|(room, entry)| (*room, entry))
     }
 
     /// What is known of a room.
@@ -152,8 +190,8 @@ pub struct ListFilter {
     pub tags: Option<Vec<String>>,
     /// No rooms with one of these tags.
     pub not_tags: Vec<String>,
-    /// Rooms whose name contains this, in any case.
-    pub room_name_like: Option<String>,
+    /// These rooms only, where given: those whose name is like the one asked for.
+    pub named: Option<BTreeSet<RoomKey>>,
     /// These rooms only, where given: what the spaces asked for contain.
     pub within: Option<BTreeSet<RoomKey>>,
 }
@@ -171,11 +209,11 @@ impl ListFilter {
         let agrees = |asked: Option<bool>, is: bool| asked.is_none_or(|asked| asked == is);
         let is_type =
             |types: &[Option<String>]| types.iter().any(|kind| kind.as_deref() == entry.room_type.as_deref());
-        let has_tag =
-            |tags: &[String]| entry.tags.iter().any(|tag| tags.iter().any(|asked| **asked == **tag));
-        let is_named = |part: &str| {
-            entry.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&part.to_lowercase()))
+        let has_tag = |tags: &[String]| {
+            entry.tags.iter().flat_map(|own| own.iter()).any(|tag| tags.iter().any(|asked| **asked == **tag))
         };
+        let is_among =
+            |rooms: &Option<BTreeSet<RoomKey>>| rooms.as_ref().is_none_or(|in_it| in_it.contains(&room));
         agrees(self.is_dm, entry.is_dm)
             && agrees(self.is_encrypted, entry.is_encrypted)
             && agrees(self.is_invite, entry.standing == Standing::Invited)
@@ -183,8 +221,8 @@ impl ListFilter {
             && !is_type(&self.not_room_types)
             && self.tags.as_deref().is_none_or(has_tag)
             && !has_tag(&self.not_tags)
-            && self.room_name_like.as_deref().is_none_or(is_named)
-            && self.within.as_ref().is_none_or(|rooms| rooms.contains(&room))
+            && is_among(&self.named)
+            && is_among(&self.within)
     }
 }
 
@@ -197,12 +235,14 @@ mod tests {
             standing: Standing::Joined,
             changed,
             read_at: 0,
+            moved_at: 0,
             joined_at: Some(1),
             room_type: None,
             is_encrypted: false,
             is_dm: false,
-            tags: Vec::new().into(),
-            name: None,
+            asked_as_dm: false,
+            tags: None,
+            sticky_until: None,
         }
     }
 
@@ -221,12 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_made_at_once_is_as_one_made_room_by_room() {
+        let rooms = [(1, Standing::Joined), (2, Standing::Left), (3, Standing::Invited)];
+        let rooms =
+            rooms.map(|(room, standing)| (RoomKey(room), RoomEntry { standing, ..entry(room * 7 % 5) }));
+        let at_once: RoomList = rooms.iter().cloned().collect();
+        let mut one_by_one = RoomList::default();
+        for (room, entry) in rooms {
+            one_by_one.put(room, entry);
+        }
+        assert!(at_once.all().eq(one_by_one.all()));
+        assert_eq!(at_once.listed_count(), one_by_one.listed_count());
+    }
+
+    #[test]
     fn a_filter_wants_every_criterion_and_exclusion_is_stronger() {
         let room = RoomEntry {
             room_type: Some("m.space".into()),
             is_dm: true,
-            tags: vec!["m.favourite".into()].into(),
-            name: Some("Den of Lions".into()),
+            tags: Some(vec!["m.favourite".into()].into()),
             ..entry(1)
         };
         let space = vec![Some("m.space".to_owned())];
@@ -240,7 +293,7 @@ mod tests {
             ..Default::default()
         }));
         assert!(!check(ListFilter { room_types: vec![None], ..Default::default() }));
-        assert!(check(ListFilter { room_name_like: Some("lion".to_owned()), ..Default::default() }));
+        assert!(check(ListFilter { named: Some([RoomKey(1)].into()), ..Default::default() }));
         assert!(check(ListFilter { tags: Some(vec!["m.favourite".to_owned()]), ..Default::default() }));
         assert!(!check(ListFilter { not_tags: vec!["m.favourite".to_owned()], ..Default::default() }));
         assert!(!check(ListFilter { within: Some([RoomKey(2)].into()), ..Default::default() }));

@@ -215,12 +215,14 @@ mod tests {
                 standing: if n == 9 { Standing::Invited } else { Standing::Joined },
                 changed: n,
                 read_at: 0,
+                moved_at: 0,
                 joined_at: Some(1),
                 room_type: None,
                 is_encrypted: n % 2 == 0,
                 is_dm: false,
-                tags: Vec::new().into(),
-                name: None,
+                asked_as_dm: false,
+                tags: None,
+                sticky_until: None,
             };
             rooms.put(RoomKey(n), entry);
         }

@@ -127,12 +127,14 @@ impl World {
             standing,
             changed,
             read_at: entry.read_at,
+            moved_at: 0,
             joined_at: Some(entry.stay),
             room_type: None,
             is_encrypted: false,
             is_dm: false,
-            tags: Vec::new().into(),
-            name: None,
+            asked_as_dm: false,
+            tags: None,
+            sticky_until: None,
         };
         self.list.put(RoomKey(room), entry);
     }

@@ -14,8 +14,8 @@ use myelin_sync_core::rooms::Standing;
 use ruma::{DeviceId, OwnedUserId, UserId};
 use serde::Serialize;
 
-use crate::rooms::UserRooms;
 use crate::state::MEMBER;
+use crate::user_rooms::UserRooms;
 
 /// The most changes, and members of a room, that one answer follows.
 const MOST: usize = 100_000;
@@ -63,7 +63,7 @@ impl MemberChanges {
         let mut changes = Self { since, joined: Vec::new(), moved: Vec::new(), own_rooms: rooms.joined() };
         for (room, entry) in rooms.list.changed_after(since) {
             let room = RoomNid(room.0);
-            let own = rooms.facts(room).is_some_and(|facts| facts.member.changed.get() > since);
+            let own = entry.moved_at > since;
             let was_in = entry.joined_at.is_some();
             if own && was_in {
                 changes.moved.push(room);

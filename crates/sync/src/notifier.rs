@@ -29,10 +29,19 @@ pub(crate) struct Notifier {
 #[derive(Default)]
 struct State {
     /// By user: their signal. Present while a request holds it or their rooms are in memory.
-    users: HashMap<Arc<str>, watch::Sender<u64>>,
+    users: HashMap<Arc<str>, Listener>,
     /// The users in memory who are in the room, or asked into it.
     interest: HashMap<RoomNid, HashSet<Arc<str>>>,
     activity: Activity,
+}
+
+/// A user who listens, or whose rooms are in memory.
+struct Listener {
+    signal: watch::Sender<u64>,
+    /// Everything of the user's own that was committed after this position is known.
+    since: i64,
+    /// The position of the last commit that was about the user.
+    last: i64,
 }
 
 /// When something last happened in each room.
@@ -86,7 +95,8 @@ impl Notifier {
         }
     }
 
-    fn committed(&self, notice: &CommitNotice) {
+    /// Takes up a commit.
+    pub(crate) fn committed(&self, notice: &CommitNotice) {
         let mut state = self.lock();
         for topic in &notice.topics {
             match topic {
@@ -94,7 +104,7 @@ impl Notifier {
                     state.activity.note(*room, notice.position.get());
                     state.wake_room(*room);
                 }
-                Topic::User(user) => state.wake_user(user),
+                Topic::User(user) => state.wake_user(user, notice.position.get()),
             }
         }
         state.activity.until = state.activity.until.max(notice.position.get());
@@ -112,32 +122,33 @@ impl Notifier {
             let sharing = change.rooms.iter().filter_map(|room| state.interest.get(room)).flatten();
             woken.extend(sharing.filter(|user| ***user != *change.user_id.as_str()));
         }
-        for signal in woken.iter().filter_map(|user| state.users.get(*user)) {
-            signal.send_modify(|count| *count += 1);
+        for user in woken.iter().filter_map(|user| state.users.get(*user)) {
+            user.signal.send_modify(|count| *count += 1);
         }
         woken.len()
     }
 
     /// Commits were missed: everyone looks for themselves, and activity counts from here.
-    fn wake_everyone(&self) {
+    pub(crate) fn wake_everyone(&self) {
         let mut state = self.lock();
         let until = state.activity.until;
         state.activity.restart(until);
         // What was missed is not known to end anywhere: the next notice says where it did.
         state.activity.floor = i64::MAX;
-        for signal in state.users.values() {
-            signal.send_modify(|count| *count += 1);
+        for user in state.users.values() {
+            user.signal.send_modify(|count| *count += 1);
         }
     }
 
     /// The user's signal. To be taken before reading, and to be waited on after.
     pub(crate) fn subscribe(&self, user_id: &UserId) -> watch::Receiver<u64> {
         let mut state = self.lock();
-        if let Some(signal) = state.users.get(user_id.as_str()) {
-            return signal.subscribe();
+        if let Some(user) = state.users.get(user_id.as_str()) {
+            return user.signal.subscribe();
         }
-        let (sender, receiver) = watch::channel(0);
-        state.users.insert(user_id.as_str().into(), sender);
+        let (signal, receiver) = watch::channel(0);
+        let since = state.activity.until;
+        state.users.insert(user_id.as_str().into(), Listener { signal, since, last: since });
         receiver
     }
 
@@ -166,12 +177,12 @@ impl Notifier {
 
     /// Whether a request of this user waits, or is about to.
     pub(crate) fn is_waiting(&self, user_id: &UserId) -> bool {
-        self.lock().users.get(user_id.as_str()).is_some_and(|signal| signal.receiver_count() > 0)
+        self.lock().users.get(user_id.as_str()).is_some_and(|user| user.signal.receiver_count() > 0)
     }
 
     /// Forgets the signals of users that nobody waits for.
     pub(crate) fn sweep(&self, known: impl Fn(&str) -> bool) {
-        self.lock().users.retain(|user, signal| signal.receiver_count() > 0 || known(user));
+        self.lock().users.retain(|user, listener| listener.signal.receiver_count() > 0 || known(user));
     }
 
     /// All rooms where something happened in `(since, until]`; `None` where that is not known. At most as many as the
@@ -184,6 +195,28 @@ impl Notifier {
         let rooms: Vec<RoomNid> =
             activity.by_position.range(after).map(|(_, room)| *room).take(most + 1).collect();
         (known && rooms.len() <= most).then_some(rooms)
+    }
+
+    /// Of these rooms, those to which something may have been committed in their span `(from, to]`.
+    pub(crate) fn not_quiet(&self, spans: &[(RoomNid, i64, i64)]) -> Vec<RoomNid> {
+        if spans.is_empty() {
+            return Vec::new();
+        }
+        let state = self.lock();
+        let activity = &state.activity;
+        let is_quiet = |(room, from, to): &&(RoomNid, i64, i64)| {
+            let known = *from >= activity.floor && activity.until >= *to;
+            from == to || (known && activity.last.get(room).is_none_or(|last| last <= from))
+        };
+        spans.iter().filter(|span| !is_quiet(span)).map(|(room, ..)| *room).collect()
+    }
+
+    /// Whether certainly nothing of the user's own was committed in `(from, to]`.
+    pub(crate) fn is_user_quiet(&self, user_id: &UserId, from: i64, to: i64) -> bool {
+        let state = self.lock();
+        let known = from >= state.activity.floor && state.activity.until >= to;
+        let quiet = |user: &Listener| from >= user.since && user.last <= from;
+        known && state.users.get(user_id.as_str()).is_some_and(quiet)
     }
 
     /// Of these rooms, those where something may have happened in `(since, until]`.
@@ -206,14 +239,15 @@ impl Notifier {
 impl State {
     fn wake_room(&mut self, room: RoomNid) {
         let Some(users) = self.interest.get(&room) else { return };
-        for signal in users.iter().filter_map(|user| self.users.get(user)) {
-            signal.send_modify(|count| *count += 1);
+        for user in users.iter().filter_map(|user| self.users.get(user)) {
+            user.signal.send_modify(|count| *count += 1);
         }
     }
 
-    fn wake_user(&mut self, user: &str) {
-        if let Some(signal) = self.users.get(user) {
-            signal.send_modify(|count| *count += 1);
+    fn wake_user(&mut self, user: &str, position: i64) {
+        if let Some(user) = self.users.get_mut(user) {
+            user.last = user.last.max(position);
+            user.signal.send_modify(|count| *count += 1);
         }
     }
 }

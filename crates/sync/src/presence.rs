@@ -18,7 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::notifier::Notifier;
 use crate::ports::{Presence, PresenceContent};
-use crate::rooms::Facts;
+use crate::user_rooms::Facts;
 
 /// How often presence wakes those who wait, at most; the first change after a quiet time does at once.
 const PAUSE: Duration = Duration::from_secs(1);

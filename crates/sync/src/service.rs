@@ -82,7 +82,7 @@ impl Sync {
                 () = tokio::time::sleep(FLUSH) => false,
                 () = &mut stopping => true,
             };
-            match self.flush().await {
+            match self.flush(stop).await {
                 // The store tells the operator of a full disk; every flush would be too often.
                 Ok(()) | Err(CommitError::Full) => {}
                 Err(error) => {
@@ -95,12 +95,14 @@ impl Sync {
         }
     }
 
-    /// Writes what clients have seen since the last time, and deletes connections that nobody uses any more.
+    /// Writes what clients have seen since the last time, and deletes connections that nobody uses any more. Long lists
+    /// of rooms are stored where that will make the next start faster, and all of them where the server is `stopping`.
     ///
     /// # Errors
     /// When the store can't be written. What was not written is tried again the next time.
-    pub async fn flush(&self) -> Result<(), CommitError> {
+    pub async fn flush(&self, stopping: bool) -> Result<(), CommitError> {
         self.connections.flush(&*self.engine).await?;
+        self.users.store(&*self.engine, stopping).await?;
         let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
         let before = self.env.clock.now().saturating_sub(kept);
         expire(&*self.engine, i64::try_from(before).unwrap_or(i64::MAX), 16).await?;

@@ -4,6 +4,7 @@
 //! the room keeps no longer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_store::schema::erasure::Expiry;
@@ -17,7 +18,8 @@ use myelin_sync_core::sticky::{
 use myelin_timeline::{Viewer, ignored_users, load};
 use ruma::{OwnedRoomId, UserId};
 
-use crate::rooms::{Facts, UserRooms};
+use crate::room_cache::RoomCache;
+use crate::user_rooms::{Facts, UserRooms};
 
 /// The most sticky events of one answer, of all rooms together.
 pub(crate) const MOST_STICKY: usize = 100;
@@ -30,7 +32,7 @@ const ROUNDS: usize = 8;
 #[derive(Default)]
 pub(crate) struct Sought {
     plan: StickyPlan,
-    rooms: HashMap<RoomKey, (OwnedRoomId, Member)>,
+    rooms: HashMap<RoomKey, (OwnedRoomId, Arc<Member>)>,
 }
 
 /// What was found.
@@ -43,33 +45,39 @@ pub(crate) struct Found {
 }
 
 impl Sought {
-    /// Looks for what the client was not told, in rooms that have sticky events at this time. The new ones are
-    /// shown to the client for the first time. Of each the caller says whether the client asks for it, or nothing where it is none of its business. Costs the rooms in which something
-    /// happened since.
-    pub(crate) fn new(
-        rooms: &UserRooms,
+    /// Looks for what the client was not told, in rooms that have sticky events at this time. The new ones are shown to the
+    /// client for the first time. Of each the caller says whether the client asks for it, or nothing where it is none of its
+    /// business. Costs the rooms in which something happened since.
+    pub(crate) async fn new(
+        (snapshot, cache): (&dyn Snapshot, &RoomCache),
+        rooms: &mut UserRooms,
         token: &StickyToken,
-        now: i64,
-        new: &HashSet<RoomKey>,
+        (new, now): (&HashSet<RoomKey>, i64),
         asked: impl Fn(RoomKey, &Facts, &RoomEntry) -> Option<bool>,
-    ) -> Self {
-        let mut found = HashMap::new();
+    ) -> Result<Self, ReadError> {
         let near = rooms.list.changed_after(token.mark.near());
         let further = token.behind().chain(new.iter().copied());
         let further = further.filter_map(|room| Some((room, rooms.list.entry(room)?)));
+        let has_sticky = |entry: &RoomEntry| {
+            entry.standing == Standing::Joined && entry.sticky_until.is_some_and(|until| until > now)
+        };
+        let found = near.chain(further).filter(|(_, entry)| has_sticky(entry));
+        let found: HashSet<RoomNid> = found.map(|(room, _)| RoomNid(room.0)).collect();
+        let mut sought = HashMap::new();
         let mut candidates = Vec::new();
-        for (room, entry) in near.chain(further) {
-            let Some(facts) = rooms.facts(RoomNid(room.0)) else { continue };
-            let has_sticky = facts.head.sticky_until.is_some_and(|until| until > now);
-            if entry.standing != Standing::Joined || !has_sticky || found.contains_key(&room) {
-                continue;
-            }
-            let Some(wanted) = asked(room, facts, entry) else { continue };
-            let member_changed = facts.member.changed.get();
-            candidates.push(StickyCandidate { room, member_changed, wanted, is_new: new.contains(&room) });
-            found.insert(room, (facts.room_id.clone(), facts.member.clone()));
+        if found.is_empty() {
+            return Ok(Self { plan: token.plan(candidates), rooms: sought });
         }
-        Self { plan: token.plan(candidates), rooms: found }
+        let found: Vec<RoomNid> = found.into_iter().collect();
+        for (nid, facts) in rooms.facts(snapshot, cache, &found).await? {
+            let room = RoomKey(nid.0);
+            let Some(entry) = rooms.entry(nid) else { continue };
+            let Some(wanted) = asked(room, &facts, entry) else { continue };
+            let (member_changed, is_new) = (entry.moved_at, new.contains(&room));
+            candidates.push(StickyCandidate { room, member_changed, wanted, is_new });
+            sought.insert(room, (facts.room_id.clone(), facts.member));
+        }
+        Ok(Self { plan: token.plan(candidates), rooms: sought })
     }
 
     /// The rooms that are to be read.
@@ -118,7 +126,7 @@ impl Sought {
             .rooms
             .iter_mut()
             .filter(|room| room.needs_join())
-            .filter_map(|room| known.get(&room.room).map(|(_, member)| (room, member)))
+            .filter_map(|room| known.get(&room.room).map(|(_, member)| (room, &**member)))
             .collect();
         let scan = |(_, member): &(&mut StickyRoom, &Member)| {
             Scan::index::<Event>(Event::BY_ORDER, (member.room, member.joined_at), 1)

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use myelin_store::{Engine, ReadError, Snapshot};
+use myelin_store::{CommitError, Engine, ReadError, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use tokio::sync::MutexGuard;
 
 use crate::notifier::Notifier;
-use crate::rooms::UserRooms;
+use crate::room_cache::RoomCache;
+use crate::stored_rooms::is_worth_storing;
+use crate::user_rooms::{Source, UserRooms};
 
 /// The most users in memory, and the most rooms of all of them. Users who wait are kept whatever they cost.
 const MOST_USERS: usize = 8192;
@@ -18,6 +20,7 @@ const MOST_ROOMS: usize = 200_000;
 pub(crate) struct Users {
     slots: Mutex<HashMap<OwnedUserId, Arc<Slot>>>,
     notifier: Arc<Notifier>,
+    pub(crate) cache: RoomCache,
     uses: AtomicU64,
 }
 
@@ -32,13 +35,14 @@ pub(crate) struct Slot {
 pub(crate) struct Reading<'s> {
     pub(crate) snapshot: Box<dyn Snapshot>,
     pub(crate) rooms: MutexGuard<'s, UserRooms>,
-    /// The user came into rooms since the last reading: commits to them may have woken nobody.
+    /// The user came into rooms since the last reading, or is watched only now: commits may have woken nobody.
     pub(crate) came: bool,
 }
 
 impl Users {
     pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
-        Self { slots: Mutex::default(), notifier, uses: AtomicU64::new(0) }
+        let cache = RoomCache::new(Arc::clone(&notifier));
+        Self { slots: Mutex::default(), notifier, cache, uses: AtomicU64::new(0) }
     }
 
     /// The user's place in memory.
@@ -77,6 +81,7 @@ impl Users {
         for (_, user) in idle.into_iter().take(half) {
             if let Some(slot) = slots.remove(&user)
                 && let Ok(rooms) = slot.rooms.try_lock()
+                && rooms.is_watched()
             {
                 self.notifier.interest(&user, &[], &rooms.interests());
             }
@@ -84,20 +89,45 @@ impl Users {
         self.notifier.sweep(|user| <&UserId>::try_from(user).is_ok_and(|user| slots.contains_key(user)));
     }
 
-    /// A snapshot, and the user's rooms brought up to it.
+    /// A snapshot, and the user's rooms brought up to it. Where the request may wait, commits wake the user from then on.
     pub(crate) async fn read<'s>(
         &self,
         engine: &dyn Engine,
         user_id: &UserId,
         slot: &'s Slot,
+        may_wait: bool,
     ) -> Result<Reading<'s>, ReadError> {
         // The lock comes first, so that no other request folds the rooms beyond this snapshot.
         let mut rooms = slot.rooms.lock().await;
         let snapshot = engine.snapshot().await?;
-        let moved = rooms.fold(&*snapshot).await?;
+        let source = Source { snapshot: &*snapshot, notifier: &self.notifier, cache: &self.cache };
+        let moved = rooms.fold(source).await?;
         slot.size.store(rooms.list.len(), Ordering::Relaxed);
-        self.notifier.interest(user_id, &[], &moved.went);
-        self.notifier.interest(user_id, &moved.came, &[]);
-        Ok(Reading { snapshot, rooms, came: !moved.came.is_empty() })
+        let mut came = !moved.came.is_empty();
+        if rooms.is_watched() {
+            self.notifier.interest(user_id, &[], &moved.went);
+            self.notifier.interest(user_id, &moved.came, &[]);
+        } else if may_wait {
+            rooms.watch(&self.notifier);
+            came = true;
+        }
+        Ok(Reading { snapshot, rooms, came })
+    }
+
+    /// Stores copies of long lists. Answers how many it wrote.
+    pub(crate) async fn store(&self, engine: &dyn Engine, stopping: bool) -> Result<usize, CommitError> {
+        let slots: Vec<Arc<Slot>> = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let long = |slot: &&Arc<Slot>| is_worth_storing(slot.size.load(Ordering::Relaxed));
+            slots.values().filter(long).cloned().collect()
+        };
+        let mut stored = 0;
+        for slot in slots {
+            // One that is busy is stored next time.
+            if let Ok(mut rooms) = slot.rooms.try_lock() {
+                stored += usize::from(rooms.store(engine, stopping).await?);
+            }
+        }
+        Ok(stored)
     }
 }

@@ -278,7 +278,7 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
                 }
             }
             Op::Flush => {
-                server.sync.flush().await.unwrap();
+                server.sync.flush(false).await.unwrap();
                 sliding.came_back |= sliding.client.pos.is_some() && !sliding.never_written;
             }
             Op::Restart => {

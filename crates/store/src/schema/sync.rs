@@ -36,4 +36,19 @@ keyspace! {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] = &[super::def::<Connection>(), super::def::<ConnectionRoom>()];
+keyspace! {
+    /// A copy of a user's list of rooms, of users with many.
+    pub struct RoomListCopy in "sync_room_list" {
+        key { user_id: OwnedUserId }
+        value {
+            /// The position of the log that it was made from. What changed since is read from the log.
+            position: i64,
+            /// A byte that names the layout, and the rooms in it.
+            rooms: Bytes,
+        }
+        index {}
+    }
+}
+
+pub(super) const ALL: &[&KeyspaceDef] =
+    &[super::def::<Connection>(), super::def::<ConnectionRoom>(), super::def::<RoomListCopy>()];

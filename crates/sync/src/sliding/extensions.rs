@@ -1,11 +1,11 @@
-//! The extensions of an answer.
+//! The extensions of one answer but for sticky events.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::e2ee::read::to_device;
 use myelin_store::schema::users::GLOBAL;
-use myelin_store::{ReadError, Reader, Snapshot};
+use myelin_store::{ReadError, Snapshot};
 use myelin_sync_core::connection::{Connection, Missed, Progress, TimelineSent};
 use myelin_sync_core::rooms::RoomKey;
 use myelin_sync_core::token::ThreadsToken;
@@ -18,7 +18,7 @@ use crate::parts::{
     typing_event,
 };
 use crate::sliding::Asked;
-use crate::sliding::make::{Picked, WindowRoom};
+use crate::sliding::pick::{Picked, WindowRoom};
 use crate::sliding::request::{Extensions, Scope};
 use crate::sliding::room::WrittenRoom;
 use crate::threads::{ThreadsAnswer, limit, read_threads};
@@ -70,7 +70,7 @@ impl MakingExtensions<'_> {
             answer.receipts = Some(self.receipts(picked, written).await?);
         }
         if self.said.typing.is_on() {
-            answer.typing = Some(self.typing(picked, written));
+            answer.typing = Some(self.typing(picked, written).await?);
         }
         answer.threads = self.threads().await?;
         answer.profiles = self.profiles(picked, written, moves).await?;
@@ -132,7 +132,6 @@ impl MakingExtensions<'_> {
             self.progress.globals().account_data = true;
             all_global(self.snapshot, user_id).await?
         };
-        let mut rooms = BTreeMap::new();
         let mut first = Vec::new();
         for room in self.in_scope(picked, &self.said.account_data) {
             let key = RoomKey(room.room.0);
@@ -144,23 +143,13 @@ impl MakingExtensions<'_> {
             }
         }
         let nids: Vec<RoomNid> = first.iter().map(|room| room.room).collect();
-        let mut all = all_of_rooms(self.snapshot, user_id, &nids).await?;
-        for room in first {
-            if let Some(events) = all.remove(&room.room) {
-                rooms.insert(room.room_id.to_string(), events);
-            }
-        }
+        let all = all_of_rooms(self.snapshot, user_id, &nids).await?;
         // Once told of a room's account data, a client is told of its changes wherever the room stands.
         let followed =
             |room: &RoomNid| self.connection.room(RoomKey(room.0)).is_some_and(|sent| sent.account_data);
         changed.retain(|room, _| followed(room));
-        let keys: Vec<_> = changed.keys().map(|room| (*room,)).collect();
-        let named = self.snapshot.get_all::<myelin_store::schema::rooms::Room>(&keys).await?;
-        for room in named.into_iter().flatten() {
-            if let Some(events) = changed.remove(&room.room) {
-                rooms.insert(room.room_id.to_string(), events);
-            }
-        }
+        changed.extend(all);
+        let rooms = self.by_id(changed).await?;
         Ok(AccountDataAnswer { global, rooms })
     }
 
@@ -200,17 +189,30 @@ impl MakingExtensions<'_> {
             }
             wanted.push((room, ReceiptsWanted::After(since)));
         }
-        let (rooms, wanted): (Vec<&WindowRoom>, Vec<_>) =
-            wanted.into_iter().map(|(room, wanted)| (room, (room.room, wanted))).unzip();
+        let wanted: Vec<_> = wanted.into_iter().map(|(room, wanted)| (room.room, wanted)).collect();
         let contents = receipts(self.snapshot, &self.asked.requester.user_id, &wanted).await?;
-        let event = |room: &WindowRoom| {
-            let content = contents.get(&room.room)?;
-            Some((room.room_id.to_string(), bare("m.receipt", content)?))
-        };
-        Ok(RoomsAnswer { rooms: rooms.into_iter().filter_map(event).collect() })
+        let events =
+            contents.into_iter().filter_map(|(room, content)| Some((room, bare("m.receipt", &content)?)));
+        Ok(RoomsAnswer { rooms: self.by_id(events).await? })
     }
 
-    fn typing(&mut self, picked: &Picked, written: &[WrittenRoom]) -> RoomsAnswer {
+    /// What belongs to rooms, by their ids.
+    async fn by_id<T>(
+        &self,
+        rooms: impl IntoIterator<Item = (RoomNid, T)>,
+    ) -> Result<BTreeMap<String, T>, ReadError> {
+        let rooms: Vec<(RoomNid, T)> = rooms.into_iter().collect();
+        if rooms.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let nids: Vec<RoomNid> = rooms.iter().map(|(room, _)| *room).collect();
+        let facts = self.sync.users.cache.read(self.snapshot, &nids).await?;
+        let named =
+            rooms.into_iter().filter_map(|(room, it)| Some((facts.get(&room)?.room_id.to_string(), it)));
+        Ok(named.collect())
+    }
+
+    async fn typing(&mut self, picked: &Picked, written: &[WrittenRoom]) -> Result<RoomsAnswer, ReadError> {
         let typing = &self.sync.typing;
         // The counter comes first: what changes in between is told twice rather than never.
         let counter = typing.counter();
@@ -227,19 +229,19 @@ impl MakingExtensions<'_> {
         let seen_answer = self.connection.seen().answer;
         self.typing_missed.retain(|_, told| told.is_none_or(|told| told >= seen_answer));
         if changed.is_empty() && self.typing_missed.is_empty() {
-            return RoomsAnswer::default();
+            return Ok(RoomsAnswer::default());
         }
-        let scope: BTreeMap<RoomNid, &WindowRoom> = self
+        let scope: HashSet<RoomNid> = self
             .in_scope(picked, &self.said.typing)
             .filter(|room| room.joined)
-            .map(|room| (room.room, room))
+            .map(|room| room.room)
             .collect();
-        let hidden = changed.iter().map(|(room, _)| *room).filter(|room| !scope.contains_key(room));
+        let hidden = changed.iter().map(|(room, _)| *room).filter(|room| !scope.contains(room));
         for room in hidden.filter(|room| self.connection.room(RoomKey(room.0)).is_some()) {
             self.typing_missed.insert(room, None);
         }
         let back: Vec<RoomNid> =
-            self.typing_missed.keys().copied().filter(|room| scope.contains_key(room)).collect();
+            self.typing_missed.keys().copied().filter(|room| scope.contains(room)).collect();
         if !back.is_empty() {
             let current: HashMap<RoomNid, Vec<ruma::OwnedUserId>> =
                 typing.changed_after(0).into_iter().collect();
@@ -248,10 +250,9 @@ impl MakingExtensions<'_> {
                 changed.push((room, current.get(&room).cloned().unwrap_or_default()));
             }
         }
-        let event = |(room, users): (RoomNid, Vec<ruma::OwnedUserId>)| {
-            Some((scope.get(&room)?.room_id.to_string(), typing_event(&users)?))
-        };
-        RoomsAnswer { rooms: changed.into_iter().filter_map(event).collect() }
+        let in_scope = changed.into_iter().filter(|(room, _)| scope.contains(room));
+        let events = in_scope.filter_map(|(room, users)| Some((room, typing_event(&users)?)));
+        Ok(RoomsAnswer { rooms: self.by_id(events).await? })
     }
 
     /// The rooms of the window that an extension is wanted for.
@@ -263,14 +264,14 @@ impl MakingExtensions<'_> {
         let names = picked.window.counts.keys().enumerate();
         let wanted = |name: &String| scope.lists.as_ref().is_none_or(|lists| lists.contains(name));
         let lists: Vec<usize> = names.filter(|(_, name)| wanted(name)).map(|(number, _)| number).collect();
-        let rooms: Option<HashSet<String>> = scope
+        let rooms: Option<HashSet<RoomNid>> = scope
             .rooms
             .as_ref()
             .filter(|rooms| !rooms.iter().any(|room| room == "*"))
-            .map(|rooms| rooms.iter().cloned().collect());
+            .map(|rooms| rooms.iter().filter_map(|room| picked.subscribed.get(room).copied()).collect());
         picked.rooms.iter().filter(move |room| {
             let Some(wanted) = picked.window.rooms.get(room.wanted) else { return false };
-            let named = || rooms.as_ref().is_none_or(|rooms| rooms.contains(room.room_id.as_str()));
+            let named = || rooms.as_ref().is_none_or(|rooms| rooms.contains(&room.room));
             lists.iter().any(|list| wanted.lists.has(*list)) || (wanted.subscribed && named())
         })
     }

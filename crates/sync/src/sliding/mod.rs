@@ -2,6 +2,7 @@
 
 mod extensions;
 mod make;
+mod pick;
 pub(crate) mod profiles;
 pub mod request;
 mod room;
@@ -179,7 +180,8 @@ impl Sync {
                     // The client has asked again and will not look at this answer.
                     return Ok(superseded(asked.pos.as_ref()));
                 }
-                let reading = self.users.read(&*self.engine, &asked.requester.user_id, &slot).await?;
+                let reading =
+                    self.users.read(&*self.engine, &asked.requester.user_id, &slot, may_wait).await?;
                 let settled =
                     !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
                 let made = Making { sync: self, asked, state: &mut state }.make(reading).await?;

@@ -21,7 +21,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::devices::{Moves, sharing};
 use crate::sliding::extensions::MakingExtensions;
-use crate::sliding::make::Picked;
+use crate::sliding::pick::Picked;
 use crate::sliding::room::WrittenRoom;
 use crate::state::MEMBER;
 

@@ -233,7 +233,8 @@ impl Filters {
             not_room_types: self.not_room_types.clone().unwrap_or_default(),
             tags: self.tags.clone(),
             not_tags: self.not_tags.clone().unwrap_or_default(),
-            room_name_like: self.room_name_like.clone(),
+            // Found later, from the user's rooms.
+            named: None,
             within: None,
         }
     }

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::heroes::{Hero, heroes};
-use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
 use crate::state::{Departure, MEMBER, StateWish, departures, read_state, state_events};
+use crate::user_rooms::Facts;
 
 /// A room in an answer.
 #[derive(Debug, Default, Serialize)]
@@ -133,7 +133,7 @@ async fn write_stripped(snapshot: &dyn Snapshot, due: &[&Due]) -> Result<Vec<Wri
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    let members: Vec<Member> = due.iter().map(|due| due.facts.member.clone()).collect();
+    let members: Vec<Member> = due.iter().map(|due| Member::clone(&due.facts.member)).collect();
     let states = stripped_state(snapshot, &members).await?;
     let write = |(due, state): (&&Due, Vec<Box<RawValue>>)| WrittenRoom {
         room: due.room(),
@@ -211,7 +211,7 @@ async fn read_states(
     let mut wishes = Vec::new();
     let mut shares = Vec::with_capacity(due.len());
     let mut lazies = Vec::with_capacity(due.len());
-    let gone: Vec<&Member> = due.iter().filter(|due| due.is_gone()).map(|due| &due.facts.member).collect();
+    let gone: Vec<&Member> = due.iter().filter(|due| due.is_gone()).map(|due| &*due.facts.member).collect();
     let mut departures = departures(snapshot, &gone).await?.into_iter();
     for (due, timeline) in due.iter().zip(timelines) {
         let before = wishes.len();

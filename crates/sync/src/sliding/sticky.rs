@@ -8,17 +8,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Snapshot};
-use myelin_sync_core::rooms::RoomKey;
+use myelin_sync_core::rooms::{RoomEntry, RoomKey};
 use myelin_sync_core::sticky::{StickyMark, StickyToken};
 use myelin_sync_core::window::WindowRequest;
 use myelin_timeline::{Format, Viewer, client_events};
 
 use crate::parts::{StickyAnswer, StickyRoomAnswer};
-use crate::rooms::UserRooms;
+use crate::room_cache::RoomCache;
 use crate::sliding::Asked;
 use crate::sliding::request::Paged;
 use crate::sliding::room::{Manner, WrittenRoom};
 use crate::sticky::{MOST_STICKY, Sought, by_room, unshown};
+use crate::user_rooms::{Facts, UserRooms};
 
 /// A token is made new without anything to tell when so much has happened since: what has is looked through for each
 /// answer.
@@ -33,20 +34,22 @@ pub(crate) struct StickyWanted {
 
 impl StickyWanted {
     /// Looks for what the client was not told, while the user's rooms are held.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         asked: &Asked<'_>,
         said: &Paged,
-        rooms: &UserRooms,
+        (snapshot, cache): (&dyn Snapshot, &RoomCache),
+        rooms: &mut UserRooms,
         request: &WindowRequest,
-        new: &HashSet<RoomKey>,
-        (position, now): (i64, i64),
-    ) -> Self {
+        (new, now): (&HashSet<RoomKey>, i64),
+    ) -> Result<Self, ReadError> {
+        let position = snapshot.position().get();
         // A place that the log has not reached is of a store that was lost: everything is told again.
         let token = asked.sticky.clone();
         let token = if token.mark > StickyMark::at(position) { StickyToken::default() } else { token };
-        let sought = Sought::new(rooms, &token, now, new, |room, _, entry| Some(request.wants(room, entry)));
+        let wanted = |room, _: &Facts, entry: &RoomEntry| Some(request.wants(room, entry));
+        let sought = Sought::new((snapshot, cache), rooms, &token, (new, now), wanted).await?;
         let most = said.limit.and_then(|limit| usize::try_from(limit).ok());
-        Self { sought, token, most: most.unwrap_or(MOST_STICKY).min(MOST_STICKY) }
+        Ok(Self { sought, token, most: most.unwrap_or(MOST_STICKY).min(MOST_STICKY) })
     }
 
     /// Reads it; nothing where the client may go on with the token it has.

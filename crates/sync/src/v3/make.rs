@@ -7,7 +7,7 @@ use myelin_store::schema::e2ee::read::to_device;
 use myelin_store::schema::rooms::Member;
 use myelin_store::schema::users::GLOBAL;
 use myelin_store::{ReadError, Snapshot};
-use myelin_sync_core::rooms::{RoomKey, Standing};
+use myelin_sync_core::rooms::Standing;
 use myelin_sync_core::sticky::{StickyMark, StickyToken};
 use myelin_sync_core::token::SyncToken;
 use myelin_timeline::{Viewer, stripped_state};
@@ -18,9 +18,9 @@ use crate::Sync;
 use crate::devices::{MemberChanges, Moves, key_counts};
 use crate::parts::{DeviceListsAnswer, all_global, changed_account_data, filtered, to_device_event};
 use crate::presence::{PRESENCE, events, present_sharing};
-use crate::rooms::{Facts, UserRooms};
 use crate::state::departures;
 use crate::sticky::{MOST_STICKY, Sought, by_room};
+use crate::user_rooms::{Facts, UserRooms};
 use crate::users::Reading;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, InvitedRoom, KnockedRoom, Rooms, V3Answer};
@@ -52,7 +52,7 @@ impl Making<'_> {
     pub(crate) async fn make(&self, reading: Reading<'_>) -> Result<V3Answer, ReadError> {
         let asked = self.asked;
         let requester = asked.requester;
-        let Reading { snapshot, rooms, .. } = reading;
+        let Reading { snapshot, mut rooms, .. } = reading;
         let snapshot = &*snapshot;
         let position = snapshot.position().get();
         let (typing, typing_counter) = self.typing();
@@ -62,10 +62,12 @@ impl Making<'_> {
         };
         let now = i64::try_from(self.sync.env.clock.now()).unwrap_or(i64::MAX);
         let told = StickyToken::from(asked.since.map_or(StickyMark::default(), |since| since.sticky));
-        let sticky = Sought::new(&rooms, &told, now, &HashSet::new(), |_, facts, _| {
+        let (cache, none) = (&self.sync.users.cache, HashSet::new());
+        let sticky = Sought::new((snapshot, cache), &mut rooms, &told, (&none, now), |_, facts, _| {
             asked.filter.allows_room(facts.room_id.as_str()).then_some(true)
         });
-        let picked = self.pick(&rooms, position, (&account_data, &typing, &sticky));
+        let sticky = sticky.await?;
+        let picked = self.pick(snapshot, &mut rooms, (&account_data, &typing, &sticky)).await?;
         let presence_counter = self.sync.presences.counter();
         let own_rooms = rooms.joined();
         drop(rooms);
@@ -137,18 +139,19 @@ impl Making<'_> {
         (changed.collect(), counter)
     }
 
-    fn pick(
+    async fn pick(
         &self,
-        rooms: &UserRooms,
-        position: i64,
+        snapshot: &dyn Snapshot,
+        rooms: &mut UserRooms,
         (account_data, typing, sticky): (&AccountData, &HashMap<RoomNid, Vec<OwnedUserId>>, &Sought),
-    ) -> Picked {
+    ) -> Result<Picked, ReadError> {
         let since = self.asked.since.map_or(0, |since| since.position);
         let mut picked = Picked::default();
         let mut wanted: HashSet<RoomNid> =
             rooms.list.changed_after(since).map(|(room, _)| RoomNid(room.0)).collect();
         if self.asked.since.is_some() {
             let joined = rooms.joined();
+            let position = snapshot.position().get();
             picked.receipts = match self.sync.notifier.recent(since, position, joined.len()) {
                 Some(recent) => recent.into_iter().filter(|room| joined.contains(room)).collect(),
                 None => (*joined).clone(),
@@ -161,25 +164,26 @@ impl Making<'_> {
         if self.asked.request.full_state {
             wanted.extend(rooms.list.listed().map(|(room, _)| RoomNid(room.0)));
         }
-        for room in wanted {
-            let (Some(facts), Some(entry)) = (rooms.facts(room), rooms.list.entry(RoomKey(room.0))) else {
-                continue;
-            };
+        let is_shown = |room: &RoomNid| {
+            let entry = rooms.entry(*room);
+            entry.is_some_and(|entry| entry.standing == Standing::Joined || entry.moved_at > since)
+        };
+        let wanted: Vec<RoomNid> = wanted.into_iter().filter(is_shown).collect();
+        for (room, facts) in rooms.facts(snapshot, &self.sync.users.cache, &wanted).await? {
             if !self.asked.filter.allows_room(facts.room_id.as_str()) {
                 continue;
             }
-            let moved = facts.member.changed.get() > since;
-            match entry.standing {
-                Standing::Joined => picked.joined.push(facts.clone()),
-                Standing::Invited if moved => picked.invited.push(facts.clone()),
-                Standing::Knocking if moved => picked.knocking.push(facts.clone()),
-                Standing::Left | Standing::Removed if moved && self.shows_left(facts) => {
-                    picked.left.push(facts.clone());
+            match rooms.entry(room).map(|entry| entry.standing) {
+                Some(Standing::Joined) => picked.joined.push(facts),
+                Some(Standing::Invited) => picked.invited.push(facts),
+                Some(Standing::Knocking) => picked.knocking.push(facts),
+                Some(Standing::Left | Standing::Removed) if self.shows_left(&facts) => {
+                    picked.left.push(facts);
                 }
                 _ => {}
             }
         }
-        picked
+        Ok(picked)
     }
 
     /// Rooms that were left are told of once; on a first sync only where the client asks for them. One that was forgotten
@@ -212,7 +216,7 @@ impl Making<'_> {
             departure: None,
         };
         let joined: Vec<ShownRoom> = picked.joined.iter().map(|facts| shown(facts, true)).collect();
-        let gone: Vec<&Member> = picked.left.iter().map(|facts| &facts.member).collect();
+        let gone: Vec<&Member> = picked.left.iter().map(|facts| &*facts.member).collect();
         let departures = departures(snapshot, &gone).await?;
         let left = picked.left.iter().zip(departures);
         let left =
@@ -261,7 +265,7 @@ async fn stripped(
     snapshot: &dyn Snapshot,
     rooms: &[Facts],
 ) -> Result<impl Iterator<Item = (String, Vec<Box<RawValue>>)>, ReadError> {
-    let members: Vec<Member> = rooms.iter().map(|facts| facts.member.clone()).collect();
+    let members: Vec<Member> = rooms.iter().map(|facts| Member::clone(&facts.member)).collect();
     let states = if members.is_empty() { Vec::new() } else { stripped_state(snapshot, &members).await? };
     let ids: Vec<String> = rooms.iter().map(|facts| facts.room_id.to_string()).collect();
     Ok(ids.into_iter().zip(states))

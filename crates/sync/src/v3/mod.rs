@@ -84,7 +84,7 @@ impl Sync {
         loop {
             signal.borrow_and_update();
             let over = wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
-            let reading = self.users.read(&*self.engine, &requester.user_id, &slot).await?;
+            let reading = self.users.read(&*self.engine, &requester.user_id, &slot, !over).await?;
             let position = reading.snapshot.position();
             if asked.since.is_some_and(|since| since.position > position.get()) {
                 return Err(InvalidToken.into());

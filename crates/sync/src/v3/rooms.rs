@@ -10,10 +10,10 @@ use myelin_timeline::{Format, Viewer, client_events};
 use serde_json::value::RawValue;
 
 use crate::parts::{ReceiptsWanted, all_of_rooms, bare, filtered, receipts, typing_event};
-use crate::rooms::Facts;
 use crate::section::{TimelineRead, TimelineWanted, timelines};
 use crate::state::Departure;
 use crate::sticky::unshown;
+use crate::user_rooms::Facts;
 use crate::v3::Asked;
 use crate::v3::answer::{Events, JoinedRoom, Summary, Timeline, UnreadCounts};
 use crate::v3::state::{RoomState, RoomStateWanted, StateAt, StateRules};
