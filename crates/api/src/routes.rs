@@ -35,6 +35,8 @@ const V1: &[&str] = &["/_matrix/client/v1"];
 const SUMMARY: &[&str] = &["/_matrix/client/unstable/im.nheko.summary"];
 /// The prefix of sliding sync, as clients called it before MSC4186 was merged.
 const SLIDING: &[&str] = &["/_matrix/client/unstable/org.matrix.simplified_msc3575"];
+/// The prefix of sliding sync as MSC4186 was merged.
+const V4: &[&str] = &["/_matrix/client/v4"];
 /// The prefix of delayed events, as clients called them before MSC4140 was merged.
 const DELAYED: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4140"];
 /// The prefix of the rooms shared with a user, as clients called it before MSC2666 was merged.
@@ -77,7 +79,11 @@ pub fn table() -> Vec<Route> {
 }
 
 fn sync_routes() -> Vec<Route> {
-    vec![get(V3, "/sync", sync::all_rooms::get), post(SLIDING, "/sync", sync::sliding::post)]
+    vec![
+        get(V3, "/sync", sync::all_rooms::get),
+        post(V4, "/sync", sync::merged::post),
+        post(SLIDING, "/sync", sync::sliding::post),
+    ]
 }
 
 fn server_routes() -> Vec<Route> {

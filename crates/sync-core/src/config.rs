@@ -11,11 +11,27 @@ const MEMBER: &str = "m.room.member";
 /// The state a client wants of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequiredState {
-    /// State keys by event type; either may be `*`.
-    rules: BTreeMap<String, BTreeSet<String>>,
+    rules: Rules,
     /// The members that the timeline needs (`$LAZY`), and none else but those the rules name.
     lazy: bool,
+    /// Wishes with exceptions; each adds to the others.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    excepting: BTreeSet<Excepting>,
 }
+
+/// A wish for state but for some of it: that is what `exclude` says in the merged form of MSC4186.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Excepting {
+    wanted: Rules,
+    lazy: bool,
+    unwanted: Rules,
+}
+
+/// State keys by event type; either may be `*`.
+type Rules = BTreeMap<String, BTreeSet<String>>;
+
+/// A type and a state key, each of which may be left open (`RequiredStateElement` of MSC4186).
+pub type Element<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// One way to find state that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +60,23 @@ impl RequiredState {
         state.normalised()
     }
 
+    /// Reads the merged form of `required_state`: what matches `include` and nothing of `exclude`.
+    pub fn choose<'a>(
+        include: impl IntoIterator<Item = Element<'a>>,
+        exclude: impl IntoIterator<Item = Element<'a>>,
+        lazy_members: bool,
+    ) -> Self {
+        let (wanted, unwanted) = (rules(include), rules(exclude));
+        let chosen = Self { rules: wanted, lazy: lazy_members, excepting: BTreeSet::new() }.normalised();
+        if unwanted.is_empty() || chosen.rules.is_empty() {
+            return chosen;
+        }
+        // What is kept apart must not lose its exceptions when it is united with others.
+        let Self { rules, lazy, .. } = chosen;
+        let excepting = BTreeSet::from([Excepting { wanted: rules, lazy, unwanted }]);
+        Self { rules: Rules::new(), lazy: lazy_members, excepting }
+    }
+
     fn add(&mut self, kind: &str, key: &str) {
         self.rules.entry(kind.to_owned()).or_default().insert(key.to_owned());
     }
@@ -69,16 +102,12 @@ impl RequiredState {
         for (kind, keys) in &other.rules {
             both.rules.entry(kind.clone()).or_default().extend(keys.iter().cloned());
         }
-        let all_members = |state: &Self| !state.lazy && state.rule_matches(MEMBER, "\0");
+        both.excepting.extend(other.excepting.iter().cloned());
+        let all_members = |state: &Self| !state.lazy && state.wants(MEMBER, "\0");
         if all_members(self) || all_members(other) {
             both.add(MEMBER, ANY);
         }
         both.normalised()
-    }
-
-    fn rule_matches(&self, kind: &str, key: &str) -> bool {
-        let named = |keys: &BTreeSet<String>| keys.contains(ANY) || keys.contains(key);
-        self.rules.get(kind).is_some_and(named) || self.rules.get(ANY).is_some_and(named)
     }
 
     /// Whether members load lazily.
@@ -90,49 +119,59 @@ impl RequiredState {
     /// Whether nothing is wanted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && !self.lazy
+        self.rules.is_empty() && self.excepting.is_empty() && !self.lazy
     }
 
     /// Whether the entry is wanted in any case. Members that the timeline needs come on top where it is lazy.
     #[must_use]
     pub fn wants(&self, kind: &str, key: &str) -> bool {
-        if self.lazy && kind == MEMBER {
-            // `*` over all types does not mean all members where members load lazily.
-            return [MEMBER, ANY]
-                .iter()
-                .any(|kind| self.rules.get(*kind).is_some_and(|keys| keys.contains(key)));
-        }
-        self.rule_matches(kind, key)
+        rules_want(&self.rules, self.lazy, kind, key)
+            || self.excepting.iter().any(|wish| wish.wants(kind, key))
     }
 
-    /// How to find everything wanted, without overlaps. [`StateQuery::Everything`] leaves out members where they load
-    /// lazily.
+    /// How to find everything wanted; what is found twice or is an exception is for the caller to see to.
+    /// [`StateQuery::Everything`] leaves out members where they load lazily.
     #[must_use]
     pub fn queries(&self) -> Vec<StateQuery> {
         let mut queries = Vec::new();
-        if self.rules.contains_key(ANY) {
+        let all = self.excepting.iter().map(|wish| &wish.wanted).chain([&self.rules]);
+        for rules in all {
+            self.queries_of(rules, &mut queries);
+        }
+        if !self.excepting.is_empty() {
+            queries.sort_unstable();
+            queries.dedup();
+        }
+        queries
+    }
+
+    fn queries_of(&self, rules: &Rules, queries: &mut Vec<StateQuery>) {
+        if rules.contains_key(ANY) {
             queries.push(StateQuery::Everything);
             // Everything does not include members where they load lazily, but for those named.
-            let named = [MEMBER, ANY].iter().filter_map(|kind| self.rules.get(*kind)).flatten();
+            let named = [MEMBER, ANY].iter().filter_map(|kind| rules.get(*kind)).flatten();
             let named: BTreeSet<&String> = named.filter(|key| *key != ANY && self.lazy).collect();
             queries.extend(named.into_iter().map(|key| StateQuery::Entry(MEMBER.to_owned(), key.clone())));
-            return queries;
+            return;
         }
-        for (kind, keys) in &self.rules {
+        for (kind, keys) in rules {
             if keys.contains(ANY) {
                 queries.push(StateQuery::Type(kind.clone()));
             } else {
                 queries.extend(keys.iter().map(|key| StateQuery::Entry(kind.clone(), key.clone())));
             }
         }
-        queries
     }
 
     /// What this wants and `old` did not, as a wish of its own; `None` if `old` wanted it all.
     #[must_use]
     pub fn beyond(&self, old: &Self) -> Option<Self> {
-        let mut more =
-            Self { rules: BTreeMap::new(), lazy: self.lazy && !old.lazy && !old.rule_matches(MEMBER, "\0") };
+        let all_members = |state: &Self| !state.lazy && state.wants(MEMBER, "\0");
+        let mut more = Self {
+            rules: Rules::new(),
+            lazy: self.lazy && !old.lazy && !old.wants(MEMBER, "\0"),
+            excepting: self.excepting.difference(&old.excepting).cloned().collect(),
+        };
         for (kind, keys) in &self.rules {
             for key in keys {
                 let known = match (kind.as_str(), key.as_str()) {
@@ -149,7 +188,7 @@ impl RequiredState {
             }
         }
         // All types with members lazy, and then members too: the difference is the members.
-        if old.lazy && !self.lazy && self.rule_matches(MEMBER, "\0") {
+        if old.lazy && all_members(self) {
             more.add(MEMBER, ANY);
         }
         (!more.is_empty()).then(|| more.normalised())
@@ -159,6 +198,34 @@ impl RequiredState {
         let whole = |kind: &str| self.rules.get(kind).is_some_and(|keys| keys.contains(ANY));
         whole(kind) || (kind != ANY && whole(ANY) && !(self.lazy && kind == MEMBER))
     }
+}
+
+impl Excepting {
+    fn wants(&self, kind: &str, key: &str) -> bool {
+        rules_want(&self.wanted, self.lazy, kind, key) && !matches(&self.unwanted, kind, key)
+    }
+}
+
+fn rules<'a>(elements: impl IntoIterator<Item = Element<'a>>) -> Rules {
+    let mut rules = Rules::new();
+    for (kind, key) in elements {
+        let keys = rules.entry(kind.unwrap_or(ANY).to_owned()).or_default();
+        keys.insert(key.unwrap_or(ANY).to_owned());
+    }
+    rules
+}
+
+fn matches(rules: &Rules, kind: &str, key: &str) -> bool {
+    let named = |keys: &BTreeSet<String>| keys.contains(ANY) || keys.contains(key);
+    rules.get(kind).is_some_and(named) || rules.get(ANY).is_some_and(named)
+}
+
+fn rules_want(rules: &Rules, lazy: bool, kind: &str, key: &str) -> bool {
+    if lazy && kind == MEMBER {
+        // `*` over all types does not mean all members where members load lazily.
+        return [MEMBER, ANY].iter().any(|kind| rules.get(*kind).is_some_and(|keys| keys.contains(key)));
+    }
+    matches(rules, kind, key)
 }
 
 /// What a client wants of a room.
@@ -224,10 +291,33 @@ mod tests {
         assert!(state(&[("m.room.member", "$LAZY")]).beyond(&old).is_some_and(|more| more.is_lazy()));
     }
 
+    #[test]
+    fn what_is_excluded_is_not_wanted_but_by_another_wish() {
+        let create = (Some("m.room.create"), Some(""));
+        let all_but = RequiredState::choose([(None, None)], [create], false);
+        assert!(!all_but.wants("m.room.create", "") && all_but.wants("m.room.member", "@you:x"));
+        assert_eq!(all_but.queries(), [StateQuery::Everything]);
+        let both = all_but.union(&state(&[("m.room.create", "")]));
+        assert!(both.wants("m.room.create", "") && both.wants("m.room.topic", ""));
+        assert_eq!(both.beyond(&both), None);
+        assert!(both.beyond(&all_but).is_some_and(|more| more.wants("m.room.create", "")));
+        let of_any_type = RequiredState::choose([(None, Some("x"))], [], false);
+        assert!(of_any_type.wants("a", "x") && !of_any_type.wants("a", "y"));
+        let lazy = RequiredState::choose([(None, None)], [create], true);
+        assert!(lazy.is_lazy() && !lazy.wants("m.room.member", "@you:x") && lazy.wants("m.room.topic", ""));
+        assert!(!lazy.union(&all_but).is_lazy(), "one of them wants all members");
+    }
+
     fn any_state() -> impl Strategy<Value = RequiredState> {
         let kind = prop::sample::select(vec!["*", "m.room.member", "m.room.name", "a"]);
         let key = prop::sample::select(vec!["*", "", "$ME", "$LAZY", "@you:x"]);
-        prop::collection::vec((kind, key), 0..6).prop_map(|pairs| state(&pairs))
+        let live = prop::collection::vec((kind, key), 0..6).prop_map(|pairs| state(&pairs));
+        let kind = prop::option::of(prop::sample::select(vec!["m.room.member", "m.room.name", "a"]));
+        let key = prop::option::of(prop::sample::select(vec!["", ME, "@you:x"]));
+        let elements = prop::collection::vec((kind, key), 0..4);
+        let merged = (elements.clone(), elements, any::<bool>())
+            .prop_map(|(include, exclude, lazy)| RequiredState::choose(include, exclude, lazy));
+        prop_oneof![live, merged]
     }
 
     proptest! {

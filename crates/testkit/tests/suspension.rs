@@ -172,6 +172,7 @@ const ALLOWED: &[&str] = &[
     "/room_keys/",
     "/sendToDevice/",
     "/org.matrix.simplified_msc3575/",
+    "/v4/sync",
     "/join",
     "/leave",
     "/forget",

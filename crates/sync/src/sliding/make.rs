@@ -1,31 +1,35 @@
 //! One answer of sliding sync, from one snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use myelin_model::RoomNid;
+use myelin_store::schema::rooms::Membership;
 use myelin_sync_core::connection::{Connection, Progress};
 use myelin_sync_core::rooms::RoomKey;
+use myelin_sync_core::window::ListSet;
 use myelin_timeline::Viewer;
 use serde::Serialize;
 
 use crate::Sync;
 use crate::connections::LiveState;
 use crate::devices::KeyCounts;
-use crate::parts::ExtensionsAnswer;
 use crate::sliding::extensions::MakingExtensions;
+use crate::sliding::merged::{Form, NamedExtensions, RoomsOfAnswer};
+use crate::sliding::pick::Picked;
 use crate::sliding::pick::Picking;
-use crate::sliding::room::{Manner, RoomAnswer, write_rooms};
+use crate::sliding::room::{Manner, WrittenRoom, write_rooms};
 use crate::sliding::{Asked, SlidingError};
 use crate::users::Reading;
 
 /// The answer's JSON, but for its `pos`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Answer {
     pos: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     txn_id: Option<String>,
     lists: BTreeMap<String, ListAnswer>,
-    rooms: BTreeMap<String, RoomAnswer>,
-    extensions: ExtensionsAnswer,
+    rooms: RoomsOfAnswer,
+    extensions: NamedExtensions,
 }
 
 impl Answer {
@@ -90,14 +94,34 @@ impl Making<'_> {
         let counts = answers.e2ee.as_ref().map(|e2ee| e2ee.counts.clone());
         let counts_changed = told.is_some() && counts.is_some() && *told != counts;
         let is_news = !written.is_empty() || answers.is_news() || counts_changed;
+        let rooms = rooms_of_answer(&asked.request.form, &picked, written);
         let lists = picked.window.counts.into_iter();
         let answer = Answer {
             pos: String::new(),
             txn_id: asked.request.txn_id.clone(),
             lists: lists.map(|(name, count)| (name, ListAnswer { count })).collect(),
-            rooms: written.into_iter().map(|room| (room.room_id, room.answer)).collect(),
-            extensions: answers,
+            rooms,
+            extensions: NamedExtensions { answer: answers, form: asked.request.form.clone() },
         };
         Ok(Made { answer, progress, counts, is_news })
     }
+}
+
+fn rooms_of_answer(form: &Form, picked: &Picked, written: Vec<WrittenRoom>) -> RoomsOfAnswer {
+    if *form == Form::Live {
+        return RoomsOfAnswer::Live(written.into_iter().map(|room| (room.room_id, room.answer)).collect());
+    }
+    let names: Vec<&String> = picked.window.counts.keys().collect();
+    let wanted: HashMap<RoomKey, ListSet> =
+        picked.window.rooms.iter().map(|room| (room.room, room.lists)).collect();
+    let memberships: HashMap<RoomNid, Membership> =
+        picked.due.iter().map(|due| (due.facts.member.room, due.facts.member.membership)).collect();
+    let merged = written.into_iter().map(|room| {
+        let lists = wanted.get(&RoomKey(room.room.0)).copied().unwrap_or_default();
+        let lists = names.iter().enumerate().filter(|(number, _)| lists.has(*number));
+        let lists = lists.map(|(_, name)| (*name).clone()).collect();
+        let membership = memberships.get(&room.room).map_or("leave", |membership| membership.as_str());
+        (room.room_id, room.answer.merged(membership, lists))
+    });
+    RoomsOfAnswer::Merged(merged.collect())
 }

@@ -2,10 +2,12 @@
 
 mod extensions;
 mod make;
+pub mod merged;
 mod pick;
 pub(crate) mod profiles;
 pub mod request;
 mod room;
+mod room_answer;
 mod sticky;
 
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::Sync;
 use crate::connections::{ConnectionId, Live, LiveState, restore, write};
 use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
+use crate::sliding::merged::Form;
 use crate::sliding::request::SlidingRequest;
 
 /// After so many milliseconds of use a connection is written though nothing of its rooms changed.
@@ -143,7 +146,12 @@ impl Sync {
         let (unwritten, urgent) = (connection.unwritten().next().is_some(), connection.must_be_written());
         state.changed |= unwritten;
         let before = state.extensions.clone();
-        state.extensions.absorb(request.extensions.clone());
+        if request.form == Form::Live {
+            state.extensions.absorb(request.extensions.clone());
+        } else {
+            // In the merged form nothing of a request outlives it.
+            state.extensions = request.extensions.clone();
+        }
         state.changed |= before.differs(&state.extensions);
         if state.changed {
             state.used_at = now;

@@ -8,6 +8,8 @@ use myelin_sync_core::window::{InvalidRequest, ListRequest, MAX_STATE_RULES, MAX
 use ruma::{OwnedRoomId, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::sliding::merged::Form;
+
 /// The body of a request. What is not known is ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -22,6 +24,9 @@ pub struct SlidingRequest {
     pub room_subscriptions: BTreeMap<OwnedRoomId, RoomBody>,
     /// Extensions.
     pub extensions: Extensions,
+    /// The form of the request, and of its answer.
+    #[serde(skip)]
+    pub(crate) form: Form,
 }
 
 /// What is wanted of a room.
@@ -32,6 +37,9 @@ pub struct RoomBody {
     pub required_state: Vec<(String, String)>,
     /// How many events.
     pub timeline_limit: u64,
+    /// The state, where it was asked for in the merged form.
+    #[serde(skip)]
+    pub(crate) chosen: Option<RequiredState>,
 }
 
 /// A list.
@@ -207,10 +215,11 @@ impl RoomBody {
         }
         let pairs = self.required_state.iter().map(|(kind, key)| (kind.as_str(), key.as_str()));
         let limit = u32::try_from(self.timeline_limit).unwrap_or(MAX_TIMELINE).min(MAX_TIMELINE);
-        Ok(RoomConfig {
-            timeline_limit: limit,
-            required_state: RequiredState::parse(pairs, user_id.as_str()),
-        })
+        let required_state = match &self.chosen {
+            Some(chosen) => chosen.clone(),
+            None => RequiredState::parse(pairs, user_id.as_str()),
+        };
+        Ok(RoomConfig { timeline_limit: limit, required_state })
     }
 }
 

@@ -10,53 +10,13 @@ use myelin_sync_core::connection::{RoomDue, TimelineSent};
 use myelin_sync_core::lazy::LazyMembers;
 use myelin_sync_core::rooms::Standing;
 use myelin_timeline::{Format, Viewer, client_events, stripped_state};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::heroes::{Hero, heroes};
 use crate::section::{TimelineRead, TimelineWanted, timelines};
+use crate::sliding::room_answer::RoomAnswer;
 use crate::state::{Departure, MEMBER, StateWish, departures, read_state, state_events};
 use crate::user_rooms::Facts;
-
-/// A room in an answer.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct RoomAnswer {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// `null` where the picture was removed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    heroes: Option<Vec<Hero>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_dm: Option<bool>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    initial: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    unstable_expanded_timeline: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invite_state: Option<Vec<Box<RawValue>>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    required_state: Vec<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    timeline: Vec<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prev_batch: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    limited: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    num_live: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    joined_count: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invited_count: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    highlight_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bump_stamp: Option<i64>,
-}
 
 /// A room that was written, with what the connection must remember of it.
 pub(crate) struct WrittenRoom {
@@ -332,6 +292,10 @@ impl Forms {
         let (head, summary) = (&due.facts.head, &due.facts.summary);
         let told = due.is_initial() || due.changed_since(summary.changed.get());
         let shown_summary = told && !due.is_gone();
+        // What is set, or has been removed since the client was told.
+        let shown = |value: &Option<String>| {
+            (shown_summary && (value.is_some() || !due.is_initial())).then(|| value.clone())
+        };
         let is_new = |event: &&Event| {
             let since = due.due.known.as_ref().map(|known| known.up_to).or(live_since);
             since.is_some_and(|since| event.pos.get() > since)
@@ -341,10 +305,8 @@ impl Forms {
         let members = state.events.iter().filter(|event| event.kind == MEMBER);
         let people = named.chain(members.filter_map(|event| event.state_key.clone())).collect();
         let answer = RoomAnswer {
-            name: summary.name.clone().filter(|_| shown_summary),
-            avatar: shown_summary
-                .then(|| summary.avatar_url.clone())
-                .filter(|avatar| avatar.is_some() || !due.is_initial()),
+            name: shown(&summary.name),
+            avatar: shown(&summary.avatar_url),
             heroes,
             is_dm: due.due.told_is_dm(),
             initial: due.is_initial(),

@@ -103,6 +103,7 @@ pub(crate) fn is_page(method: &Method, template: &str) -> bool {
 fn tail(template: &str) -> &str {
     const PREFIXES: &[&str] = &[
         "/_matrix/client/v3",
+        "/_matrix/client/v4",
         "/_matrix/client/v1",
         "/_matrix/client/unstable",
         "/_matrix/media/v3",
@@ -275,6 +276,7 @@ fn message() -> Valid {
 fn other_post(tail: &str, _world: &World<'_>) -> Option<Valid> {
     let valid = match tail {
         "/org.matrix.simplified_msc3575/sync" => sliding(),
+        "/sync" => merged_sliding(),
         "/delayed_events/{delay_id}/{action}" | "/org.matrix.msc4140/delayed_events/{delay_id}/{action}" => Valid::default(),
         "/org.matrix.msc4140/delayed_events/{delay_id}" => Valid::body(json!({"action": "restart"})),
         "/publicRooms" => Valid::body(json!({
@@ -314,6 +316,22 @@ fn sliding() -> Valid {
             "org.matrix.msc4262.profiles": {"enabled": true, "lists": ["all"], "rooms": ["*"], "fields": ["m.status"]}},
     }))
     .query("timeout=0")
+}
+
+fn merged_sliding() -> Valid {
+    let state = json!({"include": [{"type": "m.room.name", "state_key": ""}, {}], "exclude": [{"type": "a"}],
+        "lazy_members": true});
+    Valid::body(json!({
+        "conn_id": "merged", "timeout": 0,
+        "lists": {"all": {
+            "range": [0, 9], "timeline_limit": 3, "required_state": state,
+            "filters": {"is_dm": false, "is_encrypted": false, "is_invited": false, "room_types": [null],
+                "not_room_types": ["m.space"], "tags": ["m.favourite"], "not_tags": []},
+        }},
+        "room_subscriptions": {"!room:hs": {"timeline_limit": 3, "required_state": {}}},
+        "extensions": {"to_device": {"enabled": true, "limit": 10}, "e2ee": {"enabled": true},
+            "account_data": {"enabled": true}, "receipts": {"enabled": true}, "typing": {"enabled": true}},
+    }))
 }
 
 fn search() -> Valid {

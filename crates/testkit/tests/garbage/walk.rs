@@ -248,6 +248,10 @@ impl At<'_, '_> {
                 (self.route.method(), outcome.answer.body["delay_id"].as_str())
             {
                 self.world.cancel(delay).await;
+            } else if let Some(uri) = outcome.answer.body["content_uri"].as_str()
+                && self.template.ends_with("/media/v1/create")
+            {
+                self.world.fill(uri).await;
             } else if self.template.ends_with("/upgrade") {
                 self.world.open_room().await;
             } else if bodies::moves_people(self.route.method(), &self.template) {

@@ -71,6 +71,12 @@ impl<'s> World<'s> {
         world
     }
 
+    /// Uploads what an id was made for: a user may have so many without a file.
+    pub(crate) async fn fill(&self, uri: &str) {
+        let path = uri.replace("mxc:/", "/_matrix/media/v3/upload");
+        self.alice.send(Method::PUT, &path, "image/gif", PICTURE.to_vec()).await.done();
+    }
+
     /// Gives alice something of everything.
     pub(crate) async fn furnish(&mut self) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
