@@ -1,5 +1,7 @@
 //! An open room: its timeline, what is said in it and what can be seen of it.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
 use matrix_sdk::Room;
@@ -25,15 +27,36 @@ pub struct Chat {
     pub label: String,
     /// The room.
     pub room: Room,
-    /// The SDK's timeline.
-    pub timeline: Timeline,
+    timeline: RwLock<Arc<Timeline>>,
+}
+
+async fn open_timeline(room: &Room) -> anyhow::Result<Timeline> {
+    let builder =
+        room.timeline_builder().track_read_marker_and_receipts(TimelineReadReceiptTracking::AllEvents);
+    Ok(builder.build().await?)
+}
+
+fn shows_the_start(items: &[EventTimelineItem]) -> bool {
+    let first = items.first().and_then(|item| item.content().event_type_str());
+    first.as_deref() == Some("m.room.create")
 }
 
 impl Chat {
     pub(crate) async fn open(label: String, room: &Room) -> anyhow::Result<Self> {
-        let builder =
-            room.timeline_builder().track_read_marker_and_receipts(TimelineReadReceiptTracking::AllEvents);
-        Ok(Self { label, room: room.clone(), timeline: builder.build().await? })
+        let timeline = RwLock::new(Arc::new(open_timeline(room).await?));
+        Ok(Self { label, room: room.clone(), timeline })
+    }
+
+    /// The SDK's timeline.
+    pub fn timeline(&self) -> Arc<Timeline> {
+        Arc::clone(&self.timeline.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Leaves the room's screen and enters it again.
+    async fn reopen(&self) -> anyhow::Result<()> {
+        let fresh = Arc::new(open_timeline(&self.room).await?);
+        *self.timeline.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
     }
 
     /// Puts a text in the send queue.
@@ -41,7 +64,7 @@ impl Chat {
     /// # Errors
     /// When the queue does not take it.
     pub async fn say(&self, text: &str) -> anyhow::Result<()> {
-        self.timeline.send(RoomMessageEventContent::text_plain(text).into()).await?;
+        self.timeline().send(RoomMessageEventContent::text_plain(text).into()).await?;
         Ok(())
     }
 
@@ -52,7 +75,7 @@ impl Chat {
     pub async fn edit(&self, from: &str, to: &str) -> anyhow::Result<()> {
         let item = self.sees(from).await?;
         let content = RoomMessageEventContentWithoutRelation::text_plain(to);
-        self.timeline.edit(&item.identifier(), EditedContent::RoomMessage(content)).await?;
+        self.timeline().edit(&item.identifier(), EditedContent::RoomMessage(content)).await?;
         Ok(())
     }
 
@@ -62,7 +85,7 @@ impl Chat {
     /// When the message is not there.
     pub async fn react(&self, to: &str, key: &str) -> anyhow::Result<()> {
         let item = self.sees(to).await?;
-        self.timeline.toggle_reaction(&item.identifier(), key).await?;
+        self.timeline().toggle_reaction(&item.identifier(), key).await?;
         Ok(())
     }
 
@@ -73,7 +96,7 @@ impl Chat {
     pub async fn reply(&self, to: &str, text: &str) -> anyhow::Result<()> {
         let event_id = self.event_id(to).await?;
         let content = RoomMessageEventContentWithoutRelation::text_plain(text);
-        self.timeline.send_reply(content, event_id).await?;
+        self.timeline().send_reply(content, event_id).await?;
         Ok(())
     }
 
@@ -83,7 +106,7 @@ impl Chat {
     /// When the message is not there or the server refuses.
     pub async fn redact(&self, text: &str) -> anyhow::Result<()> {
         let item = self.sees(text).await?;
-        in_time("a redaction", self.timeline.redact(&item.identifier(), None)).await
+        in_time("a redaction", self.timeline().redact(&item.identifier(), None)).await
     }
 
     /// Sends an image with a thumbnail through the send queue.
@@ -112,7 +135,7 @@ impl Chat {
             ..AttachmentConfig::default()
         };
         let source = AttachmentSource::Data { bytes, filename: name.to_owned() };
-        self.timeline.send_attachment(source, mime::IMAGE_PNG, config).use_send_queue().await?;
+        self.timeline().send_attachment(source, mime::IMAGE_PNG, config).use_send_queue().await?;
         Ok(())
     }
 
@@ -146,7 +169,7 @@ impl Chat {
         what: &str,
         mut look: impl FnMut(&[EventTimelineItem]) -> Option<R>,
     ) -> anyhow::Result<R> {
-        let (_, updates) = self.timeline.subscribe().await;
+        let (_, updates) = self.timeline().subscribe().await;
         until(&format!("{}: {what}", self.label), updates, async || {
             let items = self.items().await;
             look(&items).ok_or_else(|| listing(&items))
@@ -156,7 +179,7 @@ impl Chat {
 
     /// The events of the timeline as they are now.
     pub async fn items(&self) -> Vec<EventTimelineItem> {
-        let items = self.timeline.items().await;
+        let items = self.timeline().items().await;
         items.iter().filter_map(|item| item.as_event().cloned()).collect()
     }
 
@@ -177,7 +200,7 @@ impl Chat {
     /// # Errors
     /// When it does not show in time.
     pub async fn finds(&self, text: &str) -> anyhow::Result<()> {
-        let (_, updates) = self.timeline.subscribe().await;
+        let (_, updates) = self.timeline().subscribe().await;
         let is_there = |items: &[EventTimelineItem]| {
             items.iter().any(|item| body(item) == Some(text) && item.event_id().is_some())
         };
@@ -185,7 +208,7 @@ impl Chat {
             if is_there(&self.items().await) {
                 return Ok(());
             }
-            let scrolled = self.timeline.paginate_backwards(30).await;
+            let scrolled = self.timeline().paginate_backwards(30).await;
             let items = self.items().await;
             if is_there(&items) { Ok(()) } else { Err(format!("{scrolled:?}, {}", listing(&items))) }
         })
@@ -275,22 +298,35 @@ impl Chat {
         .await
     }
 
-    /// Loads history until the start of the room, and waits until it shows.
+    /// Loads history until the start of the room shows.
     ///
     /// # Errors
     /// When the server does not give it.
     pub async fn load_history(&self) -> anyhow::Result<()> {
-        let what = format!("{}: the history", self.label);
-        in_time(&what, async {
-            while !self.timeline.paginate_backwards(30).await? {}
-            anyhow::Ok(())
+        let (_, updates) = self.timeline().subscribe().await;
+        let updates = stream::select(updates.map(drop), now_and_then());
+        until(&format!("{}: the start of the room", self.label), updates, async || {
+            // Where sync tells of a gap meanwhile, as it may after a restart of the server, the SDK drops what is before
+            // the gap, and whoever looks at it has to page again.
+            loop {
+                match self.timeline().paginate_backwards(30).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(error) => return Ok(Err(error.into())),
+                }
+            }
+            let items = self.items().await;
+            if shows_the_start(&items) {
+                return Ok(Ok(()));
+            }
+            // An open timeline of the SDK loses what its event cache tells it in bursts, such as when sync and paging meet
+            // after a restart. What the cache has is there when the room is entered again.
+            if let Err(error) = self.reopen().await {
+                return Ok(Err(error));
+            }
+            Err(listing(&items))
         })
-        .await?;
-        self.shows("the start of the room", |items| {
-            let first = items.first()?.content().event_type_str()?;
-            (first == "m.room.create").then_some(())
-        })
-        .await
+        .await?
     }
 
     /// Waits until the server has acknowledged all that was said here.
@@ -309,7 +345,7 @@ impl Chat {
     /// # Errors
     /// When some are not in time; the error lists them.
     pub async fn shows_all_decrypted(&self) -> anyhow::Result<Vec<EventTimelineItem>> {
-        let (_, updates) = self.timeline.subscribe().await;
+        let (_, updates) = self.timeline().subscribe().await;
         let updates = stream::select(updates.map(drop), now_and_then());
         until(&format!("{}: everything decrypted and sent", self.label), updates, async || {
             let items = self.items().await;
@@ -325,7 +361,7 @@ impl Chat {
                 Some(EncryptedMessage::MegolmV1AesSha2 { session_id, .. }) => Some(session_id.clone()),
                 _ => None,
             });
-            self.timeline.retry_decryption(sessions).await;
+            self.timeline().retry_decryption(sessions).await;
             Err(listing(&missing))
         })
         .await

@@ -270,7 +270,7 @@ async fn reads(reader: &Pair, others: &[&Chat], writer: &Chat, user: &UserId) ->
     writer.say("have you read this?").await?;
     reader.phone.sees("have you read this?").await?;
     reader.laptop.sees("have you read this?").await?;
-    in_time("a receipt", reader.phone.timeline.mark_as_read(ReceiptType::Read)).await?;
+    in_time("a receipt", reader.phone.timeline().mark_as_read(ReceiptType::Read)).await?;
     for chat in others {
         chat.sees_read("have you read this?", user).await?;
     }
