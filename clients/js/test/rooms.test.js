@@ -78,8 +78,14 @@ test("a fresh login lists every room and loads members when they are needed", { 
 
 /** A thread of one person's, read on one device of another's while their other device looks at the counts. */
 async function unreadByThread(writer, reader, watcher, roomId) {
+    // Without the SDK's local echo: where sync tells of a message in a thread before the request that sent it is answered,
+    // the SDK sends it again for half a minute and then calls it lost. What is tested here is the reader's counts.
+    let sent = 0;
     const send = async (body, thread = null) => {
-        return (await inTime("sending", writer.client.sendTextMessage(roomId, thread, body))).event_id;
+        const relation = thread && { "m.relates_to": { rel_type: "m.thread", event_id: thread } };
+        const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/counted${sent++}`;
+        const content = { msgtype: "m.text", body, ...relation };
+        return (await inTime("sending", writer.client.http.authedRequest("PUT", path, undefined, content))).event_id;
     };
     const room = watcher.client.getRoom(roomId);
     const counts = (main, thread) =>
