@@ -5,16 +5,18 @@
 //! the delay, or of two requests, one wins. Sending goes through [`DelayStatus::Sending`], and the event bears the
 //! delay's id as its transaction, so that a crash in between neither loses it nor sends it twice.
 
+mod behind;
+mod restarts;
 mod worker;
 
-pub(crate) use worker::Delays;
+use restarts::{InMemory, Restarts};
 
 use bytes::Bytes;
 use myelin_model::{Requester, Shard};
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject};
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
-use myelin_store::{Batch, CommitError, Durability, Reader, Scan};
+use myelin_store::{Batch, CommitError, Durability, Reader, Scan, Turns};
 use ruma::{OwnedRoomId, OwnedUserId};
 
 use crate::{Draft, Rooms, SendError, Sent, TransactionKey};
@@ -86,6 +88,35 @@ pub struct Delayed {
     pub txn_id: Option<String>,
 }
 
+/// What the requests and the workers share.
+#[derive(Debug)]
+pub(crate) struct Delays {
+    /// Told of each change: something may be due earlier.
+    changed: tokio::sync::Notify,
+    restarts: Restarts,
+    /// Told when there is a restart to write.
+    restarted: tokio::sync::Notify,
+    /// Taken by an event's shard by whoever changes its row, but for the time of one that runs in memory.
+    turns: Turns,
+}
+
+impl Delays {
+    /// As the server starts, in milliseconds since 1970.
+    pub(crate) fn new(started: i64) -> Self {
+        let (changed, restarted) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        Self { changed, restarts: Restarts::new(started), restarted, turns: Turns::default() }
+    }
+
+    /// Restarts an event in memory, if that can be done.
+    fn restart(&self, delay_id: &str, owner: Option<&OwnedUserId>, now: i64) -> bool {
+        let restarted = self.restarts.restart(delay_id, owner.map(|owner| &**owner), now);
+        if restarted == InMemory::First {
+            self.restarted.notify_one();
+        }
+        restarted != InMemory::No
+    }
+}
+
 impl Rooms {
     /// Schedules an event, and answers with the id of the delay. Whether the user may send it is judged when it is sent.
     ///
@@ -128,6 +159,7 @@ impl Rooms {
             event_id: None,
             error: None,
             sticky: delayed.sticky,
+            restarted: None,
             room_id: delayed.room_id,
         };
         let mut batch = Batch::new(self.deps.fence(&row.room_id));
@@ -148,6 +180,24 @@ impl Rooms {
         owner: Option<&OwnedUserId>,
         action: DelayAction,
     ) -> Result<(), DelayError> {
+        if action == DelayAction::Restart && self.delays.restart(delay_id, owner, self.now()) {
+            return Ok(());
+        }
+        if let Some(sending) = self.change_written(delay_id, owner, action).await? {
+            self.send_delayed(sending).await?;
+            self.delays.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The same by a commit; answers with the event if it is to be sent now.
+    async fn change_written(
+        &self,
+        delay_id: &str,
+        owner: Option<&OwnedUserId>,
+        action: DelayAction,
+    ) -> Result<Option<DelayedEvent>, DelayError> {
+        let _turn = self.delays.turns.of(Shard::of(delay_id)).await;
         loop {
             let snapshot = self.deps.engine.snapshot().await?;
             let row = snapshot.get::<DelayedEvent>(&(delay_id.to_owned(),)).await?;
@@ -157,31 +207,26 @@ impl Rooms {
             match (row.status, action) {
                 (DelayStatus::Pending, _) => {}
                 (DelayStatus::Sending | DelayStatus::Sent | DelayStatus::Failed, DelayAction::Send)
-                | (DelayStatus::Cancelled, DelayAction::Cancel) => return Ok(()),
+                | (DelayStatus::Cancelled, DelayAction::Cancel) => return Ok(None),
                 (status, _) => return Err(DelayError::Finalised(status)),
             }
+            let due = self.delays.restarts.take(&row);
             let now = self.now();
             let changed = match action {
-                DelayAction::Restart => {
-                    // It is looked at when it would have been due, and then left until it is.
-                    if self.restart(&row, now.saturating_add(row.delay)).await? {
-                        return Ok(());
-                    }
-                    continue;
-                }
+                DelayAction::Restart if self.restart(&row, now).await? => return Ok(None),
+                DelayAction::Restart => continue,
                 DelayAction::Send => {
                     DelayedEvent { status: DelayStatus::Sending, due: now, wake: now, ..row.clone() }
                 }
-                DelayAction::Cancel => finalised(row.clone(), DelayStatus::Cancelled, now),
+                DelayAction::Cancel => {
+                    finalised(DelayedEvent { due, ..row.clone() }, DelayStatus::Cancelled, now)
+                }
             };
-            if !self.swap(&row, &changed).await? {
-                continue;
+            if self.swap(&row, &changed).await? {
+                self.delays.restarts.forget(delay_id);
+                self.delays.changed.notify_one();
+                return Ok((action == DelayAction::Send).then_some(changed));
             }
-            if action == DelayAction::Send {
-                self.send_delayed(changed).await?;
-            }
-            self.delays.changed.notify_one();
-            return Ok(());
         }
     }
 
@@ -201,7 +246,8 @@ impl Rooms {
         let mut scans = vec![of(DelayStatus::Pending, MAX_SCHEDULED)];
         scans.extend(done.map(|status| of(status, MOST_FINALISED).backward()));
         let mut found = snapshot.scan_all::<DelayedEvent>(scans).await?.into_iter();
-        let mut pending = found.next().unwrap_or_default();
+        let pending = found.next().unwrap_or_default().into_iter();
+        let mut pending: Vec<DelayedEvent> = pending.map(|row| self.with_due(row)).collect();
         pending.sort_by_key(|row| row.due);
         let mut finalised: Vec<DelayedEvent> = found.flatten().collect();
         finalised.sort_by_key(|row| std::cmp::Reverse(row.finalised));
@@ -219,7 +265,13 @@ impl Rooms {
     ) -> Result<DelayedEvent, DelayError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let row = snapshot.get::<DelayedEvent>(&(delay_id.to_owned(),)).await?;
-        row.filter(|row| row.user_id == *user).ok_or(DelayError::NotFound)
+        let row = row.filter(|row| row.user_id == *user).ok_or(DelayError::NotFound)?;
+        Ok(self.with_due(row))
+    }
+
+    /// A row with the time at which its event is to be sent.
+    fn with_due(&self, row: DelayedEvent) -> DelayedEvent {
+        DelayedEvent { due: self.delays.restarts.due(&row), ..row }
     }
 
     /// A batch that is written if nobody else has changed the row.
@@ -238,13 +290,26 @@ impl Rooms {
         self.was_unchanged(batch).await
     }
 
-    /// Moves the time of an event; says whether it was as the row says.
-    async fn restart(&self, row: &DelayedEvent, due: i64) -> Result<bool, SendError> {
+    /// Counts the delay anew and has it run in memory from then on; says whether nobody else had changed the row.
+    async fn restart(&self, row: &DelayedEvent, now: i64) -> Result<bool, SendError> {
+        let due = now.saturating_add(row.delay);
+        // Always another time than before: a change that was planned on the row as it was must fail.
+        let due = if due == row.due { due.saturating_add(1) } else { due };
+        let after = DelayedEvent { due, restarted: row.restarted.or(Some(now)), ..row.clone() };
         let mut batch = self.unless_changed(row);
-        // A call's clients restart theirs every few seconds: where the operator lets messages lag, these may too.
         batch.durability = Durability::MayLag;
-        batch.add::<DelayedEvent>(&(row.delay_id.clone(),), "due", due.saturating_sub(row.due));
-        self.was_unchanged(batch).await
+        // It is looked at when it would have been due, and then left until it is: no index changes.
+        match row.restarted {
+            None => batch.put(&after),
+            Some(_) => {
+                batch.add::<DelayedEvent>(&(row.delay_id.clone(),), "due", due.saturating_sub(row.due));
+            }
+        }
+        let restarted = self.was_unchanged(batch).await?;
+        if restarted {
+            self.delays.restarts.run(&after);
+        }
+        Ok(restarted)
     }
 
     async fn was_unchanged(&self, batch: Batch) -> Result<bool, SendError> {

@@ -102,7 +102,7 @@ impl Rooms {
         let ids = Ids::new(Arc::clone(&engine));
         let deps = Arc::new(Deps { engine, env, config, ids, observer, policy: Policy::default() });
         let (live, sweeps) = (Mutex::new(HashMap::new()), tokio::sync::Notify::new());
-        let (delays, turns) = (Delays::default(), Turns::default());
+        let (delays, turns) = (Delays::new(deps.now()), Turns::default());
         let (jobs_changed, blocks) = (tokio::sync::Notify::new(), tokio::sync::Mutex::default());
         let retention = Expiring::default();
         Self { deps, live, delays, sweeps, jobs_changed, retention, identity: None, blocks, turns }

@@ -33,7 +33,7 @@ struct Shared {
     notices: broadcast::Sender<Arc<CommitNotice>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     version: Version,
     position: i64,
@@ -62,10 +62,23 @@ impl MemoryEngine {
             );
         }
         state.version = version;
+        Self::of(state)
+    }
+
+    /// What a crash leaves: a store with all that was committed so far. This one takes nothing more.
+    #[must_use]
+    pub fn crash(&self) -> Self {
+        let mut state = self.shared.write();
+        let left = State { live: BTreeMap::new(), ..state.clone() };
+        state.closed = true;
+        Self::of(left)
+    }
+
+    fn of(state: State) -> Self {
         let shared = Shared {
-            state: RwLock::new(state),
-            positions: watch::Sender::new(Pos::ZERO),
+            positions: watch::Sender::new(Pos::new(state.position)),
             notices: broadcast::Sender::new(NOTICES),
+            state: RwLock::new(state),
         };
         Self { shared: Arc::new(shared) }
     }

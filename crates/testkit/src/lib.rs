@@ -5,6 +5,7 @@ mod client;
 mod gateway;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use http::{Request, Response};
 use myelin_media::MemoryBlobs;
 use myelin_notify::Gateway;
 use myelin_pdu::SigningKey;
-use myelin_runtime::{Env, ManualClock};
+use myelin_runtime::{Clock, Env, ManualClock, Millis};
 use myelin_server::admin::{self, Command, Reply};
 use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
@@ -23,6 +24,9 @@ use tower::ServiceExt;
 pub use client::{Answer, Client};
 pub use gateway::{Pushed, TestGateway};
 
+/// How long a server may take to stop.
+const STOP: Duration = Duration::from_secs(5);
+
 /// A server in this process.
 pub struct TestServer {
     /// Its clock.
@@ -31,6 +35,7 @@ pub struct TestServer {
     pub engine: Arc<dyn Engine>,
     /// What it takes for every push gateway.
     pub gateway: Arc<TestGateway>,
+    memory: MemoryEngine,
     server: Server,
     router: Router,
     env: Env,
@@ -56,20 +61,39 @@ impl TestServer {
     /// When the server can't be made, which fails the test.
     pub async fn with(seed: u64, config: Config) -> Self {
         let identity = Identity { server_name: config.server_name.clone() };
-        Self::on(seed, config, Arc::new(MemoryEngine::new(&identity)), Arc::default()).await
+        Self::on(seed, ManualClock::START, config, MemoryEngine::new(&identity), Arc::default()).await
     }
 
-    /// The same server started again on the store it left: everything in memory is gone.
+    /// The same server stopped, and started again on the store it left: everything in memory is gone.
     ///
     /// # Panics
     /// When the server can't be made, which fails the test.
     pub async fn restart(self) -> Self {
-        self.env.tasks.stop(std::time::Duration::from_secs(5)).await;
-        Self::on(self.seed + 1, self.config, self.engine, self.gateway).await
+        self.env.tasks.stop(STOP).await;
+        Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, self.gateway).await
     }
 
-    async fn on(seed: u64, config: Config, engine: Arc<dyn Engine>, gateway: Arc<TestGateway>) -> Self {
+    /// The same server after it was killed: it could write nothing more, and is started again.
+    ///
+    /// # Panics
+    /// When the server can't be made, which fails the test.
+    pub async fn crash(self) -> Self {
+        let left = self.memory.crash();
+        // In vain for what would be written; so that nothing goes on in the background of the test.
+        self.env.tasks.stop(STOP).await;
+        Self::on(self.seed + 1, self.clock.now(), self.config, left, self.gateway).await
+    }
+
+    async fn on(
+        seed: u64,
+        now: Millis,
+        config: Config,
+        memory: MemoryEngine,
+        gateway: Arc<TestGateway>,
+    ) -> Self {
         let (env, clock) = Env::seeded(seed);
+        clock.advance(Duration::from_millis(now - ManualClock::START));
+        let engine = Arc::new(memory.clone()) as Arc<dyn Engine>;
         let id = "ed25519:test".parse().expect("a key id");
         let signing_key = SigningKey::from_seed(id, &[1; 32]).expect("an ed25519 key");
         let base = Base {
@@ -80,7 +104,7 @@ impl TestServer {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, gateway, router: server.router(), server, env, config, seed }
+        Self { clock, engine, memory, gateway, router: server.router(), server, env, config, seed }
     }
 
     /// Sends a request into the router.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use myelin_runtime::Clock as _;
 use myelin_testkit::{Answer, Client, TestServer};
 use serde_json::{Value, json};
 
@@ -148,4 +149,113 @@ async fn limits_are_told_and_power_is_judged_when_the_time_has_come() {
     settled(&bob).await;
     let outcome = bob.get(&format!("{V1}/delayed_events/{powerless}")).await.ok()["finalised"].take();
     assert_eq!((&outcome["outcome"], outcome["error"].is_string()), (&json!("failed"), true));
+}
+
+/// A token and whose it is.
+type Session = (Option<String>, String);
+
+/// The client's session on the server after it was started again.
+fn again<'s>(server: &'s TestServer, (token, user_id): &Session) -> Client<'s> {
+    let mut client = server.anonymous();
+    (client.token, client.user_id) = (token.clone(), user_id.clone());
+    client
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Events of two minutes: one restarted 10 s, 20 s and 30 s later, one never; the server ends 75 s after they were
+/// scheduled, and is back at once.
+async fn restarted_and_ended(
+    seed: u64,
+    end: impl AsyncFnOnce(TestServer) -> TestServer,
+) -> (TestServer, Session, String) {
+    let server = TestServer::new(seed).await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let restarted = id(&delay(&alice, &room, "restarted", 120_000).await.ok());
+    delay(&alice, &room, "left", 120_000).await.done();
+    for _ in 0..3 {
+        server.clock.advance(seconds(10));
+        alice.post(&format!("{OLD}/delayed_events/{restarted}/restart"), json!({})).await.done();
+    }
+    let shown = alice.get(&format!("{V1}/delayed_events/{restarted}")).await.ok();
+    let list = alice.get(&format!("{OLD}/delayed_events")).await.ok();
+    assert_eq!(shown["delayed_since_ts"], json!(server.clock.now()));
+    assert_eq!(list["delayed_events"][1], shown);
+    server.clock.advance(seconds(45));
+    let session = (alice.token.clone(), alice.user_id.clone());
+    drop(alice);
+    (end(server).await, session, room)
+}
+
+/// After how many more seconds, in steps of five, an event is sent.
+async fn sent_after(server: &TestServer, client: &Client<'_>, room: &str, key: &str) -> u64 {
+    let path = format!("{V3}/rooms/{room}/state/org.example.call/{key}");
+    for step in 0..60 {
+        // The worker looks whenever the list is read, and has looked when what was sent is no longer pending.
+        for _ in 0..50 {
+            pending(client).await;
+            tokio::task::yield_now().await;
+        }
+        if client.get(&path).await.status == StatusCode::OK {
+            return step * 5;
+        }
+        server.clock.advance(seconds(5));
+    }
+    panic!("{key} is never sent")
+}
+
+#[tokio::test]
+async fn a_restart_that_was_answered_counts_after_a_crash() {
+    let (server, session, room) = restarted_and_ended(4, TestServer::crash).await;
+    let alice = again(&server, &session);
+    assert_eq!(sent_after(&server, &alice, &room, "left").await, 45, "never restarted, never put off");
+    let more = sent_after(&server, &alice, &room, "restarted").await;
+    // 75 s after the crash at the earliest, and at most 30 s later.
+    assert!((30..=60).contains(&more), "{more}");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_writes_the_restarts_that_it_answered() {
+    let (server, session, room) = restarted_and_ended(5, TestServer::restart).await;
+    let alice = again(&server, &session);
+    assert_eq!(sent_after(&server, &alice, &room, "left").await, 45);
+    // Had only the first restart been written, it would be 20 s earlier.
+    assert_eq!(sent_after(&server, &alice, &room, "restarted").await, 60);
+}
+
+#[tokio::test]
+async fn a_call_outlives_a_server_that_was_away_if_its_callers_come_back_soon() {
+    let (server, session, room) = restarted_and_ended(6, async |server: TestServer| {
+        server.clock.advance(seconds(10 * 60));
+        server.crash().await
+    })
+    .await;
+    let alice = again(&server, &session);
+    assert_eq!(sent_after(&server, &alice, &room, "left").await, 0, "overdue");
+    server.clock.advance(seconds(25));
+    let waiting = pending(&alice).await;
+    alice.post(&format!("{OLD}/delayed_events/{}/restart", waiting[0]), json!({})).await.done();
+    assert_eq!(sent_after(&server, &alice, &room, "restarted").await, 120);
+}
+
+#[tokio::test]
+async fn of_a_restart_and_an_end_at_the_same_time_one_wins() {
+    let server = TestServer::new(7).await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    for n in 0..20 {
+        let one = id(&delay(&alice, &room, &n.to_string(), 60_000).await.ok());
+        let path = format!("{OLD}/delayed_events/{one}");
+        let restart = async || alice.post(&format!("{path}/restart"), json!({})).await;
+        restart().await.done();
+        let end = if n % 2 == 0 { "cancel" } else { "send" };
+        let end = async || alice.post(&format!("{path}/{end}"), json!({})).await;
+        let (ended, _) = tokio::join!(end(), restart());
+        ended.done();
+        refused(&restart().await, StatusCode::CONFLICT, "M_UNKNOWN");
+    }
+    assert!(pending(&alice).await.is_empty());
 }

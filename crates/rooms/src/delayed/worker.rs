@@ -1,9 +1,11 @@
 //! What happens to delayed events when their time has come.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use myelin_model::Shard;
 use myelin_store::schema::delayed::{DelayStatus, DelayedEvent};
 use myelin_store::{Batch, ReadError, Reader, Scan};
 
@@ -17,13 +19,6 @@ const AHEAD: i64 = 5_000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep: a clock that was set is noticed then.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// What the requests and the worker share.
-#[derive(Debug, Default)]
-pub(crate) struct Delays {
-    /// Told of each change: something may be due earlier.
-    pub(super) changed: tokio::sync::Notify,
-}
 
 impl Rooms {
     /// Starts what runs by itself: sending delayed events, redacting what banned users wrote. The first [`AT_ONCE`] that became due while the server was away
@@ -48,6 +43,7 @@ impl Rooms {
             let rooms = Arc::clone(&rooms);
             async move { rooms.send_due_until(rooms.deps.env.tasks.stopping()).await }
         });
+        self.start_writing_restarts();
         Ok(())
     }
 
@@ -91,7 +87,9 @@ impl Rooms {
         drop(snapshot);
         let now = self.now();
         let all = rows.is_empty();
-        let is_restarted = |row: &&DelayedEvent| row.status == DelayStatus::Pending && row.due > row.wake;
+        let is_restarted = |row: &&DelayedEvent| {
+            row.status == DelayStatus::Pending && self.delays.restarts.due(row) > row.wake
+        };
         if rows.iter().filter(is_restarted).any(|row| row.wake <= now) {
             // With those whose turn would be soon, so that many callers share one commit.
             let soon = now.saturating_add(AHEAD);
@@ -107,33 +105,51 @@ impl Rooms {
         Ok(all.then_some(None))
     }
 
-    /// Notes when restarted events are to be looked at again. One that changed meanwhile is left as it is.
+    /// Notes when restarted events are to be looked at again. Where one ended meanwhile, its shard's are looked at again.
     async fn put_off(&self, restarted: impl Iterator<Item = &DelayedEvent>) -> Result<(), SendError> {
-        let put_off = async |row: &DelayedEvent| {
-            self.swap(row, &DelayedEvent { wake: row.due, ..row.clone() }).await.map(drop)
-        };
+        let mut batches: HashMap<Shard, Batch> = HashMap::new();
+        for row in restarted {
+            let room = Shard::of(row.room_id.as_str());
+            let batch = batches.entry(room).or_insert_with(|| Batch::new(self.deps.fence(&row.room_id)));
+            let later = self.delays.restarts.due(row).saturating_sub(row.wake);
+            let key = (row.delay_id.clone(),);
+            batch.expect_column::<DelayedEvent>(&key, "status", &DelayStatus::Pending);
+            batch.add::<DelayedEvent>(&key, "wake", later);
+        }
         // Commits that wait at the same time share the disk's sync.
-        try_join_all(restarted.map(put_off)).await.map(drop)
+        try_join_all(batches.into_values().map(|batch| self.was_unchanged(batch))).await.map(drop)
     }
 
     async fn handle(&self, row: DelayedEvent) -> Result<(), SendError> {
         match row.status {
-            DelayStatus::Pending => {
-                let sending = DelayedEvent { status: DelayStatus::Sending, ..row.clone() };
+            DelayStatus::Pending => match self.begin_sending(row).await? {
+                Some(sending) => self.send_delayed(sending).await,
                 // Somebody restarted or ended it just now.
-                if !self.swap(&row, &sending).await? {
-                    return Ok(());
-                }
-                self.send_delayed(sending).await
-            }
+                None => Ok(()),
+            },
             // By a process that ended meanwhile.
             DelayStatus::Sending => self.send_delayed(row).await,
             DelayStatus::Sent | DelayStatus::Failed | DelayStatus::Cancelled => {
                 let mut batch = Batch::new(self.deps.fence(&row.room_id));
-                batch.delete::<DelayedEvent>(&(row.delay_id,));
+                let delay_id = row.delay_id;
+                batch.delete::<DelayedEvent>(&(delay_id.clone(),));
                 self.deps.engine.commit(batch).await?;
+                // Nothing is left of one whose end its client did not wait for.
+                self.delays.restarts.forget(&delay_id);
                 Ok(())
             }
         }
+    }
+
+    /// Marks an event whose time has come as being sent, unless it was changed since its row was read.
+    async fn begin_sending(&self, row: DelayedEvent) -> Result<Option<DelayedEvent>, SendError> {
+        let _turn = self.delays.turns.of(Shard::of(&row.delay_id)).await;
+        let Some(due) = self.delays.restarts.take_due(&row, self.now()) else { return Ok(None) };
+        let sending = DelayedEvent { status: DelayStatus::Sending, due, ..row.clone() };
+        if !self.swap(&row, &sending).await? {
+            return Ok(None);
+        }
+        self.delays.restarts.forget(&row.delay_id);
+        Ok(Some(sending))
     }
 }

@@ -15,6 +15,7 @@ type History = Vec<(Version, Option<Arc<[Datum]>>)>;
 /// After every other value in the order of [`Datum`]; it never stands in a stored row.
 const LAST: Datum = Datum::Pending(u32::MAX);
 
+#[derive(Clone)]
 pub(super) struct Table {
     keyspace: &'static KeyspaceDef,
     /// The key's order first, then one for each index.
@@ -23,6 +24,7 @@ pub(super) struct Table {
     stale: VecDeque<(Version, usize, Vec<Datum>)>,
 }
 
+#[derive(Clone)]
 struct Order {
     columns: Vec<usize>,
     rows: BTreeMap<Vec<Datum>, History>,

@@ -43,9 +43,9 @@ keyspace! {
             /// The delay, in milliseconds.
             delay: i64,
             status: DelayStatus,
-            /// When it is to be sent.
+            /// When it is to be sent; of one that was restarted, when it was by the last restart that was written.
             due: i64,
-            /// When to look at it: to send it, where it is `due` by then, or when it is done with, to forget it. A restart
+            /// When to look at it: to send it, where it is due by then, or when it is done with, to forget it. A restart
             /// only moves `due`, which no index has, for callers restart theirs every few seconds.
             wake: i64,
             /// When it was done with.
@@ -55,6 +55,8 @@ keyspace! {
             error: Option<String>,
             /// For how many milliseconds the event is to be sticky (MSC4354), if at all.
             sticky: Option<i64>,
+            /// When it was restarted for the first time. From then on restarts may be answered that are not in `due` yet.
+            restarted: Option<i64>,
         }
         index {
             BY_WAKE = "by_wake" (wake),
