@@ -5,7 +5,7 @@ use myelin_store::schema::rooms::{Event, State};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::event_filter::EventFilter;
 use myelin_sync_core::token::PageToken;
-use myelin_timeline::{Format, Viewer, client_events, contents, load, rel_types, visible};
+use myelin_timeline::{Format, Viewer, client_events, filter_events, load, visible};
 use ruma::{EventId, OwnedUserId, RoomId};
 use serde_json::value::RawValue;
 
@@ -258,31 +258,8 @@ impl<'a> Walk<'a> {
     ) -> Result<Vec<bool>, ReadError> {
         let filter = &self.request.filter.events;
         let mut shown = visible(snapshot, viewer, events).await?;
-        for (shown, event) in shown.iter_mut().zip(events) {
-            *shown &= filter.allows(&event.kind, event.sender.as_str());
-        }
-        if filter.asks_relations() {
-            let mut left: Vec<(&mut bool, &Event)> =
-                shown.iter_mut().zip(events).filter(|(shown, _)| **shown).collect();
-            let asked: Vec<&Event> = left.iter().map(|(_, event)| *event).collect();
-            let relations = rel_types(snapshot, &asked).await?;
-            for ((shown, _), rel_type) in left.iter_mut().zip(relations) {
-                **shown = filter.allows_relation(rel_type.as_deref());
-            }
-        }
-        if filter.contains_url.is_some() {
-            let left: Vec<EventNid> = events
-                .iter()
-                .zip(&shown)
-                .filter(|(_, shown)| **shown)
-                .map(|(event, _)| event.event)
-                .collect();
-            let contents = contents(snapshot, &left).await?;
-            for (shown, event) in shown.iter_mut().zip(events) {
-                let has_url = contents.get(&event.event).is_some_and(|json| has_url(json));
-                *shown &= filter.allows_url(has_url);
-            }
-        }
+        let marks = shown.iter_mut().zip(events).map(|(shown, event)| (shown, event, filter));
+        filter_events(snapshot, marks.collect()).await?;
         Ok(shown)
     }
 }
@@ -368,16 +345,4 @@ pub(crate) async fn second_order(snapshot: &dyn Snapshot, room: RoomNid) -> Resu
     let scan = Scan::index::<Event>(Event::BY_ORDER, (room,), 2).from((Some(i64::MIN),));
     let first = snapshot.scan::<Event>(scan).await?;
     Ok(first.last().and_then(|event| event.order).unwrap_or(0))
-}
-
-fn has_url(json: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        content: Content,
-    }
-    #[derive(serde::Deserialize)]
-    struct Content {
-        url: Option<serde::de::IgnoredAny>,
-    }
-    serde_json::from_slice::<Stored>(json).is_ok_and(|stored| stored.content.url.is_some())
 }

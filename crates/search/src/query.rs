@@ -7,7 +7,7 @@ use std::time::Duration;
 use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Snapshot};
-use myelin_timeline::{ClientEvents, Format, Viewer, client_events, contents, load, visible};
+use myelin_timeline::{ClientEvents, Format, Viewer, client_events, filter_events, load, visible};
 use ruma::OwnedRoomId;
 
 use crate::Search;
@@ -161,17 +161,16 @@ async fn matches(
     let wanted: Vec<EventNid> = by_event.keys().copied().collect();
     let mut events = load(snapshot, &wanted).await?;
     events.retain(|event| is_wanted(request, event));
-    let shown = visible(snapshot, viewer, &events).await?;
+    let mut shown = visible(snapshot, viewer, &events).await?;
+    let marks = shown.iter_mut().zip(&events).map(|(shown, event)| (shown, event, &request.events));
+    filter_events(snapshot, marks.collect()).await?;
     let mut shown = shown.into_iter();
     events.retain(|_| shown.next() == Some(true));
     let hidden = hidden_edits(snapshot, viewer, &events, &by_event).await?;
-    let urls = urls(snapshot, request, &events).await?;
     let matches = events.into_iter().filter_map(|event| {
         let candidate = by_event.remove(&event.event)?;
         let room_id = rooms.get(&event.room)?.clone();
-        let wanted = !hidden.contains(&candidate.source)
-            && urls.as_ref().is_none_or(|urls| request.events.allows_url(urls.contains(&event.event)));
-        wanted.then_some(Match { event, room_id, candidate })
+        (!hidden.contains(&candidate.source)).then_some(Match { event, room_id, candidate })
     });
     Ok((matches.collect(), proposed.floor))
 }
@@ -208,30 +207,6 @@ async fn hidden_edits(
         hidden.remove(&edit.event);
     }
     Ok(hidden)
-}
-
-/// The events whose content has a `url`, where the request asks about it.
-async fn urls(
-    snapshot: &dyn Snapshot,
-    request: &SearchRequest,
-    events: &[Event],
-) -> Result<Option<BTreeSet<EventNid>>, ReadError> {
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        content: Content,
-    }
-    #[derive(serde::Deserialize)]
-    struct Content {
-        url: Option<serde::de::IgnoredAny>,
-    }
-    if request.events.contains_url.is_none() {
-        return Ok(None);
-    }
-    let wanted: Vec<EventNid> = events.iter().map(|event| event.event).collect();
-    let contents = contents(snapshot, &wanted).await?;
-    let has_url =
-        |json: &[u8]| serde_json::from_slice::<Stored>(json).is_ok_and(|stored| stored.content.url.is_some());
-    Ok(Some(contents.into_iter().filter(|(_, json)| has_url(json)).map(|(event, _)| event).collect()))
 }
 
 async fn hits(

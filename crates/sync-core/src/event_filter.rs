@@ -1,4 +1,47 @@
-//! Filters of `/v3/sync` (client-server API, "Filtering").
+//! Filters of events (client-server API, "Filtering"), for sync, pages of events and search.
+
+use serde::Deserialize;
+
+/// A filter of events as clients write it: an `EventFilter`, a `RoomEventFilter` or a `StateFilter`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct EventFilterBody {
+    /// The most events.
+    pub limit: Option<u64>,
+    types: Option<Vec<String>>,
+    not_types: Option<Vec<String>>,
+    senders: Option<Vec<String>>,
+    not_senders: Option<Vec<String>>,
+    contains_url: Option<bool>,
+    rel_types: Option<Vec<String>>,
+    not_rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    unstable_rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
+    unstable_not_rel_types: Option<Vec<String>>,
+    /// Only events of these rooms, where given.
+    pub rooms: Option<Vec<String>>,
+    /// No events of these rooms; stronger than `rooms`.
+    pub not_rooms: Option<Vec<String>>,
+    /// Of members, only those who sent the events.
+    pub lazy_load_members: Option<bool>,
+    /// Unread counts by thread.
+    pub unread_thread_notifications: Option<bool>,
+}
+
+impl From<EventFilterBody> for EventFilter {
+    fn from(body: EventFilterBody) -> Self {
+        Self {
+            types: body.types,
+            not_types: body.not_types.unwrap_or_default(),
+            senders: body.senders,
+            not_senders: body.not_senders.unwrap_or_default(),
+            contains_url: body.contains_url,
+            rel_types: body.rel_types.or(body.unstable_rel_types),
+            not_rel_types: body.not_rel_types.or(body.unstable_not_rel_types).unwrap_or_default(),
+        }
+    }
+}
 
 /// Which events of a kind of section an answer shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,6 +21,7 @@
 pub mod config;
 pub mod connection;
 pub mod devices;
+pub mod event_fields;
 pub mod event_filter;
 pub mod lazy;
 pub mod rooms;

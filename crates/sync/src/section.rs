@@ -5,7 +5,7 @@ use myelin_store::schema::rooms::Event;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::event_filter::EventFilter;
 use myelin_sync_core::token::PageToken;
-use myelin_timeline::Viewer;
+use myelin_timeline::{Viewer, filter_events};
 
 /// How many events are looked through at most to fill a timeline behind a filter.
 const MOST_FILTERED: usize = 1000;
@@ -64,20 +64,9 @@ pub(crate) async fn timelines(
     let all: Vec<Event> = found.iter().flatten().cloned().collect();
     let mut visible = myelin_timeline::visible(snapshot, viewer, &all).await?;
     let filters = wanted.iter().zip(&found).flat_map(|(wanted, rows)| rows.iter().map(|_| wanted.filter));
-    let mut asked: Vec<(&mut bool, &Event, &EventFilter)> = visible
-        .iter_mut()
-        .zip(&all)
-        .zip(filters)
-        .filter_map(|((shown, event), filter)| Some((shown, event, filter?)))
-        .filter(|(shown, _, filter)| **shown && filter.asks_relations())
-        .collect();
-    if !asked.is_empty() {
-        let events: Vec<&Event> = asked.iter().map(|(_, event, _)| *event).collect();
-        let relations = myelin_timeline::rel_types(snapshot, &events).await?;
-        for ((shown, _, filter), rel_type) in asked.iter_mut().zip(relations) {
-            **shown = filter.allows_relation(rel_type.as_deref());
-        }
-    }
+    let marks = visible.iter_mut().zip(&all).zip(filters);
+    let marks = marks.filter_map(|((shown, event), filter)| Some((shown, event, filter?)));
+    filter_events(snapshot, marks.collect()).await?;
     let mut visible = visible.into_iter();
     let mut answer = Vec::with_capacity(wanted.len());
     for (wanted, rows) in wanted.iter().zip(found) {
@@ -101,12 +90,10 @@ fn cut(wanted: &TimelineWanted<'_>, rows: Vec<(Event, bool)>) -> TimelineRead {
     let new = rows.iter().take_while(|(event, _)| event.pos.get() > wanted.since).count();
     let reaches_since = new < rows.len() || exhausted;
     let in_span = if wanted.newest { rows.len() } else { new };
-    let passes =
-        |event: &Event| wanted.filter.is_none_or(|filter| filter.allows(&event.kind, event.sender.as_str()));
     let mut events = Vec::new();
     let (mut start, mut more) = (top + 1, false);
-    for (event, visible) in rows.into_iter().take(in_span) {
-        if !visible || !passes(&event) {
+    for (event, shown) in rows.into_iter().take(in_span) {
+        if !shown {
             continue;
         }
         if events.len() == wanted.limit {

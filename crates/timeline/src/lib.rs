@@ -8,6 +8,7 @@
 //! no state is looked up for a single event.
 
 mod client;
+mod filter;
 mod form;
 mod invites;
 mod load;
@@ -19,6 +20,7 @@ mod threads;
 mod view;
 
 pub use client::{ClientEvents, Format, client_events};
+pub use filter::filter_events;
 pub use invites::{INVITE_KINDS, InviteRules, InviteVerdict, invite_rules};
 pub use load::{contents, load, load_by_id};
 pub use stripped::{stripped_events, stripped_state};

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
-use myelin_sync_core::event_filter::EventFilter;
+use myelin_sync_core::event_fields::EventFields;
+use myelin_sync_core::event_filter::{EventFilter, EventFilterBody};
 use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
 
 /// Events of a timeline, unless the client wants more or fewer.
 const TIMELINE: usize = 10;
@@ -13,8 +16,9 @@ const MOST_TIMELINE: usize = 1000;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct FilterBody {
-    account_data: EventBody,
-    presence: EventBody,
+    event_fields: Option<Vec<String>>,
+    account_data: EventFilterBody,
+    presence: EventFilterBody,
     room: RoomBody,
 }
 
@@ -24,47 +28,10 @@ struct RoomBody {
     include_leave: bool,
     rooms: Option<HashSet<String>>,
     not_rooms: HashSet<String>,
-    account_data: EventBody,
-    ephemeral: EventBody,
-    state: EventBody,
-    timeline: EventBody,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct EventBody {
-    limit: Option<u64>,
-    types: Option<Vec<String>>,
-    not_types: Vec<String>,
-    senders: Option<Vec<String>>,
-    not_senders: Vec<String>,
-    contains_url: Option<bool>,
-    rel_types: Option<Vec<String>>,
-    not_rel_types: Option<Vec<String>>,
-    #[serde(rename = "org.matrix.msc3874.rel_types")]
-    unstable_rel_types: Option<Vec<String>>,
-    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
-    unstable_not_rel_types: Option<Vec<String>>,
-    lazy_load_members: bool,
-    unread_thread_notifications: bool,
-}
-
-impl EventBody {
-    fn events(&self) -> EventFilter {
-        EventFilter {
-            types: self.types.clone(),
-            not_types: self.not_types.clone(),
-            senders: self.senders.clone(),
-            not_senders: self.not_senders.clone(),
-            contains_url: self.contains_url,
-            rel_types: self.rel_types.clone().or_else(|| self.unstable_rel_types.clone()),
-            not_rel_types: self
-                .not_rel_types
-                .clone()
-                .or_else(|| self.unstable_not_rel_types.clone())
-                .unwrap_or_default(),
-        }
-    }
+    account_data: EventFilterBody,
+    ephemeral: EventFilterBody,
+    state: EventFilterBody,
+    timeline: EventFilterBody,
 }
 
 /// What a client wants of a sync.
@@ -82,6 +49,8 @@ pub(crate) struct SyncFilter {
     /// Unread counts by thread.
     pub(crate) unread_thread_notifications: bool,
     pub(crate) include_leave: bool,
+    /// The fields of a room's events that are wanted; none: all of them.
+    fields: Option<EventFields>,
     rooms: Option<HashSet<String>>,
     not_rooms: HashSet<String>,
 }
@@ -90,22 +59,36 @@ impl SyncFilter {
     /// Reads a filter's JSON.
     pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Self> {
         let body: FilterBody = serde_json::from_slice(json)?;
-        let room = &body.room;
+        let room = body.room;
         let limit = room.timeline.limit.map(|limit| usize::try_from(limit).unwrap_or(MOST_TIMELINE));
+        // A client that wants no field of any event means that it does not care.
+        let fields = body.event_fields.filter(|paths| !paths.is_empty());
+        let fields = fields.map(|paths| EventFields::parse(paths.iter().map(String::as_str)));
+        let by_thread = room.timeline.unread_thread_notifications;
+        let lazy = [&room.state, &room.timeline].map(|body| body.lazy_load_members);
         Ok(Self {
-            account_data: body.account_data.events(),
-            presence: body.presence.events(),
-            room_account_data: room.account_data.events(),
-            ephemeral: room.ephemeral.events(),
-            state: room.state.events(),
-            timeline: room.timeline.events(),
+            account_data: body.account_data.into(),
+            presence: body.presence.into(),
+            room_account_data: room.account_data.into(),
+            ephemeral: room.ephemeral.into(),
+            state: room.state.into(),
+            timeline: room.timeline.into(),
             timeline_limit: limit.unwrap_or(TIMELINE).min(MOST_TIMELINE),
-            lazy_load_members: room.state.lazy_load_members || room.timeline.lazy_load_members,
-            unread_thread_notifications: room.timeline.unread_thread_notifications,
+            lazy_load_members: lazy.contains(&Some(true)),
+            unread_thread_notifications: by_thread == Some(true),
+            fields: fields.transpose().map_err(serde_json::Error::custom)?,
             include_leave: room.include_leave,
-            rooms: body.room.rooms,
-            not_rooms: body.room.not_rooms,
+            rooms: room.rooms,
+            not_rooms: room.not_rooms,
         })
+    }
+
+    /// Room events as the client wants them.
+    pub(crate) fn trim(&self, events: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
+        match &self.fields {
+            None => events,
+            Some(fields) => events.iter().map(|event| fields.of(event)).collect(),
+        }
     }
 
     /// Whether anything of a room is wanted.

@@ -158,8 +158,9 @@ impl Part {
         let mut written = Vec::with_capacity(rooms.len());
         let timelines = rooms.iter().zip(self.timelines).zip(self.states).zip(self.unread);
         for ((((room, timeline), state), unread), sticky) in timelines.zip(self.sticky) {
-            let events: Vec<_> = timeline_forms.by_ref().take(timeline.events.len()).collect();
-            let state_events: Vec<_> = state_forms.by_ref().take(state.events.len()).collect();
+            let trim = |events| asked.filter.trim(events);
+            let events = trim(timeline_forms.by_ref().take(timeline.events.len()).collect());
+            let state_events = trim(state_forms.by_ref().take(state.events.len()).collect());
             let nid = room.room();
             let mut ephemeral: Vec<_> = self.receipts.remove(&nid).into_iter().collect();
             if let Some(users) =
@@ -191,7 +192,7 @@ impl Part {
                 summary,
                 timeline: Timeline { prev_batch: timeline.prev_batch(), limited: timeline.limited, events },
                 ephemeral: Events { events: ephemeral },
-                sticky: Events { events: sticky },
+                sticky: Events { events: trim(sticky) },
                 account_data: Events { events: account_data },
                 unread_notifications: room.joined.then_some(UnreadCounts(counts)),
                 unread_thread_notifications: Some(unread.threads)

@@ -1,12 +1,13 @@
 //! The state sections of `/v3/sync`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use myelin_model::{Pos, RoomNid};
+use myelin_model::{EventNid, Pos, RoomNid};
 use myelin_store::schema::rooms::{Event, State, StateVersion};
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use myelin_sync_core::config::RequiredState;
 use myelin_sync_core::event_filter::EventFilter;
+use myelin_timeline::filter_events;
 use ruma::UserId;
 
 use crate::heroes::{Hero, heroes};
@@ -55,6 +56,18 @@ pub(crate) struct StateRules<'f> {
     pub(crate) own_user_id: &'f UserId,
 }
 
+/// The events that do not pass the filter.
+async fn unwanted(
+    snapshot: &dyn Snapshot,
+    events: Vec<&Event>,
+    filter: &EventFilter,
+) -> Result<HashSet<EventNid>, ReadError> {
+    let mut marks: Vec<(bool, &Event)> = events.into_iter().map(|event| (true, event)).collect();
+    let marked = marks.iter_mut().map(|(passes, event)| (passes, *event, filter)).collect();
+    filter_events(snapshot, marked).await?;
+    Ok(marks.into_iter().filter(|(passes, _)| !passes).map(|(_, event)| event.event).collect())
+}
+
 impl StateRules<'_> {
     /// Reads the state of all rooms together.
     pub(crate) async fn read(
@@ -85,11 +98,12 @@ impl StateRules<'_> {
             rooms = before_timelines(snapshot, wanted, rooms).await?;
         }
         let events = state_events(snapshot, rooms.iter().flatten().map(|row| row.event)).await?;
+        let unwanted = unwanted(snapshot, events.values().collect(), self.filter).await?;
         let mut answer = Vec::with_capacity(rooms.len());
         for ((wanted, rows), members_changed) in wanted.iter().zip(rooms).zip(members_changed) {
             let shown = |row: &State| {
                 let event = events.get(&row.event)?;
-                let passes = self.filter.allows(&event.kind, event.sender.as_str());
+                let passes = !unwanted.contains(&row.event);
                 // Before the timeline, what an incremental client has already is left out; members that the timeline
                 // needs, and heroes, are not known to be with it.
                 let changed = row.changed.max(event.pos).get() > wanted.since;

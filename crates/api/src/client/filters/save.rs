@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use myelin_sync_core::event_fields::EventFields;
 use myelin_users::Users;
 use ruma::api::client::filter::FilterDefinition;
 use serde_json::{Value, json};
@@ -21,7 +22,9 @@ pub(crate) async fn post(
     Object(filter): Object,
 ) -> Result<Json<Value>, Error> {
     // What a sync could not use is refused now rather than then.
-    let _: FilterDefinition = parse(&filter)?;
+    let definition: FilterDefinition = parse(&filter)?;
+    let paths = definition.event_fields.iter().flatten().map(String::as_str);
+    EventFields::parse(paths).map_err(|error| Error::bad_json(format!("{error}.")))?;
     let filter_id = users.save_filter(&requester, &user_id, filter).await?;
     Ok(Json(json!({ "filter_id": filter_id })))
 }

@@ -12,7 +12,7 @@ use ruma::api::client::context::get_context::v3::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{filter_of, page_filter, viewer};
+use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
 use crate::args::Args;
@@ -46,7 +46,7 @@ pub(crate) async fn get(
     Args(request): Args<Request>,
 ) -> Result<Json<Body>, Error> {
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MOST).min(MOST);
-    let (viewer, filter) = (viewer(requester, &env), page_filter(filter_of(asked.filter.as_deref())?));
+    let (viewer, filter) = (viewer(requester, &env), page_filter(asked.filter.as_deref())?);
     let found = rooms.context(&viewer, &request.room_id, &request.event_id, limit, &filter).await?;
     let text = |token: Option<PageToken>| token.map(|token| token.to_string());
     Ok(Json(Body {

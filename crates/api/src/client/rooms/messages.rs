@@ -14,7 +14,7 @@ use ruma::api::Direction;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{filter_of, page_filter, viewer};
+use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
 use crate::body::Segment;
@@ -52,13 +52,12 @@ pub(crate) async fn get(
     let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
-    let filter = filter_of(asked.filter.as_deref())?;
     let wanted = PageRequest {
         from: asked.from.map(token).transpose()?,
         to: asked.to.map(token).transpose()?,
         towards: if asked.dir == Some(Direction::Backward) { Towards::Past } else { Towards::Future },
         limit: usize::try_from(asked.limit.unwrap_or(USUAL_LIMIT)).unwrap_or(usize::MAX),
-        filter: page_filter(filter),
+        filter: page_filter(asked.filter.as_deref())?,
     };
     let page = rooms.messages(&viewer(requester, &env), &room_id, &wanted).await?;
     Ok(Json(Body {

@@ -36,10 +36,8 @@ pub(crate) mod upgrade;
 use myelin_model::Requester;
 use myelin_rooms::PageFilter;
 use myelin_runtime::Env;
-use myelin_sync_core::event_filter::EventFilter;
+use myelin_sync_core::event_filter::EventFilterBody;
 use myelin_timeline::Viewer;
-use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter, UrlFilter};
-use serde::Deserialize;
 
 use crate::Error;
 use crate::body::parse;
@@ -50,46 +48,12 @@ pub(crate) fn viewer(requester: Requester, env: &Env) -> Viewer {
     Viewer { user_id: requester.user_id, session: Some(requester.session), now }
 }
 
-/// A filter of room events, with what is not in the specification yet.
-#[derive(Default, Deserialize)]
-pub(crate) struct PageFilterBody {
-    #[serde(flatten)]
-    filter: RoomEventFilter,
-    rel_types: Option<Vec<String>>,
-    not_rel_types: Option<Vec<String>>,
-    #[serde(rename = "org.matrix.msc3874.rel_types")]
-    unstable_rel_types: Option<Vec<String>>,
-    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
-    unstable_not_rel_types: Option<Vec<String>>,
-}
-
-impl From<RoomEventFilter> for PageFilterBody {
-    fn from(filter: RoomEventFilter) -> Self {
-        Self { filter, ..Self::default() }
-    }
-}
-
 /// The filter in a query.
-pub(crate) fn filter_of(text: Option<&str>) -> Result<PageFilterBody, Error> {
-    let filter = text.map(|filter| parse(filter.as_bytes())).transpose();
-    let no_filter = "`filter` is not a JSON object in the form of a RoomEventFilter.";
-    Ok(filter.map_err(|_| Error::invalid_param(no_filter))?.unwrap_or_default())
-}
-
-/// What of a filter a page of events regards.
-pub(crate) fn page_filter(body: PageFilterBody) -> PageFilter {
-    let filter = body.filter;
-    let text = |users: Vec<ruma::OwnedUserId>| users.into_iter().map(Into::into).collect();
-    PageFilter {
-        lazy_members: matches!(filter.lazy_load_options, LazyLoadOptions::Enabled { .. }),
-        events: EventFilter {
-            types: filter.types,
-            not_types: filter.not_types,
-            senders: filter.senders.map(text),
-            not_senders: text(filter.not_senders),
-            contains_url: filter.url_filter.map(|wanted| wanted == UrlFilter::EventsWithUrl),
-            rel_types: body.rel_types.or(body.unstable_rel_types),
-            not_rel_types: body.not_rel_types.or(body.unstable_not_rel_types).unwrap_or_default(),
-        },
-    }
+pub(crate) fn page_filter(text: Option<&str>) -> Result<PageFilter, Error> {
+    let body: Option<EventFilterBody> =
+        text.map(|filter| parse(filter.as_bytes())).transpose().map_err(|_| {
+            Error::invalid_param("`filter` is not a JSON object in the form of a RoomEventFilter.")
+        })?;
+    let body = body.unwrap_or_default();
+    Ok(PageFilter { lazy_members: body.lazy_load_members == Some(true), events: body.into() })
 }

@@ -8,13 +8,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use myelin_runtime::Env;
 use myelin_search::{ContextRequest, Found, GroupKey, Key, Order, Search, SearchRequest, Token};
-use ruma::api::client::filter::RoomEventFilter;
+use myelin_sync_core::event_filter::EventFilterBody;
+use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::access::Asks;
 use crate::body::Body;
-use crate::client::rooms::{page_filter, viewer};
+use crate::client::rooms::viewer;
 
 /// How many results an answer has where the client does not say.
 const USUAL_LIMIT: usize = 10;
@@ -41,7 +42,7 @@ struct Categories {
 struct Criteria {
     search_term: String,
     keys: Option<Vec<KeyName>>,
-    filter: Option<RoomEventFilter>,
+    filter: Option<EventFilterBody>,
     order_by: Option<OrderName>,
     event_context: Option<ContextWanted>,
     include_state: Option<bool>,
@@ -126,22 +127,22 @@ fn request(criteria: Criteria, next_batch: Option<String>) -> Result<SearchReque
         .map(|token| token.parse())
         .transpose()
         .map_err(|error| Error::invalid_param(format!("{error}.")))?;
-    let filter = criteria.filter.unwrap_or_default();
+    let mut filter = criteria.filter.unwrap_or_default();
     let group_by = criteria.groupings.map(|groupings| groupings.group_by).unwrap_or_default();
     let mut group_by: Vec<GroupKey> = group_by.iter().map(|grouping| grouping.key.into()).collect();
     group_by.sort_unstable();
     group_by.dedup();
-    let limit = filter.limit.map(|limit| count(limit.into()));
+    let limit = filter.limit.map(count);
     if limit == Some(0) {
         return Err(Error::invalid_param("A page of no results was asked for: `limit` is 0."));
     }
     Ok(SearchRequest {
         term: criteria.search_term,
         keys: criteria.keys.map_or(Key::ALL.to_vec(), |keys| keys.into_iter().map(Into::into).collect()),
-        rooms: filter.rooms.clone(),
-        not_rooms: filter.not_rooms.clone(),
+        rooms: filter.rooms.take().map(room_ids),
+        not_rooms: filter.not_rooms.take().map(room_ids).unwrap_or_default(),
         limit: limit.unwrap_or(USUAL_LIMIT),
-        events: page_filter(filter.into()).events,
+        events: filter.into(),
         order: match criteria.order_by {
             Some(OrderName::Recent) => Order::Recent,
             Some(OrderName::Rank) | None => Order::Rank,
@@ -155,6 +156,11 @@ fn request(criteria: Criteria, next_batch: Option<String>) -> Result<SearchReque
         group_by,
         from,
     })
+}
+
+/// Rooms that a filter names; what is no room's id names none.
+fn room_ids(names: Vec<String>) -> Vec<OwnedRoomId> {
+    names.into_iter().filter_map(|name| name.try_into().ok()).collect()
 }
 
 fn count(number: u64) -> usize {
