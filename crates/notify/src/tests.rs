@@ -520,18 +520,13 @@ fn room_id() -> OwnedRoomId {
 
 fn head(last_order: i64, pos: Pos, thread_order: Option<i64>, counter: i64) -> RoomHead {
     RoomHead {
-        room: ROOM,
         last_order,
         last_pos: pos,
-        extremities: "[]".to_owned(),
         bump_pos: pos,
         counter,
         thread_order,
-        gone_order: None,
-        gone_counter: None,
         joined: 3,
-        invited: 0,
-        sticky_until: None,
+        ..RoomHead::empty(ROOM)
     }
 }
 

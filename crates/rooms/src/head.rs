@@ -47,20 +47,8 @@ impl Head {
 
     /// The head of a room that has no event yet.
     pub(crate) fn new(room: RoomNid) -> Self {
-        Self::stored(RoomHead {
-            room,
-            last_order: OrderKey::FIRST.0 - OrderKey::SPACING,
-            last_pos: Pos::ZERO,
-            extremities: "[]".to_owned(),
-            bump_pos: Pos::ZERO,
-            counter: 0,
-            thread_order: None,
-            gone_order: None,
-            gone_counter: None,
-            joined: 0,
-            invited: 0,
-            sticky_until: None,
-        })
+        let last_order = OrderKey::FIRST.0 - OrderKey::SPACING;
+        Self::stored(RoomHead { last_order, ..RoomHead::empty(room) })
     }
 
     /// Moves on to an event of the group being planned.

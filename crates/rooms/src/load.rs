@@ -32,7 +32,7 @@ pub(crate) async fn room(snapshot: &dyn Snapshot, room: RoomNid) -> Result<Optio
     let Some(row) = snapshot.get::<Room>(&(room,)).await? else { return Ok(None) };
     let Some(head) = snapshot.get::<RoomHead>(&(room,)).await? else { return Ok(None) };
     let summary = snapshot.get::<RoomSummary>(&(room,)).await?;
-    let summary = summary.unwrap_or_else(|| crate::summary::empty(room));
+    let summary = summary.unwrap_or_else(|| RoomSummary::empty(room));
     Ok(Some(Loaded { room: row, head, summary }))
 }
 

@@ -100,7 +100,7 @@ impl Planner {
             machine,
             head: Head::new(room),
             expected_order: None,
-            summary: summary::empty(room),
+            summary: RoomSummary::empty(room),
             overlay: Overlay::default(),
             broken: false,
         }

@@ -155,7 +155,7 @@ async fn details_without_rules(
     Ok(each
         .filter_map(|((row, head), summary)| {
             let row = row?;
-            let summary = summary.unwrap_or_else(|| crate::summary::empty(row.room));
+            let summary = summary.unwrap_or_else(|| RoomSummary::empty(row.room));
             Some(Details {
                 encryption: summary.encryption.clone(),
                 room_version: row.version.clone(),

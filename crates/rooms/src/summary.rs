@@ -1,26 +1,7 @@
 //! The summary of a room, from its state.
 
-use myelin_model::{Pos, RoomNid};
 use myelin_store::schema::rooms::RoomSummary;
 use serde_json::{Map, Value};
-
-/// A summary of a room of which nothing is known.
-pub(crate) fn empty(room: RoomNid) -> RoomSummary {
-    RoomSummary {
-        room,
-        name: None,
-        canonical_alias: None,
-        avatar_url: None,
-        topic: None,
-        join_rule: None,
-        history_visibility: None,
-        guest_access: None,
-        encryption: None,
-        replacement: None,
-        predecessor: None,
-        changed: Pos::ZERO,
-    }
-}
 
 /// The longest text a summary keeps, in bytes; what is longer is cut. (A name may be 64 KiB; a list need not show it.)
 const LONGEST: usize = 2_048;
@@ -63,11 +44,13 @@ mod tests {
     use myelin_model::RoomNid;
     use serde_json::json;
 
-    use super::{apply, empty};
+    use myelin_store::schema::rooms::RoomSummary;
+
+    use super::apply;
 
     #[test]
     fn a_summary_follows_the_state_and_an_empty_name_is_none() {
-        let mut summary = empty(RoomNid(1));
+        let mut summary = RoomSummary::empty(RoomNid(1));
         let mut take = |kind, content: serde_json::Value| {
             apply(&mut summary, kind, "", content.as_object().unwrap());
             summary.clone()

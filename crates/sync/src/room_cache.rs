@@ -69,7 +69,7 @@ impl RoomCache {
         let read = missing.into_iter().zip(rows).zip(heads).zip(summaries);
         let read = read.filter_map(|(((room, row), head), summary)| {
             let row = row?;
-            let head = head.unwrap_or_else(|| empty_head(room));
+            let head = head.unwrap_or_else(|| RoomHead::empty(room));
             Some((
                 room,
                 Arc::new(RoomFacts {
@@ -77,7 +77,7 @@ impl RoomCache {
                     room_type: row.room_type.map(Arc::from),
                     // Nothing here looks at them, and they may be long.
                     head: RoomHead { extremities: String::new(), ..head },
-                    summary: summary.unwrap_or_else(|| empty_summary(room)),
+                    summary: summary.unwrap_or_else(|| RoomSummary::empty(room)),
                 }),
             ))
         });
@@ -162,40 +162,5 @@ impl Known {
         self.rooms.retain(|_, entry| entry.used > middle);
         let rooms = &self.rooms;
         self.ids.retain(|_, room| rooms.contains_key(room));
-    }
-}
-
-fn empty_head(room: RoomNid) -> RoomHead {
-    let zero = myelin_model::Pos::ZERO;
-    RoomHead {
-        room,
-        last_order: 0,
-        last_pos: zero,
-        extremities: String::new(),
-        bump_pos: zero,
-        counter: 0,
-        thread_order: None,
-        joined: 0,
-        invited: 0,
-        gone_counter: None,
-        gone_order: None,
-        sticky_until: None,
-    }
-}
-
-fn empty_summary(room: RoomNid) -> RoomSummary {
-    RoomSummary {
-        room,
-        name: None,
-        canonical_alias: None,
-        avatar_url: None,
-        topic: None,
-        join_rule: None,
-        history_visibility: None,
-        guest_access: None,
-        encryption: None,
-        replacement: None,
-        predecessor: None,
-        changed: myelin_model::Pos::ZERO,
     }
 }

@@ -158,38 +158,10 @@ impl World {
         });
         batch.put(&RoomById { room_id: room_id.clone(), room });
         self.commit(batch).await;
-        let head = RoomHead {
-            room,
-            last_order: 0,
-            last_pos: Pos::ZERO,
-            extremities: "[]".to_owned(),
-            bump_pos: Pos::ZERO,
-            counter: 0,
-            thread_order: None,
-            gone_order: None,
-            gone_counter: None,
-            joined: 0,
-            invited: 0,
-            sticky_until: None,
-        };
-        let summary = RoomSummary {
-            room,
-            name: None,
-            canonical_alias: None,
-            avatar_url: None,
-            topic: None,
-            join_rule: None,
-            history_visibility: None,
-            guest_access: None,
-            encryption: None,
-            replacement: None,
-            predecessor: None,
-            changed: Pos::ZERO,
-        };
         let live = Live {
             room_id,
-            head,
-            summary,
+            head: RoomHead::empty(room),
+            summary: RoomSummary::empty(room),
             members: HashMap::new(),
             state: HashMap::new(),
             threads: HashMap::new(),

@@ -68,6 +68,27 @@ keyspace! {
     }
 }
 
+impl RoomHead {
+    /// The head of a room without events.
+    #[must_use]
+    pub fn empty(room: RoomNid) -> Self {
+        Self {
+            room,
+            last_order: 0,
+            last_pos: Pos::ZERO,
+            extremities: "[]".to_owned(),
+            bump_pos: Pos::ZERO,
+            counter: 0,
+            thread_order: None,
+            gone_order: None,
+            gone_counter: None,
+            joined: 0,
+            invited: 0,
+            sticky_until: None,
+        }
+    }
+}
+
 keyspace! {
     /// What lists of rooms show of a room, taken from its current state. Written only when that changes.
     pub struct RoomSummary in "room_summary" {
@@ -90,6 +111,27 @@ keyspace! {
             changed: Pos,
         }
         index {}
+    }
+}
+
+impl RoomSummary {
+    /// The summary of a room without state.
+    #[must_use]
+    pub fn empty(room: RoomNid) -> Self {
+        Self {
+            room,
+            name: None,
+            canonical_alias: None,
+            avatar_url: None,
+            topic: None,
+            join_rule: None,
+            history_visibility: None,
+            guest_access: None,
+            encryption: None,
+            replacement: None,
+            predecessor: None,
+            changed: Pos::ZERO,
+        }
     }
 }
 
