@@ -1,6 +1,7 @@
 //! The summary of a room, from its state.
 
 use myelin_store::schema::rooms::RoomSummary;
+use myelin_timeline::plain_topic;
 use serde_json::{Map, Value};
 
 /// The longest text a summary keeps, in bytes; what is longer is cut. (A name may be 64 KiB; a list need not show it.)
@@ -31,8 +32,8 @@ pub(crate) fn apply(
         "m.room.tombstone" => (&mut summary.replacement, "replacement_room"),
         _ => return false,
     };
-    let text =
-        content.and_then(|content| content.get(key)).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let plain = content.filter(|_| kind == "m.room.topic").and_then(plain_topic);
+    let text = plain.or_else(|| content?.get(key)?.as_str()).filter(|text| !text.is_empty());
     let text = text.map(|text| text[..text.floor_char_boundary(LONGEST)].to_owned());
     let changed = *field != text;
     *field = text;

@@ -4,7 +4,7 @@ use myelin_model::EventNid;
 use myelin_store::schema::rooms::{Event, EventStatus, Relation};
 use myelin_store::schema::search::SearchDocument;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
-use myelin_timeline::{contents, load};
+use myelin_timeline::{contents, load, plain_topic};
 use ruma::OwnedEventId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -60,20 +60,12 @@ impl Stored {
         match kind {
             MESSAGE => text(&self.content, "body"),
             NAME => text(&self.content, "name"),
-            TOPIC => match (text(&self.content, "topic"), self.plain_topic()) {
+            TOPIC => match (text(&self.content, "topic"), plain_topic(&self.content).map(str::to_owned)) {
                 (Some(topic), Some(plain)) if topic != plain => Some(format!("{topic}\n{plain}")),
                 (topic, plain) => topic.or(plain),
             },
             _ => None,
         }
-    }
-
-    /// The `text/plain` representation of `m.topic`.
-    fn plain_topic(&self) -> Option<String> {
-        let plain =
-            |part: &&Value| part.get("mimetype").is_none_or(|kind| kind.as_str() == Some("text/plain"));
-        let parts = self.content.get("m.topic")?.get("m.text")?.as_array()?;
-        parts.iter().find(plain)?.get("body")?.as_str().map(str::to_owned)
     }
 
     /// What an edit puts in the place of a message's body.

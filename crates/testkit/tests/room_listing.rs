@@ -162,3 +162,26 @@ async fn a_space_is_walked_depth_first_in_its_order_page_by_page() {
     let closed = bob.get(&format!("{V1}/rooms/{secret}/hierarchy")).await;
     refused(&closed, StatusCode::FORBIDDEN, "M_FORBIDDEN");
 }
+
+#[tokio::test]
+async fn lists_show_the_plain_text_of_a_topic() {
+    let server = TestServer::new(9).await;
+    let alice = server.register("alice").await;
+    let room = public(&alice, "Tea").await;
+    let shown = async || {
+        let summary = alice.get(&format!("{V1}/room_summary/{room}")).await.ok();
+        let listed = alice.get(&format!("{V3}/publicRooms")).await.ok()["chunk"][0].take();
+        assert_eq!(summary.get("topic"), listed.get("topic"));
+        listed.get("topic").and_then(Value::as_str).map(str::to_owned)
+    };
+    let topic = async |content: Value| {
+        alice.put(&format!("{V3}/rooms/{room}/state/m.room.topic"), content).await.done();
+    };
+    let rich = json!({ "mimetype": "text/html", "body": "<b>All</b> about tea" });
+    topic(json!({ "topic": "fallback", "m.topic": { "m.text": [rich, { "body": "All about tea" }] } })).await;
+    assert_eq!(shown().await.as_deref(), Some("All about tea"));
+    topic(json!({ "topic": "fallback", "m.topic": { "m.text": [rich] } })).await;
+    assert_eq!(shown().await.as_deref(), Some("fallback"));
+    topic(json!({ "topic": "" })).await;
+    assert_eq!(shown().await, None);
+}

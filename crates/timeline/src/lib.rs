@@ -17,6 +17,7 @@ mod stripped;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod threads;
+mod topic;
 mod view;
 
 pub use client::{ClientEvents, Format, client_events};
@@ -25,4 +26,5 @@ pub use invites::{INVITE_KINDS, InviteRules, InviteVerdict, invite_rules};
 pub use load::{contents, load, load_by_id};
 pub use stripped::{stripped_events, stripped_state};
 pub use threads::{Lineage, THREAD, lineage, rel_types, relation_of, roots, thread_of};
+pub use topic::plain_topic;
 pub use view::{View, Viewer, ignored_users, views, visible};
