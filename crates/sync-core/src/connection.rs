@@ -262,7 +262,8 @@ impl Connection {
     /// Begins an answer about the log up to `position`.
     #[must_use]
     pub fn begin(&self, position: i64) -> Progress {
-        Progress { globals: Globals { position, ..self.seen }, rooms: HashMap::new() }
+        let globals = Globals { position, certain: None, ..self.seen };
+        Progress { globals, rooms: HashMap::new() }
     }
 
     /// Notes that a room was written into the answer.

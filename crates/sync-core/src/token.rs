@@ -53,11 +53,22 @@ pub const MAX_CARRIED: usize = 48;
 pub struct Carried(Vec<(RoomKey, i64)>);
 
 impl Carried {
-    /// As many of the rooms as fit, those seen furthest first. None is seen beyond `position`.
-    pub(crate) fn new(position: i64, rooms: impl Iterator<Item = (RoomKey, i64)>) -> Self {
-        let mut rooms: Vec<(RoomKey, i64)> =
-            rooms.filter(|(_, up_to)| (0..=position).contains(up_to)).collect();
-        rooms.sort_unstable_by_key(|(room, up_to)| (Reverse(*up_to), *room));
+    /// As many of the rooms as fit: first those that an earlier answer told of, then those of the newest, seen furthest
+    /// first. None is seen beyond `position`.
+    pub(crate) fn new(
+        position: i64,
+        earlier: impl Iterator<Item = (RoomKey, i64)>,
+        newest: impl Iterator<Item = (RoomKey, i64)>,
+    ) -> Self {
+        let is_possible = |(_, up_to): &(RoomKey, i64)| (0..=position).contains(up_to);
+        let furthest_first = |rooms: &mut Vec<(RoomKey, i64)>| {
+            rooms.sort_unstable_by_key(|(room, up_to)| (Reverse(*up_to), *room));
+        };
+        let mut rooms: Vec<(RoomKey, i64)> = earlier.filter(is_possible).collect();
+        let mut newest: Vec<(RoomKey, i64)> = newest.filter(is_possible).collect();
+        furthest_first(&mut rooms);
+        furthest_first(&mut newest);
+        rooms.append(&mut newest);
         rooms.truncate(MAX_CARRIED);
         rooms.sort_unstable_by_key(|(room, _)| *room);
         rooms.dedup_by_key(|(room, _)| *room);
@@ -149,9 +160,20 @@ impl FromStr for SyncToken {
     }
 }
 
+impl ConnectionPos {
+    /// Tells a `pos` with a letter lost or changed on its way from one that was given out (FNV-1a over its parts). It is no
+    /// secret: what guards a connection is its nonce.
+    fn checksum(&self) -> u32 {
+        let carried = self.carried.iter().flat_map(|(room, up_to)| [room.0, up_to]);
+        let numbers = [self.position, self.nonce.cast_signed(), self.answer.cast_signed()];
+        let bytes = numbers.into_iter().chain(carried).flat_map(i64::to_le_bytes);
+        bytes.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    }
+}
+
 impl fmt::Display for ConnectionPos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c1_{}_{:016x}_{}", self.position, self.nonce, self.answer)?;
+        write!(f, "c2_{}_{:016x}_{}_{:08x}", self.position, self.nonce, self.answer, self.checksum())?;
         for (number, (room, up_to)) in self.carried.iter().enumerate() {
             let before = if number == 0 { '_' } else { '~' };
             write!(f, "{before}{}.{}", room.0, self.position - up_to)?;
@@ -164,17 +186,21 @@ impl FromStr for ConnectionPos {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let (position, nonce, answer, carried) = match parts(text, "c1_") {
-            Ok([position, nonce, answer]) => (position, nonce, answer, None),
+        let (position, nonce, answer, checksum, carried) = match parts(text, "c2_") {
+            Ok([position, nonce, answer, checksum]) => (position, nonce, answer, checksum, None),
             Err(InvalidToken) => {
-                let [position, nonce, answer, carried] = parts(text, "c1_")?;
-                (position, nonce, answer, Some(carried))
+                let [position, nonce, answer, checksum, carried] = parts(text, "c2_")?;
+                (position, nonce, answer, checksum, Some(carried))
             }
         };
         let position = number(position)?;
         let answer = u64::try_from(number(answer)?).map_err(|_| InvalidToken)?;
         let carried = carried.map(|carried| read_carried(carried, position)).transpose()?.unwrap_or_default();
-        Ok(Self { position, nonce: hex(nonce)?, answer, carried })
+        let pos = Self { position, nonce: hex(nonce)?, answer, carried };
+        if checksum != format!("{:08x}", pos.checksum()) {
+            return Err(InvalidToken);
+        }
+        Ok(pos)
     }
 }
 
@@ -265,7 +291,7 @@ mod tests {
 
     fn pos(position: i64, nonce: u64, answer: u64, rooms: &[(i64, i64)]) -> ConnectionPos {
         let rooms = rooms.iter().map(|(room, up_to)| (RoomKey(*room), *up_to));
-        ConnectionPos { position, nonce, answer, carried: Carried::new(position, rooms) }
+        ConnectionPos { position, nonce, answer, carried: Carried::new(position, std::iter::empty(), rooms) }
     }
 
     proptest! {
@@ -283,6 +309,20 @@ mod tests {
             prop_assert_eq!(InboxToken(position).to_string().parse(), Ok(InboxToken(position)));
             let threads = ThreadsToken { before: position, after: inbox };
             prop_assert_eq!(threads.to_string().parse(), Ok(threads));
+        }
+
+        #[test]
+        fn a_pos_that_was_damaged_is_refused(
+            position in 0..i64::MAX, nonce: u64, answer in 0..u64::MAX / 2,
+            rooms in prop::collection::vec((0..i64::MAX, 0..i64::MAX), 0..5), place: prop::sample::Index, bit in 0..7_u8,
+        ) {
+            let text = pos(position, nonce, answer, &rooms).to_string();
+            let place = place.index(text.len());
+            let mut flipped = text.clone().into_bytes();
+            flipped[place] ^= 1_u8 << bit;
+            let flipped = String::from_utf8(flipped).unwrap();
+            prop_assert!(flipped.parse::<ConnectionPos>().is_err(), "{}", flipped);
+            prop_assert!(text[..place].parse::<ConnectionPos>().is_err(), "{}", &text[..place]);
         }
 
         #[test]
@@ -336,10 +376,19 @@ mod tests {
         let carried = pos(2000, 2, 3, &rooms).carried;
         assert_eq!(carried.iter().count(), MAX_CARRIED);
         assert!(carried.iter().all(|(room, up_to)| room.0 >= 52 && up_to == 1000 + room.0));
-        assert_eq!(pos(20, 2, 3, &[(7, 20), (5, 11)]).to_string(), "c1_20_0000000000000002_3_5.9~7.0");
+        let acknowledged = (0..10).map(|room| (RoomKey(room), 5));
+        let newest = (10..100).map(|room| (RoomKey(room), 1000));
+        let carried = Carried::new(2000, acknowledged, newest);
+        assert_eq!(
+            carried.iter().filter(|(_, up_to)| *up_to == 5).count(),
+            10,
+            "what was acknowledged goes first"
+        );
+        assert_eq!(carried.iter().count(), MAX_CARRIED);
+        let text = pos(20, 2, 3, &[(7, 20), (5, 11)]).to_string();
+        assert!(text.starts_with("c2_20_0000000000000002_3_") && text.ends_with("_5.9~7.0"), "{text}");
         for bad in ["5.21", "7.0~5.9", "5.9~5.9", "5.9~", "", "5", "5.09", "5.-1"] {
-            let text = format!("c1_20_0000000000000002_3_{bad}");
-            assert!(text.parse::<ConnectionPos>().is_err(), "{text}");
+            assert!(super::read_carried(bad, 20).is_err(), "{bad}");
         }
     }
 }

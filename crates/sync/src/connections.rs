@@ -44,9 +44,17 @@ pub(crate) struct ConnectionId {
 pub(crate) struct Live {
     /// Held while an answer is made, never while a request waits.
     pub(crate) state: tokio::sync::Mutex<LiveState>,
-    /// Raised by every request: an earlier one that still waits gives up.
+    /// Raised by every request that goes on with the connection: an earlier one that still waits gives up.
     pub(crate) turn: watch::Sender<u64>,
     used: AtomicU64,
+}
+
+impl Live {
+    /// The turn of a request that goes on with the connection. Its state is held meanwhile.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.turn.send_modify(|turn| *turn += 1);
+        *self.turn.borrow()
+    }
 }
 
 pub(crate) struct LiveState {
@@ -95,8 +103,13 @@ impl Connections {
         self.lock().len()
     }
 
-    /// The connection, with a place in memory if it has none. An earlier request that waits on it gives up.
-    pub(crate) fn enter(&self, id: &ConnectionId) -> (Arc<Live>, watch::Receiver<u64>) {
+    /// Whether the connection is in memory.
+    pub(crate) fn has(&self, id: &ConnectionId) -> bool {
+        self.lock().contains_key(id)
+    }
+
+    /// The connection, with a place in memory if it has none.
+    pub(crate) fn enter(&self, id: &ConnectionId) -> Arc<Live> {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut all = self.lock();
         if !all.contains_key(id) {
@@ -110,8 +123,7 @@ impl Connections {
             })
         });
         live.used.store(now, Ordering::Relaxed);
-        live.turn.send_modify(|turn| *turn += 1);
-        (Arc::clone(live), live.turn.subscribe())
+        Arc::clone(live)
     }
 
     /// Keeps a device within its bound. Its connections that are dropped here were written behind, and are deleted
@@ -252,6 +264,12 @@ async fn delete(engine: &dyn Engine, row: &StoredRow) -> Result<(), CommitError>
 fn rooms_of(id: &ConnectionId) -> Scan {
     let key = (id.user_id.clone(), id.device_id.clone(), id.conn_id.clone());
     Scan::prefix::<ConnectionRoom>(key, usize::MAX)
+}
+
+/// Whether the connection was ever written.
+pub(crate) async fn is_stored(snapshot: &dyn Snapshot, id: &ConnectionId) -> Result<bool, ReadError> {
+    let key = (id.user_id.clone(), id.device_id.clone(), id.conn_id.clone());
+    Ok(snapshot.get::<StoredRow>(&key).await?.is_some())
 }
 
 /// The connection as it was last written, if it was.

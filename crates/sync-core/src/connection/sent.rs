@@ -41,6 +41,9 @@ pub struct Globals {
     pub answer: u64,
     /// The position of the log that it was about.
     pub position: i64,
+    /// Where what was sent of it is not known for certain: up to where it is.
+    #[serde(default)]
+    pub(super) certain: Option<i64>,
     /// The counter of typing changes that was sent; it counts from 0 in each run of the server.
     #[serde(skip)]
     pub typing: u64,
@@ -58,6 +61,15 @@ pub struct Globals {
     /// What of device lists was not followed.
     #[serde(default)]
     pub missed_devices: Missed,
+}
+
+impl Globals {
+    /// The position after which a client that follows changes is to be told of them. What it was told or did not want in
+    /// answers that a server which was killed did not remember is told again.
+    #[must_use]
+    pub fn told(&self) -> i64 {
+        self.certain.unwrap_or(self.position)
+    }
 }
 
 /// From where on a client that follows changes has not been told of them, because it did not want them for a while.
@@ -89,7 +101,7 @@ impl Missed {
     pub fn more(self, seen: &Globals) -> Self {
         match self {
             Self::Nothing if seen.answer == 0 => Self::All,
-            Self::Nothing => Self::After(seen.position),
+            Self::Nothing => Self::After(seen.told()),
             missed => missed,
         }
     }

@@ -87,6 +87,11 @@ impl Connection {
 
     /// The client is ahead of what was stored, by what its `pos` carries.
     pub(super) fn catch_up(&mut self, pos: &ConnectionPos) {
+        // Whether it followed all that belongs to no room in the answers between is not known. What a client has before
+        // the first answer, it has from there.
+        if self.seen.answer > 0 {
+            self.seen.certain = Some(self.seen.told());
+        }
         self.seen.answer = pos.answer;
         self.seen.position = self.seen.position.max(pos.position);
         self.answers = self.answers.max(pos.answer);
@@ -99,7 +104,7 @@ impl Connection {
     }
 
     /// What a `pos` has to carry: the rooms that only went on since they were stored. What is left out, because there is
-    /// more to it or because it does not fit, is repeated after a restart.
+    /// more to it or because it does not fit, is repeated after a restart: of the answer that names the `pos`, and of none before.
     pub(super) fn carried(&self, position: i64, sent: &HashMap<RoomKey, RoomSent>) -> Carried {
         if self.unwritten.urgent {
             return Carried::default();
@@ -109,7 +114,8 @@ impl Connection {
         };
         let now = sent.iter().filter(|(room, sent)| goes_on(room, sent)).map(|(room, sent)| (*room, sent));
         let before = self.unwritten().filter(|(room, _)| !sent.contains_key(room));
-        Carried::new(position, now.chain(before).map(|(room, sent)| (room, sent.up_to)))
+        let up_to = |(room, sent): (RoomKey, &RoomSent)| (room, sent.up_to);
+        Carried::new(position, before.map(up_to), now.map(up_to))
     }
 }
 

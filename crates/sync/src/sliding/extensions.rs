@@ -85,7 +85,7 @@ impl MakingExtensions<'_> {
             return Ok(None);
         }
         let seen = self.connection.seen();
-        let after = if seen.threads { seen.position } else { 0 };
+        let after = if seen.threads { seen.told() } else { 0 };
         let limit = limit(self.said.threads.limit);
         let wanted = ThreadsToken { before: i64::MAX, after };
         let (answer, more) =
@@ -120,7 +120,7 @@ impl MakingExtensions<'_> {
     async fn account_data(&mut self, picked: &Picked) -> Result<AccountDataAnswer, ReadError> {
         let user_id = &self.asked.requester.user_id;
         let seen = self.connection.seen();
-        let since = seen.missed_account_data.since(seen.position).filter(|_| seen.account_data);
+        let since = seen.missed_account_data.since(seen.told()).filter(|_| seen.account_data);
         let mut changed = match since {
             Some(since) => changed_account_data(self.snapshot, user_id, since).await?,
             None => HashMap::new(),

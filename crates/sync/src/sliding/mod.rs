@@ -21,7 +21,7 @@ use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
 use myelin_sync_core::window::{InvalidRequest, WindowRequest};
 
 use crate::Sync;
-use crate::connections::{ConnectionId, Live, LiveState, restore, write};
+use crate::connections::{ConnectionId, Live, LiveState, is_stored, restore, write};
 use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
@@ -76,45 +76,39 @@ impl Sync {
             return Err(SlidingError::ConnId);
         }
         let sticky = sticky_since(&request)?;
-        let inbox = self.acknowledge(requester, &request).await?;
+        let inbox = inbox_since(&request)?;
         let device_id = requester.device_id().map(ToString::to_string).unwrap_or_default();
         let id = ConnectionId { user_id: requester.user_id.clone(), device_id, conn_id };
-        let (live, turn) = self.connections.enter(&id);
+        // A connection that never was takes no place from one that is.
+        if pos.is_some()
+            && !self.connections.has(&id)
+            && !is_stored(&*self.engine.snapshot().await?, &id).await?
+        {
+            return Err(UnknownPos.into());
+        }
+        let live = self.connections.enter(&id);
         // The signal comes before any reading, so that no commit falls between.
         let signal = self.notifier.subscribe(&requester.user_id);
-        self.begin(&id, &live, &request, pos.as_ref()).await?;
+        let mine = self.begin(&id, &live, &request, pos.as_ref()).await?;
+        // What was received is deleted only for a request that is good.
+        if let (Some(device_id), Some(_)) = (requester.device_id(), &request.extensions.to_device.since) {
+            self.inboxes.acknowledge(&requester.user_id, device_id, inbox).await;
+        }
         let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
         let wait = wait.min(MOST_WAIT);
         let asked = Asked { requester, request: &request, window, pos, inbox, sticky, wait };
-        self.answer(&asked, &live, turn, signal).await
+        self.answer(&asked, &live, mine, signal).await
     }
 
-    /// Deletes what the client has received of its inbox; answers from where to go on.
-    async fn acknowledge(
-        &self,
-        requester: &Requester,
-        request: &SlidingRequest,
-    ) -> Result<Pos, SlidingError> {
-        let asked = &request.extensions.to_device;
-        if asked.limit == Some(0) {
-            return Err(SlidingError::Limit);
-        }
-        let Some(since) = &asked.since else { return Ok(Pos::ZERO) };
-        let since = Pos::new(since.parse::<InboxToken>()?.0);
-        if let Some(device_id) = requester.device_id() {
-            self.inboxes.acknowledge(&requester.user_id, device_id, since).await;
-        }
-        Ok(since)
-    }
-
-    /// Goes on with the connection, or begins it.
+    /// Goes on with the connection, or begins it; answers which turn of it the request has. An earlier request that still
+    /// waits gives up.
     async fn begin(
         &self,
         id: &ConnectionId,
         live: &Live,
         request: &SlidingRequest,
         pos: Option<&ConnectionPos>,
-    ) -> Result<(), SlidingError> {
+    ) -> Result<u64, SlidingError> {
         let mut state = live.state.lock().await;
         let now = i64::try_from(self.env.clock.now()).unwrap_or(i64::MAX);
         state.changed |= now.saturating_sub(state.used_at) > REWRITTEN_AFTER;
@@ -126,7 +120,7 @@ impl Sync {
             state.counts = None;
             state.typing_missed.clear();
             state.fresh = true;
-            return Ok(());
+            return Ok(live.next_turn());
         };
         if state.connection.is_none() {
             let snapshot = self.engine.snapshot().await?;
@@ -142,6 +136,7 @@ impl Sync {
         }
         let Some(connection) = &mut state.connection else { return Err(UnknownPos.into()) };
         connection.resume(pos)?;
+        let mine = live.next_turn();
         // An answer without rooms is not worth a write: the next `pos` says all there is to it.
         let (unwritten, urgent) = (connection.unwritten().next().is_some(), connection.must_be_written());
         state.changed |= unwritten;
@@ -152,31 +147,34 @@ impl Sync {
             // In the merged form nothing of a request outlives it.
             state.extensions = request.extensions.clone();
         }
-        state.changed |= before.differs(&state.extensions);
+        let says_otherwise = before.differs(&state.extensions);
+        state.changed |= says_otherwise;
         if state.changed {
             state.used_at = now;
         }
         // What no `pos` can carry is written before the next answer, for clients take a repetition badly: Element X's SDK
-        // shows a room twice that it is sent anew. It is rare: a new room, another wish. Where the write fails, it is
-        // tried again behind.
-        if (state.fresh || urgent)
+        // shows a room twice that it is sent anew. It is rare: a new room, another wish. Nor would a client say again what
+        // it wants of extensions in the live dialect, where that is remembered. Where the write fails, it is tried again
+        // behind.
+        let is_remembered = request.form == Form::Live;
+        if (state.fresh || urgent || (says_otherwise && is_remembered))
             && let Err(error) = write(&*self.engine, id, &mut state).await
         {
             tracing::debug!(%error, "a connection could not be written yet");
         }
-        Ok(())
+        Ok(mine)
     }
 
     async fn answer(
         &self,
         asked: &Asked<'_>,
         live: &Live,
-        mut turn: tokio::sync::watch::Receiver<u64>,
+        mine: u64,
         mut signal: tokio::sync::watch::Receiver<u64>,
     ) -> Result<Bytes, SlidingError> {
         let _waiting = self.waiters.enter();
         let slot = self.users.slot(&asked.requester.user_id);
-        let mine = *turn.borrow_and_update();
+        let mut turn = live.turn.subscribe();
         let mut limit = std::pin::pin!(tokio::time::sleep(asked.wait));
         loop {
             signal.borrow_and_update();
@@ -211,6 +209,16 @@ impl Sync {
             }
         }
     }
+}
+
+/// Where the client stands in its inbox.
+fn inbox_since(request: &SlidingRequest) -> Result<Pos, SlidingError> {
+    let asked = &request.extensions.to_device;
+    if asked.limit == Some(0) {
+        return Err(SlidingError::Limit);
+    }
+    let since = asked.since.as_deref().map(str::parse::<InboxToken>).transpose()?;
+    Ok(since.map_or(Pos::ZERO, |since| Pos::new(since.0)))
 }
 
 /// Up to where the client says it was told of sticky events; it may not have said so for long.

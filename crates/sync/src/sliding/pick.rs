@@ -87,11 +87,8 @@ impl Picking<'_> {
             if needs_rooms.iter().any(|scope| scope.is_on()) { in_window.collect() } else { Vec::new() };
         let needs_members = extensions.e2ee.is_on() || profiles.is_on();
         let seen = connection.seen();
-        let since = if extensions.e2ee.is_on() {
-            seen.missed_devices.since(seen.position)
-        } else {
-            Some(seen.position)
-        };
+        let since =
+            if extensions.e2ee.is_on() { seen.missed_devices.since(seen.told()) } else { Some(seen.told()) };
         let since = since.filter(|_| needs_members && !connection.is_new());
         let members = since.map(|since| MemberChanges::collect(rooms, since));
         let subscribed = subscribed.into_iter().map(|(id, room)| (id.to_string(), room)).collect();

@@ -237,10 +237,11 @@ fn state_wishes<'d>(
     }
 }
 
-/// Whether a changed entry goes to the client: it asked for it, or was shown the member before.
+/// Whether a changed entry goes to the client: it asked for it, or was shown the member before as a timeline needed it,
+/// which counts though it may not want members so by now: when it does again, it is not shown those again that it has.
 fn is_wanted(due: &Due, row: &State) -> bool {
     let wanted = &due.due.config.required_state;
-    let shown = |known: &LazyMembers| wanted.is_lazy() && row.kind == MEMBER && known.knows(&row.state_key);
+    let shown = |known: &LazyMembers| row.kind == MEMBER && known.knows(&row.state_key);
     wanted.wants(&row.kind, &row.state_key) || due.due.known.as_ref().is_some_and(|known| shown(&known.lazy))
 }
 

@@ -159,6 +159,10 @@ impl StateRules<'_> {
         let mut members: Vec<String> = Vec::new();
         if self.lazy {
             members.extend(wanted.timeline.events.iter().map(|event| event.sender.to_string()));
+            // Who takes state from after the timeline takes none from its events, and learns here whom they are about.
+            let about = wanted.timeline.events.iter().filter(|event| event.kind == MEMBER);
+            let about = about.filter_map(|event| event.state_key.clone());
+            members.extend(about.filter(|_| self.at == StateAt::After));
             members.sort_unstable();
             members.dedup();
         }
@@ -180,15 +184,25 @@ impl StateRules<'_> {
     }
 }
 
-/// Replaces what changed within a timeline by what it was before.
+/// Whether the client learns of the entry by the timeline: it was set there, by an event that is shown.
+fn in_timelines(wanted: &[RoomStateWanted<'_>]) -> impl Fn(&State) -> bool {
+    let shown = wanted.iter().flat_map(|wanted| &wanted.timeline.events);
+    let shown: HashSet<EventNid> =
+        shown.filter(|event| event.state_key.is_some()).map(|event| event.event).collect();
+    move |row| shown.contains(&row.event)
+}
+
+/// Replaces what changed within a timeline by what it was before. What changed in its span unseen, because the event was
+/// not the user's to see or not what they wanted, stays as it is: they are told of it nowhere else.
 async fn before_timelines(
     snapshot: &dyn Snapshot,
     wanted: &[RoomStateWanted<'_>],
     rooms: Vec<Vec<State>>,
 ) -> Result<Vec<Vec<State>>, ReadError> {
+    let is_shown = in_timelines(wanted);
     let mut scans = Vec::new();
     for (wanted, rows) in wanted.iter().zip(&rooms) {
-        for row in rows.iter().filter(|row| row.order >= wanted.timeline.start) {
+        for row in rows.iter().filter(|row| is_shown(row)) {
             let prefix = (wanted.room, 0, row.kind.clone(), row.state_key.clone());
             let scan = Scan::prefix::<StateVersion>(prefix, 1).before((wanted.timeline.start,)).backward();
             scans.push(scan);
@@ -199,10 +213,10 @@ async fn before_timelines(
     }
     let mut earlier = snapshot.scan_all::<StateVersion>(scans).await?.into_iter();
     let mut answer = Vec::with_capacity(rooms.len());
-    for (wanted, rows) in wanted.iter().zip(rooms) {
+    for rows in rooms {
         let mut before = Vec::with_capacity(rows.len());
         for row in rows {
-            if row.order < wanted.timeline.start {
+            if !is_shown(&row) {
                 before.push(row);
             } else if let Some(version) = earlier.next().and_then(|mut found| found.pop()) {
                 // When it was set is for its event to say.
