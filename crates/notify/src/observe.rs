@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use myelin_model::{EventNid, Pos, RoomNid};
+use myelin_model::{EventNid, Pos, RoomNid, Topic};
 use myelin_pdu::Pdu;
 use myelin_store::schema::notify::{Notification, ThreadBase, ThreadSubscription, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership};
@@ -168,6 +168,7 @@ async fn mention(
     members.retain(|member| member.membership == Membership::Join);
     let mentioned = !members.is_empty();
     for member in members {
+        batch.wake(Topic::user(member.user_id.as_str()));
         batch.put(&common.but_for(new, member.user_id, Says { notifies: true, highlight: true }));
     }
     Ok(mentioned)
@@ -196,6 +197,7 @@ async fn wrote(
     batch: &mut Batch,
 ) -> Result<(), ReadError> {
     let (user_id, room, order) = (new.pdu.sender(), new.room, new.order);
+    batch.wake(Topic::user(user_id.as_str()));
     if let Some(root) = thread {
         batch.put(&ThreadBase { user_id: user_id.to_owned(), room, root: root.clone(), order });
         return Ok(());

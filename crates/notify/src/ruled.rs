@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use myelin_model::RoomNid;
+use myelin_model::{RoomNid, Topic};
 use myelin_store::schema::notify::{
     Notification, PushMember, PushUser, QuietSpan, RoomHighlight, ThreadBase, ThreadStanding, ThreadStep,
     ThreadSubscription,
@@ -130,6 +130,7 @@ impl Notify {
             let quiet = ruled.0.get(&user_id).is_some_and(|quiet| *quiet);
             if says != common.unsaid(quiet, standing) {
                 told |= says.notifies || says.highlight;
+                batch.wake(Topic::user(user_id.as_str()));
                 batch.put(&common.but_for(new, user_id, says));
             }
         }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use myelin_model::RoomNid;
+use myelin_model::{RoomNid, Topic};
 use myelin_store::schema::notify::{MAX_SPANS, PushMember, PushUser, QuietSpan, UnreadBase};
 use myelin_store::schema::rooms::{Member, Membership, Room, RoomHead};
 use myelin_store::{Batch, CommitError, Reader, Scan, Snapshot};
@@ -81,6 +81,10 @@ impl Notify {
                 batch.expect_column::<PushUser>(&key, "rules", &push_user.rules);
                 batch.put(&PushUser { spreading: false, ..push_user });
             }
+            // Whoever keeps the user's counts in memory reads them anew: they are told, and by the position that these are
+            // others.
+            batch.wake(Topic::user(user_id.as_str()));
+            batch.next_pos();
             match self.engine.commit(batch).await {
                 Ok(_) => (attempt, after) = (0, last.unwrap_or(after)),
                 Err(CommitError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,

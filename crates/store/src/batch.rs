@@ -7,6 +7,9 @@ use crate::{Datum, KeyTuple, Keyspace, KeyspaceDef, Row, Scan};
 /// The largest batch an engine takes, in bytes of keys and values.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
+/// With how many topics a new one is compared.
+const TOPICS_COMPARED: usize = 32;
+
 /// How much a power cut may take from this batch when the operator chose `durability = "relaxed"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -164,9 +167,10 @@ impl Batch {
         self.expects.push(Expect { keyspace: K::DEF, key: key.to_datums(), expectation });
     }
 
-    /// Announces a topic when the batch is committed.
+    /// Announces a topic when the batch is committed. One that was announced a while before may be announced again:
+    /// batches that wake very many users must not cost the square of that.
     pub fn wake(&mut self, topic: Topic) {
-        if !self.topics.contains(&topic) {
+        if !self.topics.iter().rev().take(TOPICS_COMPARED).any(|known| *known == topic) {
             self.topics.push(topic);
         }
     }

@@ -121,6 +121,9 @@ pub enum ReadError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// Something was committed since the position that a deferred view is of: read anew.
+    #[error("the store has moved on")]
+    Moved,
     /// The disk or the database did not answer.
     #[error("the store could not read")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -10,6 +10,7 @@
 mod batch;
 mod check;
 mod datum;
+mod deferred;
 mod engine;
 mod field;
 mod ids;
@@ -26,6 +27,7 @@ pub mod memory;
 pub use batch::{Batch, Durability, Expect, Expectation, MAX_BATCH_BYTES, Op};
 pub use check::Malformed;
 pub use datum::{ColumnType, Datum, Row};
+pub use deferred::DeferredSnapshot;
 pub use engine::{
     CommitError, CommitNotice, Committed, Engine, Identity, NOTICES, OpenError, ReadError, Snapshot,
 };

@@ -7,6 +7,7 @@
 //! **Invariants.** No commit is missed between reading and waiting. What a connection remembers is never ahead of what
 //! its client has seen. Every queue, cache and connection table has a bound.
 
+mod as_of;
 mod connections;
 mod devices;
 mod heroes;
@@ -15,6 +16,7 @@ mod parts;
 mod personal;
 pub mod ports;
 mod presence;
+mod recent;
 mod room_cache;
 mod section;
 mod service;

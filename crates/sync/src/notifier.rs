@@ -185,6 +185,12 @@ impl Notifier {
         self.lock().users.retain(|user, listener| listener.signal.receiver_count() > 0 || known(user));
     }
 
+    /// Whether everything is known that happened up to this position, from some earlier one on.
+    pub(crate) fn knows(&self, position: i64) -> bool {
+        let state = self.lock();
+        state.activity.until >= position && state.activity.floor <= position
+    }
+
     /// All rooms where something happened in `(since, until]`; `None` where that is not known. At most as many as the
     /// caller is ready to look at.
     pub(crate) fn recent(&self, since: i64, until: i64, most: usize) -> Option<Vec<RoomNid>> {

@@ -1,6 +1,6 @@
 //! What is known of rooms, whoever looks at them: read once for all the users that a commit wakes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use myelin_model::RoomNid;
@@ -9,6 +9,7 @@ use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::{OwnedRoomId, RoomId};
 use rustc_hash::FxHashMap;
 
+use crate::as_of::AsOf;
 use crate::notifier::Notifier;
 
 /// The most rooms that are kept, at about 800 bytes each.
@@ -23,32 +24,19 @@ pub(crate) struct RoomFacts {
     pub(crate) summary: RoomSummary,
 }
 
-/// Rooms as they were at a position. They are as good as read as long as nothing was committed to them since.
+/// Rooms as they were at a position, and their numbers by their ids.
 pub(crate) struct RoomCache {
-    notifier: Arc<Notifier>,
-    known: Mutex<Known>,
-    uses: AtomicU64,
-}
-
-#[derive(Default)]
-struct Known {
-    rooms: FxHashMap<RoomNid, Entry>,
-    ids: std::collections::HashMap<OwnedRoomId, RoomNid>,
-}
-
-struct Entry {
-    facts: Arc<RoomFacts>,
-    as_of: i64,
-    used: u64,
+    facts: AsOf<RoomFacts>,
+    ids: Mutex<HashMap<OwnedRoomId, RoomNid>>,
 }
 
 impl RoomCache {
     pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
-        Self { notifier, known: Mutex::default(), uses: AtomicU64::new(0) }
+        Self { facts: AsOf::new(notifier, MOST), ids: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ids(&self) -> MutexGuard<'_, HashMap<OwnedRoomId, RoomNid>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rooms as of the snapshot. Those that are gone are left out.
@@ -58,7 +46,7 @@ impl RoomCache {
         rooms: &[RoomNid],
     ) -> Result<FxHashMap<RoomNid, Arc<RoomFacts>>, ReadError> {
         let position = snapshot.position().get();
-        let (mut found, missing) = self.cached(position, rooms);
+        let (mut found, missing) = self.facts.at(position, rooms);
         if missing.is_empty() {
             return Ok(found);
         }
@@ -87,42 +75,14 @@ impl RoomCache {
         Ok(found)
     }
 
-    fn cached(&self, position: i64, rooms: &[RoomNid]) -> (FxHashMap<RoomNid, Arc<RoomFacts>>, Vec<RoomNid>) {
-        let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        let mut found = FxHashMap::default();
-        found.reserve(rooms.len());
-        let mut spans = Vec::new();
-        {
-            let mut known = self.lock();
-            for room in rooms {
-                if let Some(entry) = known.rooms.get_mut(room) {
-                    entry.used = now;
-                    spans.push((*room, entry.as_of.min(position), entry.as_of.max(position)));
-                    found.insert(*room, Arc::clone(&entry.facts));
-                }
-            }
-        }
-        for room in self.notifier.not_quiet(&spans) {
-            found.remove(&room);
-        }
-        let missing = rooms.iter().copied().filter(|room| !found.contains_key(room)).collect();
-        (found, missing)
-    }
-
-    /// Keeps what was read, but for what would push everything else out.
     fn keep(&self, position: i64, read: &[(RoomNid, Arc<RoomFacts>)]) {
-        let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        let mut known = self.lock();
-        for (room, facts) in read.iter().take(MOST / 2) {
-            if known.rooms.get(room).is_some_and(|entry| entry.as_of > position) {
-                continue;
-            }
-            known.ids.insert(facts.room_id.clone(), *room);
-            known.rooms.insert(*room, Entry { facts: Arc::clone(facts), as_of: position, used: now });
+        let dropped = self.facts.keep(position, read);
+        let mut ids = self.ids();
+        if dropped {
+            ids.retain(|_, room| self.facts.has(*room));
         }
-        if known.rooms.len() > MOST {
-            known.drop_unused();
-        }
+        // Ids stand for ever; there are no more of them than of rooms, but for those that were just read.
+        ids.extend(read.iter().take(MOST / 2).map(|(room, facts)| (facts.room_id.clone(), *room)));
     }
 
     /// The rooms with these ids, as far as this server has them.
@@ -134,9 +94,9 @@ impl RoomCache {
         let mut found = Vec::new();
         let mut missing = Vec::new();
         {
-            let known = self.lock();
+            let known = self.ids();
             for id in ids {
-                match known.ids.get(id) {
+                match known.get(id) {
                     Some(room) => found.push((id, *room)),
                     None => missing.push(id),
                 }
@@ -149,18 +109,5 @@ impl RoomCache {
             found.extend(rows.filter_map(|(id, row)| Some((id, row?.room))));
         }
         Ok(found)
-    }
-}
-
-impl Known {
-    /// Drops the longer unused half.
-    fn drop_unused(&mut self) {
-        let mut uses: Vec<u64> = self.rooms.values().map(|entry| entry.used).collect();
-        let middle = uses.len() / 2;
-        let (_, middle, _) = uses.select_nth_unstable(middle);
-        let middle = *middle;
-        self.rooms.retain(|_, entry| entry.used > middle);
-        let rooms = &self.rooms;
-        self.ids.retain(|_, room| rooms.contains_key(room));
     }
 }

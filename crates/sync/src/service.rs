@@ -53,7 +53,7 @@ impl Sync {
         notifier.run(&*engine, &*typing, &env.tasks);
         let run = u64::from_le_bytes(env.random.bytes());
         let sync = Arc::new(Self {
-            users: Users::new(Arc::clone(&notifier)),
+            users: Users::new(Arc::clone(&notifier), &*engine),
             connections: Connections::default(),
             waiters: Waiters::default(),
             engine,

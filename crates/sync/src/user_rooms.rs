@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use myelin_model::RoomNid;
+use myelin_store::schema::notify::{PlainCount, plain_counts};
 use myelin_store::schema::rooms::{Member, Membership};
 use myelin_store::{CommitError, Engine, ReadError, Reader, Snapshot};
 use myelin_sync_core::rooms::{RoomEntry, RoomKey, RoomList, Standing};
@@ -23,6 +24,8 @@ use crate::stored_rooms;
 
 /// Own memberships that are kept in memory.
 const MOST_MEMBERS: usize = 512;
+/// Own counts that are kept in memory.
+const MOST_COUNTS: usize = 512;
 /// A stored list is written anew when so many of its rooms, or a sixteenth of all, changed.
 const CHANGES_WORTH_STORING: usize = 64;
 
@@ -48,6 +51,8 @@ pub(crate) struct UserRooms {
     pub(crate) list: RoomList,
     /// Own memberships that were needed lately.
     members: FxHashMap<RoomNid, Arc<Member>>,
+    /// Own counts that were needed since something of the user's own was committed; none where one is not plain.
+    counts: FxHashMap<RoomNid, Option<PlainCount>>,
     /// The rooms the user is in; shared with answers in the making.
     joined: OnceLock<Arc<HashSet<RoomNid>>>,
     /// Everything up to this position is folded in; 0 before the first fold.
@@ -81,6 +86,7 @@ impl UserRooms {
             user_id: user_id.to_owned(),
             list: RoomList::default(),
             members: FxHashMap::default(),
+            counts: FxHashMap::default(),
             joined: OnceLock::new(),
             folded: 0,
             direct: HashSet::new(),
@@ -97,6 +103,11 @@ impl UserRooms {
             Arc::new(joined.map(|(room, _)| RoomNid(room.0)).collect())
         };
         Arc::clone(self.joined.get_or_init(collect))
+    }
+
+    /// The position up to which everything is folded in; 0 before the first fold.
+    pub(crate) fn folded(&self) -> i64 {
+        self.folded
     }
 
     pub(crate) fn entry(&self, room: RoomNid) -> Option<&RoomEntry> {
@@ -144,6 +155,28 @@ impl UserRooms {
         let found = found.collect();
         self.remember(read.into_values());
         Ok(found)
+    }
+
+    /// Whether the user ignores this one.
+    pub(crate) fn ignores(&self, user_id: &UserId) -> bool {
+        self.invites.ignores(user_id) && *user_id != *self.user_id
+    }
+
+    /// Of these rooms, where the user's count begins, if it is plain; as of the snapshot up to which they are folded.
+    pub(crate) async fn plain_counts(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        rooms: &[RoomNid],
+    ) -> Result<Vec<Option<PlainCount>>, ReadError> {
+        let missing: Vec<RoomNid> =
+            rooms.iter().copied().filter(|room| !self.counts.contains_key(room)).collect();
+        if self.counts.len() + missing.len() > MOST_COUNTS {
+            self.counts.clear();
+            return plain_counts(snapshot, &self.user_id, rooms).await;
+        }
+        let read = plain_counts(snapshot, &self.user_id, &missing).await?;
+        self.counts.extend(missing.into_iter().zip(read));
+        Ok(rooms.iter().map(|room| self.counts.get(room).cloned().flatten()).collect())
     }
 
     fn remember(&mut self, members: impl ExactSizeIterator<Item = Arc<Member>>) {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use myelin_store::{CommitError, Engine, ReadError, Snapshot};
+use myelin_model::Pos;
+use myelin_store::{CommitError, DeferredSnapshot, Engine, ReadError, Snapshot};
 use ruma::{OwnedUserId, UserId};
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, watch};
 
 use crate::notifier::Notifier;
+use crate::recent::Recents;
 use crate::room_cache::RoomCache;
 use crate::stored_rooms::is_worth_storing;
 use crate::user_rooms::{Source, UserRooms};
@@ -21,7 +23,19 @@ pub(crate) struct Users {
     slots: Mutex<HashMap<OwnedUserId, Arc<Slot>>>,
     notifier: Arc<Notifier>,
     pub(crate) cache: RoomCache,
+    pub(crate) recents: Recents,
     uses: AtomicU64,
+    newest: watch::Receiver<Pos>,
+}
+
+/// What a request reads from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum View {
+    /// What is known in memory of the newest position, which must not be before this one, and the store only for what is
+    /// not. A read may fail because the store has moved on ([`ReadError::Moved`]).
+    Known(i64),
+    /// The store.
+    Store,
 }
 
 /// One user's rooms. Whoever holds the lock sees them as of one snapshot.
@@ -40,9 +54,11 @@ pub(crate) struct Reading<'s> {
 }
 
 impl Users {
-    pub(crate) fn new(notifier: Arc<Notifier>) -> Self {
+    pub(crate) fn new(notifier: Arc<Notifier>, engine: &dyn Engine) -> Self {
         let cache = RoomCache::new(Arc::clone(&notifier));
-        Self { slots: Mutex::default(), notifier, cache, uses: AtomicU64::new(0) }
+        let recents = Recents::new(Arc::clone(&notifier));
+        let newest = engine.positions();
+        Self { slots: Mutex::default(), notifier, cache, recents, uses: AtomicU64::new(0), newest }
     }
 
     /// The user's place in memory.
@@ -92,14 +108,22 @@ impl Users {
     /// A snapshot, and the user's rooms brought up to it. Where the request may wait, commits wake the user from then on.
     pub(crate) async fn read<'s>(
         &self,
-        engine: &dyn Engine,
+        engine: &Arc<dyn Engine>,
         user_id: &UserId,
         slot: &'s Slot,
+        view: View,
         may_wait: bool,
     ) -> Result<Reading<'s>, ReadError> {
         // The lock comes first, so that no other request folds the rooms beyond this snapshot.
         let mut rooms = slot.rooms.lock().await;
-        let snapshot = engine.snapshot().await?;
+        let known = match view {
+            View::Known(since) => self.known_position(since.max(rooms.folded())),
+            View::Store => None,
+        };
+        let snapshot: Box<dyn Snapshot> = match known {
+            Some(position) => Box::new(DeferredSnapshot::new(Arc::clone(engine), position)),
+            None => engine.snapshot().await?,
+        };
         let source = Source { snapshot: &*snapshot, notifier: &self.notifier, cache: &self.cache };
         let moved = rooms.fold(source).await?;
         slot.size.store(rooms.list.len(), Ordering::Relaxed);
@@ -112,6 +136,12 @@ impl Users {
             came = true;
         }
         Ok(Reading { snapshot, rooms, came })
+    }
+
+    /// The newest position, if it is not before this one and the notifier knows of everything up to it.
+    fn known_position(&self, since: i64) -> Option<Pos> {
+        let newest = *self.newest.borrow();
+        (newest.get() >= since && self.notifier.knows(newest.get())).then_some(newest)
     }
 
     /// Stores copies of long lists. Answers how many it wrote.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use myelin_model::{EventNid, RoomNid};
 use myelin_store::schema::erasure::Expiry;
-use myelin_store::schema::rooms::{DELAY_PREFIX, Event, Room};
+use myelin_store::schema::rooms::{DELAY_PREFIX, Event, EventStatus, Membership, Room};
 use myelin_store::{ReadError, Reader, Snapshot};
 use ruma::OwnedRoomId;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -115,6 +115,44 @@ impl Serialize for ClientEvents<'_> {
         let form = |event| self.surroundings.form(&self.viewer, self.format, event, Bundle::Whole);
         serializer.collect_seq(self.events.iter().map(form))
     }
+}
+
+/// The form that a message has in the timeline of a sync without a gap ([`Format::SYNC_LIVE`]), if it is the same for
+/// everyone who has been in the room since before it, but for the `session` that sent it. `None` of events that more has
+/// to be read for. `now` is in milliseconds since 1970.
+#[must_use]
+pub fn shared_message(event: &Event, json: &Bytes, session: Option<i64>, now: i64) -> Option<Box<RawValue>> {
+    let is_plain = event.state_key.is_none()
+        && event.order.is_some()
+        && event.status == EventStatus::Accepted
+        && event.redacted_by.is_none()
+        && event.sticky_until.is_none()
+        && event.kind != "m.room.redaction";
+    let seen = View { visible: true, membership: Membership::Join };
+    is_plain.then(|| alone(event, json, (Some(seen), session), Format::SYNC_LIVE, now)).flatten()
+}
+
+/// The form that a state event has in the state section of a sync ([`Format::SYNC_STATE`]). `None` of events that more has
+/// to be read for. `now` is in milliseconds since 1970.
+#[must_use]
+pub fn shared_state(event: &Event, json: &Bytes, now: i64) -> Option<Box<RawValue>> {
+    let is_plain = event.redacted_by.is_none() && event.sticky_until.is_none();
+    is_plain.then(|| alone(event, json, (None, None), Format::SYNC_STATE, now)).flatten()
+}
+
+/// The form of an event that nothing has to be read for.
+fn alone(
+    event: &Event,
+    json: &Bytes,
+    (view, session): (Option<View>, Option<i64>),
+    format: Format,
+    now: i64,
+) -> Option<Box<RawValue>> {
+    let mut around = Surroundings::default();
+    around.contents.insert(event.event, json.clone());
+    around.views.extend(view.map(|view| (event.event, view)));
+    let viewer = Viewer { user_id: event.sender.clone(), session, now };
+    around.write(&viewer, format, event, Bundle::Nothing)
 }
 
 /// Everything around some events that their client form needs.

@@ -87,13 +87,19 @@ impl InviteRules {
         }
     }
 
+    /// Whether the user ignores this one.
+    #[must_use]
+    pub fn ignores(&self, user_id: &UserId) -> bool {
+        self.ignored.iter().any(|ignored| ignored == user_id)
+    }
+
     /// What becomes of an invite by this user. Where several pieces of account data say something, the strictest holds.
     #[must_use]
     pub fn judge(&self, inviter: &UserId) -> InviteVerdict {
         if inviter == self.notices.as_str() {
             return InviteVerdict::Allow;
         }
-        if self.ignored.iter().any(|ignored| ignored == inviter) {
+        if self.ignores(inviter) {
             return InviteVerdict::Ignore;
         }
         let verdicts = self.permissions.iter().map(|permissions| permissions.judge(inviter));

@@ -20,7 +20,7 @@ mod threads;
 mod topic;
 mod view;
 
-pub use client::{ClientEvents, Format, client_events};
+pub use client::{ClientEvents, Format, client_events, shared_message, shared_state};
 pub use filter::filter_events;
 pub use invites::{INVITE_KINDS, InviteRules, InviteVerdict, invite_rules};
 pub use load::{contents, load, load_by_id};

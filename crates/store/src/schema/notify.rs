@@ -14,10 +14,12 @@
 //! judged when the counts are read, so that an event in a thread stays one row.
 
 mod count;
+mod plain;
 mod read;
 mod threads;
 
 pub use count::{Counts, Unread};
+pub use plain::{PlainCount, newest_highlights, plain_counts};
 pub use read::{
     LiveEnd, MAX_COUNTED, MAX_SPANS, PUSH_RULES, oldest_unread_in_threads, push_rules_content, unread,
 };

@@ -121,7 +121,9 @@ impl MakingExtensions<'_> {
         let user_id = &self.asked.requester.user_id;
         let seen = self.connection.seen();
         let since = seen.missed_account_data.since(seen.told()).filter(|_| seen.account_data);
+        let position = self.snapshot.position().get();
         let mut changed = match since {
+            Some(since) if self.sync.notifier.is_user_quiet(user_id, since, position) => HashMap::new(),
             Some(since) => changed_account_data(self.snapshot, user_id, since).await?,
             None => HashMap::new(),
         };
@@ -183,7 +185,13 @@ impl MakingExtensions<'_> {
                 if first { ReceiptsWanted::Initial(events) } else { ReceiptsWanted::Shown(events, since) },
             ));
         }
-        for (nid, since, room) in self.sync.notifier.active(following.into_iter(), position) {
+        let active = self.sync.notifier.active(following.into_iter(), position);
+        let nids: Vec<RoomNid> = active.iter().map(|(nid, ..)| *nid).collect();
+        let recents = self.sync.users.recents.known(position, &nids);
+        for (nid, since, room) in active {
+            if recents.get(&nid).is_some_and(|recent| recent.receipts_changed <= since) {
+                continue;
+            }
             if let Some(sent) = self.connection.progress_of(&mut self.progress, RoomKey(nid.0)) {
                 sent.receipts = position;
             }

@@ -66,7 +66,8 @@ impl Making<'_> {
         let LiveState { connection, extensions, counts: told, typing_missed, .. } = state;
         let connection = connection.get_or_insert_with(|| Connection::new(0));
         let now = i64::try_from(sync.env.clock.now()).unwrap_or(i64::MAX);
-        let picking = Picking { snapshot, asked, cache: &sync.users.cache, now };
+        let (cache, recents) = (&sync.users.cache, &sync.users.recents);
+        let picking = Picking { snapshot, asked, cache, recents, now };
         let mut picked = picking.pick(connection, extensions, &mut rooms).await?;
         // From here on the snapshot is enough; other requests of the user may go on.
         drop(rooms);
@@ -75,7 +76,7 @@ impl Making<'_> {
         let viewer = Viewer { user_id: asked.requester.user_id.clone(), session, now };
         let live_since = (!connection.is_new()).then_some(connection.seen().position);
         let manner = Manner { live_since, stable_sticky: extensions.sticky_events.is_on() };
-        let written = write_rooms(snapshot, &viewer, &picked.due, manner).await?;
+        let written = write_rooms(snapshot, &viewer, &mut picked.due, manner).await?;
         let mut progress = connection.begin(snapshot.position().get());
         for room in &written {
             if let Some(due) = picked.due.iter().find(|due| due.due.room == RoomKey(room.room.0)) {

@@ -2,6 +2,7 @@
 //! <https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md>
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use myelin_sync_core::config::{Element, RequiredState};
 use myelin_sync_core::window::InvalidRequest;
@@ -207,9 +208,9 @@ pub(crate) struct MergedRoomAnswer {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) expanded_timeline: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) required_state: Vec<Box<RawValue>>,
+    pub(super) required_state: Vec<Arc<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) timeline: Vec<Box<RawValue>>,
+    pub(super) timeline: Vec<Arc<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) prev_batch: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -1,6 +1,7 @@
 //! Sliding sync: the newest of the rooms a client looks at, and what it asked for besides.
 
 mod extensions;
+mod followed;
 mod make;
 pub mod merged;
 mod pick;
@@ -26,6 +27,7 @@ use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
 use crate::sliding::request::SlidingRequest;
+use crate::users::{Slot, View};
 
 /// After so many milliseconds of use a connection is written though nothing of its rooms changed.
 const REWRITTEN_AFTER: i64 = 600_000;
@@ -186,11 +188,15 @@ impl Sync {
                     // The client has asked again and will not look at this answer.
                     return Ok(superseded(asked.pos.as_ref()));
                 }
-                let reading =
-                    self.users.read(&*self.engine, &asked.requester.user_id, &slot, may_wait).await?;
-                let settled =
-                    !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
-                let made = Making { sync: self, asked, state: &mut state }.make(reading).await?;
+                let seen = state.connection.as_ref().filter(|connection| !connection.is_new());
+                let known = seen.map_or(View::Store, |connection| View::Known(connection.seen().position));
+                let (made, settled) =
+                    match self.attempt_sliding(asked, &mut state, &slot, known, may_wait).await {
+                        Err(SlidingError::Read(ReadError::Moved)) => {
+                            self.attempt_sliding(asked, &mut state, &slot, View::Store, may_wait).await?
+                        }
+                        attempt => attempt?,
+                    };
                 if made.is_news || !may_wait {
                     return Ok(finish(asked, &mut state, made));
                 }
@@ -219,6 +225,22 @@ fn inbox_since(request: &SlidingRequest) -> Result<Pos, SlidingError> {
     }
     let since = asked.since.as_deref().map(str::parse::<InboxToken>).transpose()?;
     Ok(since.map_or(Pos::ZERO, |since| Pos::new(since.0)))
+}
+
+impl Sync {
+    /// One answer, and whether whoever it is for is woken by all that comes after it.
+    async fn attempt_sliding(
+        &self,
+        asked: &Asked<'_>,
+        state: &mut LiveState,
+        slot: &Slot,
+        view: View,
+        may_wait: bool,
+    ) -> Result<(Made, bool), SlidingError> {
+        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, may_wait).await?;
+        let settled = !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
+        Ok((Making { sync: self, asked, state }.make(reading).await?, settled))
+    }
 }
 
 /// Up to where the client says it was told of sticky events; it may not have said so for long.

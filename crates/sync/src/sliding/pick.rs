@@ -12,7 +12,9 @@ use myelin_sync_core::window::{Window, WindowRequest, select};
 use ruma::{OwnedRoomId, RoomId};
 
 use crate::devices::MemberChanges;
+use crate::recent::Recents;
 use crate::room_cache::{RoomCache, RoomFacts};
+use crate::sliding::followed::{Follower, follow};
 use crate::sliding::request::Extensions;
 use crate::sliding::room::Due;
 use crate::sliding::sticky::StickyWanted;
@@ -49,6 +51,7 @@ pub(super) struct Picking<'a> {
     pub(super) snapshot: &'a dyn Snapshot,
     pub(super) asked: &'a Asked<'a>,
     pub(super) cache: &'a RoomCache,
+    pub(super) recents: &'a Recents,
     pub(super) now: i64,
 }
 
@@ -75,8 +78,11 @@ impl Picking<'_> {
         let mut facts = rooms.facts(self.snapshot, self.cache, &nids).await?;
         let due = due.into_iter().filter_map(|due| {
             let facts = facts.remove(&RoomNid(due.room.0))?;
-            Some(Due { due, facts })
+            Some(Due { due, facts, followed: None })
         });
+        let mut due: Vec<Due> = due.collect();
+        let follower = Follower { session: asked.requester.session, now: self.now };
+        follow(self.snapshot, self.recents, rooms, &mut due, follower).await?;
         let in_window = window.rooms.iter().enumerate().filter_map(|(wanted, room)| {
             let joined = rooms.list.entry(room.room)?.standing == Standing::Joined;
             Some(WindowRoom { room: RoomNid(room.room.0), joined, wanted })
@@ -92,7 +98,6 @@ impl Picking<'_> {
         let since = since.filter(|_| needs_members && !connection.is_new());
         let members = since.map(|since| MemberChanges::collect(rooms, since));
         let subscribed = subscribed.into_iter().map(|(id, room)| (id.to_string(), room)).collect();
-        let due = due.collect();
         let sticky = match extensions.sticky() {
             Some(said) => {
                 let source = (self.snapshot, self.cache);

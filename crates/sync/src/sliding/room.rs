@@ -1,6 +1,7 @@
 //! The rooms of an answer: what is due, read together and written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use myelin_model::RoomNid;
 use myelin_store::schema::notify::{Counts, LiveEnd, unread};
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::heroes::{Hero, heroes};
 use crate::section::{TimelineRead, TimelineWanted, timelines};
+use crate::sliding::followed::Followed;
 use crate::sliding::room_answer::RoomAnswer;
 use crate::state::{Departure, MEMBER, StateWish, departures, read_state, state_events};
 use crate::user_rooms::Facts;
@@ -35,10 +37,12 @@ pub(crate) struct WrittenRoom {
 pub(crate) struct Due {
     pub(crate) due: RoomDue,
     pub(crate) facts: Facts,
+    /// The room just goes on, and this is what is new in it.
+    pub(crate) followed: Option<Followed>,
 }
 
 impl Due {
-    fn room(&self) -> RoomNid {
+    pub(super) fn room(&self) -> RoomNid {
         self.facts.member.room
     }
 
@@ -80,11 +84,18 @@ impl Manner {
 pub(crate) async fn write_rooms(
     snapshot: &dyn Snapshot,
     viewer: &Viewer,
-    due: &[Due],
+    due: &mut [Due],
     manner: Manner,
 ) -> Result<Vec<WrittenRoom>, ReadError> {
-    let (stripped, whole): (Vec<&Due>, Vec<&Due>) = due.iter().partition(|due| due.is_stripped());
-    let mut written = write_stripped(snapshot, &stripped).await?;
+    let (mut written, mut stripped, mut whole) = (Vec::with_capacity(due.len()), Vec::new(), Vec::new());
+    for due in due {
+        match due.followed.take() {
+            Some(followed) => written.push(followed.write(due)),
+            None if due.is_stripped() => stripped.push(&*due),
+            None => whole.push(&*due),
+        }
+    }
+    written.extend(write_stripped(snapshot, &stripped).await?);
     written.extend(write_whole(snapshot, viewer, &whole, manner).await?);
     Ok(written)
 }
@@ -313,8 +324,8 @@ impl Forms {
             initial: due.is_initial(),
             unstable_expanded_timeline: due.due.widen && !due.is_initial(),
             invite_state: None,
-            required_state: self.state.by_ref().take(state.events.len()).collect(),
-            timeline: self.timeline.by_ref().take(timeline.events.len()).collect(),
+            required_state: self.state.by_ref().take(state.events.len()).map(Arc::from).collect(),
+            timeline: self.timeline.by_ref().take(timeline.events.len()).map(Arc::from).collect(),
             prev_batch: Some(timeline.prev_batch()),
             limited: timeline.limited,
             num_live: Some(timeline.events.iter().filter(is_new).count()),

@@ -1,5 +1,7 @@
 //! A room of an answer in the form that clients spoke before MSC4186 was merged.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,9 +28,9 @@ pub(crate) struct RoomAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) invite_state: Option<Vec<Box<RawValue>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) required_state: Vec<Box<RawValue>>,
+    pub(super) required_state: Vec<Arc<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) timeline: Vec<Box<RawValue>>,
+    pub(super) timeline: Vec<Arc<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) prev_batch: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

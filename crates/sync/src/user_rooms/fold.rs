@@ -84,6 +84,7 @@ impl UserRooms {
         let mut data = Vec::new();
         let mut read = Vec::new();
         if !notifier.is_user_quiet(&self.user_id, since.get(), snapshot.position().get()) {
+            self.counts.clear();
             let scan =
                 Scan::index::<AccountData>(AccountData::BY_CHANGE, (self.user_id.clone(),), MOST_CHANGES);
             data = snapshot.scan::<AccountData>(scan.after((since,))).await?;

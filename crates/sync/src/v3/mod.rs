@@ -16,6 +16,8 @@ use myelin_sync_core::token::{InvalidToken, SyncToken};
 
 use crate::Sync;
 use crate::service::MOST_WAIT;
+use crate::users::{Slot, View};
+use crate::v3::answer::V3Answer;
 use crate::v3::filter::SyncFilter;
 use crate::v3::make::Making;
 
@@ -84,13 +86,13 @@ impl Sync {
         loop {
             signal.borrow_and_update();
             let over = wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
-            let reading = self.users.read(&*self.engine, &requester.user_id, &slot, !over).await?;
-            let position = reading.snapshot.position();
-            if asked.since.is_some_and(|since| since.position > position.get()) {
-                return Err(InvalidToken.into());
-            }
-            let settled = !reading.came || *self.engine.positions().borrow() <= position;
-            let answer = Making { sync: self, asked: &asked }.make(reading).await?;
+            let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
+            let (answer, settled) = match self.attempt_v3(&asked, &slot, known, !over).await {
+                Err(V3Error::Read(ReadError::Moved)) => {
+                    self.attempt_v3(&asked, &slot, View::Store, !over).await?
+                }
+                attempt => attempt?,
+            };
             if answer.is_news() || over || self.waiters.is_full() {
                 return Ok(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
             }
@@ -104,6 +106,23 @@ impl Sync {
                 () = self.env.tasks.stopping() => {}
             }
         }
+    }
+
+    /// One answer, and whether whoever it is for is woken by all that comes after it.
+    async fn attempt_v3(
+        &self,
+        asked: &Asked<'_>,
+        slot: &Slot,
+        view: View,
+        may_wait: bool,
+    ) -> Result<(V3Answer, bool), V3Error> {
+        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, may_wait).await?;
+        let position = reading.snapshot.position();
+        if asked.since.is_some_and(|since| since.position > position.get()) {
+            return Err(InvalidToken.into());
+        }
+        let settled = !reading.came || *self.engine.positions().borrow() <= position;
+        Ok((Making { sync: self, asked }.make(reading).await?, settled))
     }
 
     async fn filter(&self, requester: &Requester, filter: Option<&str>) -> Result<SyncFilter, V3Error> {

@@ -38,7 +38,7 @@ pub struct LiveEnd {
 
 impl LiveEnd {
     /// The base from which unread is counted: nobody has to read what was deleted.
-    fn above_gone(&self, base: &UnreadBase) -> UnreadBase {
+    pub(super) fn above_gone(&self, base: &UnreadBase) -> UnreadBase {
         let mut base = base.clone();
         if let Some((order, counter)) = self.gone.filter(|(order, _)| *order > base.main_order) {
             (base.main_order, base.counter) = (order, counter);
