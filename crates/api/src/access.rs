@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use myelin_model::Requester;
 
-use crate::state::Rule;
+use crate::state::{Rule, Services};
 use crate::{Access, ApiState, Error};
 
 /// The address a request came from, as the listener saw it (or a trusted proxy told). Put there by the server.
@@ -18,7 +18,7 @@ pub struct ClientAddress(pub IpAddr);
 
 /// Checks a request against its route's rule. On success the requester, if any, is in the request's extensions.
 pub(crate) async fn guard(
-    State((state, rule)): State<(ApiState, Rule)>,
+    State((state, rule)): State<(Services, Rule)>,
     mut request: Request,
     next: Next,
 ) -> Response {

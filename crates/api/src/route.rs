@@ -5,7 +5,7 @@ use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
 use http::Method;
 
-use crate::ApiState;
+use crate::state::Services;
 use crate::state::{RateClass, Rule};
 
 /// Who may call a route.
@@ -29,13 +29,13 @@ pub struct Route {
     pub(crate) paths: Vec<String>,
     pub(crate) rule: Rule,
     pub(crate) body_limit: Option<usize>,
-    pub(crate) handler: MethodRouter<ApiState>,
+    pub(crate) handler: MethodRouter<Services>,
 }
 
 impl Route {
     pub(crate) fn new<H, T>(method: Method, prefixes: &[&str], path: &str, handler: H) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, Services>,
         T: 'static,
     {
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
@@ -132,7 +132,7 @@ pub(crate) const JSON_LIMIT: usize = 1 << 20;
 /// A route under `GET`.
 pub(crate) fn get<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
 where
-    H: Handler<T, ApiState>,
+    H: Handler<T, Services>,
     T: 'static,
 {
     Route::new(Method::GET, prefixes, path, handler)
@@ -141,7 +141,7 @@ where
 /// A route under `POST`.
 pub(crate) fn post<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
 where
-    H: Handler<T, ApiState>,
+    H: Handler<T, Services>,
     T: 'static,
 {
     Route::new(Method::POST, prefixes, path, handler)
@@ -150,7 +150,7 @@ where
 /// A route under `PUT`.
 pub(crate) fn put<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
 where
-    H: Handler<T, ApiState>,
+    H: Handler<T, Services>,
     T: 'static,
 {
     Route::new(Method::PUT, prefixes, path, handler)
@@ -159,7 +159,7 @@ where
 /// A route under `DELETE`.
 pub(crate) fn delete<H, T>(prefixes: &[&str], path: &str, handler: H) -> Route
 where
-    H: Handler<T, ApiState>,
+    H: Handler<T, Services>,
     T: 'static,
 {
     Route::new(Method::DELETE, prefixes, path, handler)

@@ -19,6 +19,7 @@ use crate::client::{
     to_device, user_directory, voip,
 };
 use crate::route::{delete, get, post, put};
+use crate::state::Services;
 use crate::{ApiState, Error, RateClass, Route, synapse};
 
 /// The prefix of what a client asks that knows only the server's name.
@@ -317,9 +318,10 @@ fn push_routes() -> Vec<Route> {
 
 /// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
 pub fn router(state: ApiState) -> Router {
+    let state = Services::new(state);
     let mut router = Router::new();
     for route in table() {
-        let guarded: MethodRouter<ApiState> =
+        let guarded: MethodRouter<Services> =
             route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
         let limited = match route.body_limit {
             Some(limit) => guarded.layer(DefaultBodyLimit::max(limit)),

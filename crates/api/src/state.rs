@@ -1,6 +1,7 @@
 //! What the endpoints reach: one handle for each service, taken by name with `State<Arc<Service>>`.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -35,8 +36,8 @@ pub trait Authenticate: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct ServerName(pub OwnedServerName);
 
-/// The state of the router. Endpoints never take it whole.
-#[derive(Clone, FromRef)]
+/// What the endpoints reach. They never take it whole.
+#[derive(Clone)]
 pub struct ApiState {
     /// Clock, randomness and pools.
     pub env: Env,
@@ -66,6 +67,48 @@ pub struct ApiState {
     pub media: Arc<Media>,
     /// What web pages say of themselves.
     pub previews: Arc<Previews>,
+}
+
+/// The state of the router. It is cloned several times for every request, so it is one reference.
+#[derive(Clone)]
+pub(crate) struct Services(Arc<ApiState>);
+
+impl Services {
+    pub(crate) fn new(state: ApiState) -> Self {
+        Self(Arc::new(state))
+    }
+}
+
+impl Deref for Services {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.0
+    }
+}
+
+macro_rules! reached {
+    ($($name:ident: $service:ty),* $(,)?) => {
+        $(impl FromRef<Services> for $service {
+            fn from_ref(services: &Services) -> Self {
+                services.$name.clone()
+            }
+        })*
+    };
+}
+reached! {
+    env: Env,
+    auth: Arc<Auth>,
+    e2ee: Arc<E2ee>,
+    rooms: Arc<Rooms>,
+    search: Arc<Search>,
+    users: Arc<myelin_users::Users>,
+    notify: Arc<Notify>,
+    sync: Arc<myelin_sync::Sync>,
+    server_name: ServerName,
+    support: Arc<Support>,
+    media: Arc<Media>,
+    previews: Arc<Previews>,
 }
 
 /// Rate limits by class. `limits.enabled = false` lifts every one.

@@ -9,7 +9,7 @@ const ANY: &str = "*";
 const MEMBER: &str = "m.room.member";
 
 /// The state a client wants of a room.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequiredState {
     rules: Rules,
     /// The members that the timeline needs (`$LAZY`), and none else but those the rules name.
@@ -20,7 +20,7 @@ pub struct RequiredState {
 }
 
 /// A wish for state but for some of it: that is what `exclude` says in the merged form of MSC4186.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 struct Excepting {
     wanted: Rules,
     lazy: bool,
@@ -229,7 +229,7 @@ fn rules_want(rules: &Rules, lazy: bool, kind: &str, key: &str) -> bool {
 }
 
 /// What a client wants of a room.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RoomConfig {
     /// At most so many events of the timeline.
     pub timeline_limit: u32,

@@ -337,7 +337,8 @@ impl Progress {
 
 impl Configs {
     fn find(&self, config: &Arc<RoomConfig>) -> Option<u32> {
-        let known = self.known.iter().rev().find(|(_, known)| Arc::ptr_eq(known, config) || *known == config);
+        let same = self.known.iter().find(|(_, known)| Arc::ptr_eq(known, config));
+        let known = same.or_else(|| self.known.iter().rev().find(|(_, known)| *known == config));
         known.map(|(number, _)| *number)
     }
 

@@ -26,16 +26,16 @@ pub struct ListRequest {
     /// Which rooms the list has.
     pub filter: ListFilter,
     /// What is wanted of rooms within the ranges.
-    pub config: RoomConfig,
+    pub config: Arc<RoomConfig>,
 }
 
 /// The part of a request that says which rooms it is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowRequest {
-    /// Lists by name.
-    pub lists: BTreeMap<String, ListRequest>,
+    /// Lists by name; shared, for they are the same in every answer to a request.
+    pub lists: Arc<BTreeMap<String, ListRequest>>,
     /// Rooms asked for whatever lists they are in.
-    pub subscriptions: BTreeMap<RoomKey, RoomConfig>,
+    pub subscriptions: BTreeMap<RoomKey, Arc<RoomConfig>>,
 }
 
 /// A request that no client should make: 400 `M_INVALID_PARAM`.
@@ -153,13 +153,14 @@ pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
         }
     }
     let mut merged: HashMap<ListSet, Arc<RoomConfig>> = HashMap::new();
-    let lists: Vec<&RoomConfig> = request.lists.values().map(|list| &list.config).collect();
+    let lists: Vec<&Arc<RoomConfig>> = request.lists.values().map(|list| &list.config).collect();
     let mut selected: Vec<(Reverse<i64>, WantedRoom)> = found
         .into_iter()
         .map(|(room, (in_lists, subscribed))| {
-            let config = merged.entry(in_lists).or_insert_with(|| Arc::new(merge(&lists, in_lists)));
+            let config = merged.entry(in_lists).or_insert_with(|| merge(&lists, in_lists));
             let subscription = request.subscriptions.get(&room).filter(|_| subscribed);
             let config = match subscription {
+                Some(wish) if in_lists == ListSet::default() => Arc::clone(wish),
                 Some(wish) => Arc::new(config.union(wish)),
                 None => Arc::clone(config),
             };
@@ -194,16 +195,23 @@ fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey))
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn merge(lists: &[&RoomConfig], chosen: ListSet) -> RoomConfig {
-    let mut merged: Option<RoomConfig> = None;
+fn merge(lists: &[&Arc<RoomConfig>], chosen: ListSet) -> Arc<RoomConfig> {
+    let mut merged: Option<Arc<RoomConfig>> = None;
     for (_, config) in lists.iter().enumerate().filter(|(number, _)| chosen.has(*number)) {
-        merged = Some(merged.map_or_else(|| (*config).clone(), |merged| merged.union(config)));
+        merged = Some(match merged {
+            None => Arc::clone(config),
+            Some(merged) if merged == **config => merged,
+            Some(merged) => Arc::new(merged.union(config)),
+        });
     }
     merged.unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
     use super::{InvalidRequest, ListRequest, MAX_LISTS, WindowRequest, select};
     use crate::config::{RequiredState, RoomConfig};
     use crate::rooms::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
@@ -234,8 +242,12 @@ mod tests {
         ListRequest {
             ranges: ranges.to_vec(),
             filter,
-            config: RoomConfig { timeline_limit: limit, required_state: state },
+            config: RoomConfig { timeline_limit: limit, required_state: state }.into(),
         }
+    }
+
+    fn shared(lists: impl IntoIterator<Item = (String, ListRequest)>) -> Arc<BTreeMap<String, ListRequest>> {
+        Arc::new(lists.into_iter().collect())
     }
 
     #[test]
@@ -245,7 +257,7 @@ mod tests {
             ("all".to_owned(), list(&[(0, 1), (8, 20), (0, 0)], ListFilter::default(), 1)),
             ("secret".to_owned(), list(&[(1, 2)], encrypted, 5)),
         ];
-        let window = select(&rooms(), &WindowRequest { lists: lists.into(), ..Default::default() });
+        let window = select(&rooms(), &WindowRequest { lists: shared(lists), ..Default::default() });
         assert_eq!(window.counts, [("all".to_owned(), 10), ("secret".to_owned(), 5)].into());
         let found: Vec<_> =
             window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
@@ -255,10 +267,10 @@ mod tests {
     #[test]
     fn a_subscription_adds_to_what_the_lists_want_and_strangers_rooms_stay_hidden() {
         let lists = [("all".to_owned(), list(&[(0, 0)], ListFilter::default(), 1))];
-        let wish = RoomConfig { timeline_limit: 20, required_state: RequiredState::default() };
+        let wish = Arc::new(RoomConfig { timeline_limit: 20, required_state: RequiredState::default() });
         let subscriptions = [(RoomKey(9), wish.clone()), (RoomKey(3), wish.clone()), (RoomKey(77), wish)];
         let window =
-            select(&rooms(), &WindowRequest { lists: lists.into(), subscriptions: subscriptions.into() });
+            select(&rooms(), &WindowRequest { lists: shared(lists), subscriptions: subscriptions.into() });
         let found: Vec<_> =
             window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
         assert_eq!(found, [(9, 20), (3, 20)]);
@@ -269,10 +281,10 @@ mod tests {
     #[test]
     fn absurd_requests_are_refused() {
         let bad = [("a".to_owned(), list(&[(5, 4)], ListFilter::default(), 1))];
-        let request = WindowRequest { lists: bad.into(), ..Default::default() };
+        let request = WindowRequest { lists: shared(bad), ..Default::default() };
         assert_eq!(request.check(), Err(InvalidRequest::BackwardRange { start: 5, end: 4 }));
-        let many = (0..=MAX_LISTS).map(|n| (n.to_string(), ListRequest::default())).collect();
-        let request = WindowRequest { lists: many, ..Default::default() };
+        let many = (0..=MAX_LISTS).map(|n| (n.to_string(), ListRequest::default()));
+        let request = WindowRequest { lists: shared(many), ..Default::default() };
         assert_eq!(request.check(), Err(InvalidRequest::TooManyLists));
     }
 }

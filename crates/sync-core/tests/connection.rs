@@ -1,6 +1,7 @@
 //! A connection against a slow model: whatever the client asks, loses and repeats, it ends up with what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use myelin_sync_core::config::{RequiredState, RoomConfig};
 use myelin_sync_core::connection::{Connection, RoomDue, TimelineSent, UnknownPos};
@@ -208,10 +209,10 @@ impl Client {
 fn request(last: u64, limit: u32, kinds: &BTreeSet<u8>, subscribe: Option<i64>) -> WindowRequest {
     let kinds: Vec<String> = kinds.iter().map(u8::to_string).collect();
     let state = RequiredState::parse(kinds.iter().map(|kind| (kind.as_str(), "")), "@me:x");
-    let config = RoomConfig { timeline_limit: limit, required_state: state };
+    let config = Arc::new(RoomConfig { timeline_limit: limit, required_state: state });
     let list = ListRequest { ranges: vec![(0, last)], config: config.clone(), ..ListRequest::default() };
     WindowRequest {
-        lists: [("all".to_owned(), list)].into(),
+        lists: Arc::new([("all".to_owned(), list)].into()),
         subscriptions: subscribe.map(|room| (RoomKey(room), config)).into_iter().collect(),
     }
 }

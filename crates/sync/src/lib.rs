@@ -9,6 +9,7 @@
 
 mod as_of;
 mod connections;
+mod crowds;
 mod devices;
 mod heroes;
 mod notifier;

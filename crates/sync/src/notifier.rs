@@ -14,6 +14,7 @@ use ruma::UserId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use crate::crowds::{CROWD, Crowds};
 use crate::ports::Typing;
 use crate::presence::Change;
 
@@ -24,6 +25,7 @@ const MOST_ROOMS: usize = 200_000;
 #[derive(Default)]
 pub(crate) struct Notifier {
     state: Mutex<State>,
+    pub(crate) crowds: Crowds,
 }
 
 #[derive(Default)]
@@ -71,6 +73,13 @@ impl Notifier {
                 () = stopping => {}
             }
         });
+        let (notifier, stopping) = (Arc::clone(self), tasks.stopping());
+        tasks.spawn("sync.crowds", async move {
+            tokio::select! {
+                () = notifier.wake_crowds() => {}
+                () = stopping => {}
+            }
+        });
     }
 
     async fn follow(
@@ -102,7 +111,7 @@ impl Notifier {
             match topic {
                 Topic::Room(room) => {
                     state.activity.note(*room, notice.position.get());
-                    state.wake_room(*room);
+                    state.wake_room(*room, &self.crowds);
                 }
                 Topic::User(user) => state.wake_user(user, notice.position.get()),
             }
@@ -111,7 +120,23 @@ impl Notifier {
     }
 
     fn wake_room(&self, room: RoomNid) {
-        self.lock().wake_room(room);
+        self.lock().wake_room(room, &self.crowds);
+    }
+
+    /// The users in memory who have to do with the room.
+    pub(crate) fn interested(&self, room: RoomNid) -> Vec<Arc<str>> {
+        self.lock().interest.get(&room).into_iter().flatten().cloned().collect()
+    }
+
+    /// Wakes these users; says how many requests wait for them.
+    pub(crate) fn wake_users(&self, users: &[Arc<str>]) -> usize {
+        let state = self.lock();
+        let mut requests = 0;
+        for user in users.iter().filter_map(|user| state.users.get(user)) {
+            requests += user.signal.receiver_count();
+            user.signal.send_modify(|count| *count += 1);
+        }
+        requests
     }
 
     /// Wakes those who share a room with a user whose presence changed; says how many. Who changed it knows.
@@ -243,8 +268,12 @@ impl Notifier {
 }
 
 impl State {
-    fn wake_room(&mut self, room: RoomNid) {
+    fn wake_room(&mut self, room: RoomNid, crowds: &Crowds) {
         let Some(users) = self.interest.get(&room) else { return };
+        if users.len() > CROWD {
+            crowds.wake(room);
+            return;
+        }
         for user in users.iter().filter_map(|user| self.users.get(user)) {
             user.signal.send_modify(|count| *count += 1);
         }

@@ -11,6 +11,7 @@ use crate::connections::{Connections, expire};
 use crate::notifier::Notifier;
 use crate::ports::{Inboxes, Presence, Typing};
 use crate::presence::{PresenceLog, follow};
+use crate::sliding::wishes::Wishes;
 use crate::users::Users;
 
 /// The longest that a request waits, whatever it asks for.
@@ -35,6 +36,7 @@ pub struct Sync {
     pub(crate) users: Users,
     pub(crate) connections: Connections,
     pub(crate) waiters: Waiters,
+    pub(crate) wishes: Wishes,
     /// Names this run of the server: counters of typing and presence of another mean nothing.
     pub(crate) run: u64,
 }
@@ -56,6 +58,7 @@ impl Sync {
             users: Users::new(Arc::clone(&notifier), &*engine),
             connections: Connections::default(),
             waiters: Waiters::default(),
+            wishes: Wishes::default(),
             engine,
             env,
             inboxes,

@@ -95,14 +95,14 @@ impl Making<'_> {
         let counts = answers.e2ee.as_ref().map(|e2ee| e2ee.counts.clone());
         let counts_changed = told.is_some() && counts.is_some() && *told != counts;
         let is_news = !written.is_empty() || answers.is_news() || counts_changed;
-        let rooms = rooms_of_answer(&asked.request.form, &picked, written);
+        let rooms = rooms_of_answer(&asked.form, &picked, written);
         let lists = picked.window.counts.into_iter();
         let answer = Answer {
             pos: String::new(),
-            txn_id: asked.request.txn_id.clone(),
+            txn_id: asked.txn_id.clone(),
             lists: lists.map(|(name, count)| (name, ListAnswer { count })).collect(),
             rooms,
-            extensions: NamedExtensions { answer: answers, form: asked.request.form.clone() },
+            extensions: NamedExtensions { answer: answers, form: asked.form.clone() },
         };
         Ok(Made { answer, progress, counts, is_news })
     }

@@ -260,6 +260,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Form, MergedError, MergedRequest};
+    use crate::sliding::wishes::Wishes;
 
     fn read(body: serde_json::Value) -> Result<super::SlidingRequest, MergedError> {
         serde_json::from_value::<MergedRequest>(body).unwrap().translate()
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_requests_of_the_proposal_are_understood() {
-        let request = read(json!({
+        let mut request = read(json!({
             "conn_id": "main",
             "lists": { "foo-list": {
                 "range": [0, 99],
@@ -283,13 +284,13 @@ mod tests {
                 "e2ee": { "enabled": true } },
         }))
         .unwrap();
-        let window = request.window(user_id!("@me:x")).unwrap();
+        let window = request.wanted(user_id!("@me:x"), &Wishes::default()).unwrap();
         let list = &window.lists["foo-list"];
         assert_eq!((list.ranges.as_slice(), list.config.timeline_limit), (&[(0, 99)][..], 10));
         assert_eq!((list.filter.is_dm, list.filter.is_invite), (Some(true), Some(false)));
         assert!(list.config.required_state.is_lazy());
         assert_eq!(window.lists["all"].ranges, [(0, u64::MAX)]);
-        assert_eq!(request.room_subscriptions.len(), 1);
+        assert_eq!(window.subscriptions.len(), 1);
         assert!(request.extensions.typing.is_on() && request.extensions.e2ee.is_on());
         let names = [("e2ee", "e2ee"), ("typing", "org.matrix.msc4508.typing")];
         assert_eq!(request.form, Form::Merged(names.into()));

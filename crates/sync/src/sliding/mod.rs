@@ -10,6 +10,7 @@ pub mod request;
 mod room;
 mod room_answer;
 mod sticky;
+pub(crate) mod wishes;
 
 use std::time::Duration;
 
@@ -19,14 +20,14 @@ use myelin_store::ReadError;
 use myelin_sync_core::connection::{Connection, UnknownPos};
 use myelin_sync_core::sticky::StickyToken;
 use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
-use myelin_sync_core::window::{InvalidRequest, WindowRequest};
+use myelin_sync_core::window::InvalidRequest;
 
 use crate::Sync;
 use crate::connections::{ConnectionId, Live, LiveState, is_stored, restore, write};
 use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
-use crate::sliding::request::SlidingRequest;
+use crate::sliding::request::{SlidingRequest, Wanted};
 use crate::users::{Slot, View};
 
 /// After so many milliseconds of use a connection is written though nothing of its rooms changed.
@@ -67,13 +68,13 @@ impl Sync {
     pub async fn sliding(
         &self,
         requester: &Requester,
-        request: SlidingRequest,
+        mut request: SlidingRequest,
         pos: Option<&str>,
         timeout: Option<Duration>,
     ) -> Result<Bytes, SlidingError> {
         let pos = pos.map(|pos| pos.parse::<ConnectionPos>().map_err(|_| UnknownPos)).transpose()?;
-        let window = request.window(&requester.user_id)?;
-        let conn_id = request.conn_id.clone().unwrap_or_default();
+        let wanted = request.wanted(&requester.user_id, &self.wishes)?;
+        let conn_id = request.conn_id.take().unwrap_or_default();
         if conn_id.len() > MAX_CONN_ID {
             return Err(SlidingError::ConnId);
         }
@@ -98,7 +99,9 @@ impl Sync {
         }
         let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
         let wait = wait.min(MOST_WAIT);
-        let asked = Asked { requester, request: &request, window, pos, inbox, sticky, wait };
+        // What a client waits with is little: there may be tens of thousands of them.
+        let SlidingRequest { txn_id, form, .. } = request;
+        let asked = Asked { requester, wanted, txn_id, form, pos, inbox, sticky, wait };
         self.answer(&asked, &live, mine, signal).await
     }
 
@@ -256,8 +259,10 @@ fn sticky_since(request: &SlidingRequest) -> Result<StickyToken, SlidingError> {
 /// A request as it is worked on.
 pub(crate) struct Asked<'r> {
     pub(crate) requester: &'r Requester,
-    pub(crate) request: &'r SlidingRequest,
-    pub(crate) window: WindowRequest,
+    pub(crate) wanted: Wanted,
+    /// Comes back in the answer.
+    pub(crate) txn_id: Option<String>,
+    pub(crate) form: Form,
     pub(crate) pos: Option<ConnectionPos>,
     /// Where the client stands in its inbox.
     pub(crate) inbox: Pos,

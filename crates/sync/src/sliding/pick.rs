@@ -15,7 +15,7 @@ use crate::devices::MemberChanges;
 use crate::recent::Recents;
 use crate::room_cache::{RoomCache, RoomFacts};
 use crate::sliding::followed::{Follower, follow};
-use crate::sliding::request::Extensions;
+use crate::sliding::request::{Extensions, Search};
 use crate::sliding::room::Due;
 use crate::sliding::sticky::StickyWanted;
 use crate::sliding::{Asked, SlidingError};
@@ -63,12 +63,15 @@ impl Picking<'_> {
         rooms: &mut UserRooms,
     ) -> Result<Picked, SlidingError> {
         let asked = self.asked;
-        let mut request = asked.window.clone();
-        let ids = asked.request.room_subscriptions.keys().map(|id| &**id);
+        let ids = asked.wanted.subscriptions.iter().map(|(id, _)| &**id);
         let subscribed: HashMap<&RoomId, RoomNid> =
             self.cache.resolve(self.snapshot, ids).await?.into_iter().collect();
-        let number = |room_id: &RoomId| subscribed.get(room_id).map(|room| RoomKey(room.0));
-        request.subscriptions = asked.request.subscriptions(&asked.requester.user_id, number)?;
+        let subscriptions = asked.wanted.subscriptions.iter().filter_map(|(id, wish)| {
+            let room = subscribed.get(&**id)?;
+            Some((RoomKey(room.0), Arc::clone(wish)))
+        });
+        let subscriptions = subscriptions.collect();
+        let mut request = WindowRequest { lists: Arc::clone(&asked.wanted.lists), subscriptions };
         self.resolve_filters(rooms, &mut request).await?;
         let window = select(&rooms.list, &request);
         let due = connection.plan(&rooms.list, &window);
@@ -115,15 +118,15 @@ impl Picking<'_> {
         rooms: &mut UserRooms,
         request: &mut WindowRequest,
     ) -> Result<(), ReadError> {
-        for (name, list) in &self.asked.request.lists {
-            let (Some(filters), Some(request)) = (&list.filters, request.lists.get_mut(name)) else {
-                continue;
+        for (name, search) in &self.asked.wanted.searches {
+            let found = match search {
+                Search::Within(spaces) => self.within(rooms, spaces).await?,
+                Search::Named(part) => self.named(rooms, part).await?,
             };
-            if let Some(spaces) = &filters.spaces {
-                request.filter.within = Some(self.within(rooms, spaces).await?);
-            }
-            if let Some(part) = &filters.room_name_like {
-                request.filter.named = Some(self.named(rooms, part).await?);
+            let Some(list) = Arc::make_mut(&mut request.lists).get_mut(name) else { continue };
+            match search {
+                Search::Within(_) => list.filter.within = Some(found),
+                Search::Named(_) => list.filter.named = Some(found),
             }
         }
         Ok(())

@@ -1,14 +1,18 @@
 //! Requests of the live sliding-sync dialect (MSC4186 as clients spoke it before it was merged).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use myelin_sync_core::config::{RequiredState, RoomConfig};
-use myelin_sync_core::rooms::{ListFilter, RoomKey};
-use myelin_sync_core::window::{InvalidRequest, ListRequest, MAX_STATE_RULES, MAX_TIMELINE, WindowRequest};
+use myelin_sync_core::rooms::ListFilter;
+use myelin_sync_core::window::{
+    InvalidRequest, ListRequest, MAX_STATE_RULES, MAX_SUBSCRIPTIONS, MAX_TIMELINE, WindowRequest,
+};
 use ruma::{OwnedRoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::sliding::merged::Form;
+use crate::sliding::wishes::Wishes;
 
 /// The body of a request. What is not known is ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -232,16 +236,16 @@ impl ListBody {
     }
 }
 
-impl Filters {
-    fn filter(&self) -> ListFilter {
-        ListFilter {
-            is_dm: self.is_dm,
-            is_encrypted: self.is_encrypted,
-            is_invite: self.is_invite,
-            room_types: self.room_types.clone().unwrap_or_default(),
-            not_room_types: self.not_room_types.clone().unwrap_or_default(),
-            tags: self.tags.clone(),
-            not_tags: self.not_tags.clone().unwrap_or_default(),
+impl From<Filters> for ListFilter {
+    fn from(filters: Filters) -> Self {
+        Self {
+            is_dm: filters.is_dm,
+            is_encrypted: filters.is_encrypted,
+            is_invite: filters.is_invite,
+            room_types: filters.room_types.unwrap_or_default(),
+            not_room_types: filters.not_room_types.unwrap_or_default(),
+            tags: filters.tags,
+            not_tags: filters.not_tags.unwrap_or_default(),
             // Found later, from the user's rooms.
             named: None,
             within: None,
@@ -249,37 +253,51 @@ impl Filters {
     }
 }
 
+/// What a request is about, as it is kept while its client waits.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) lists: Arc<BTreeMap<String, ListRequest>>,
+    pub(crate) subscriptions: Vec<(OwnedRoomId, Arc<RoomConfig>)>,
+    /// By list: what of its filter depends on the user's rooms.
+    pub(crate) searches: Vec<(String, Search)>,
+}
+
+/// A filter whose rooms have to be looked for.
+#[derive(Debug)]
+pub(crate) enum Search {
+    /// Rooms in one of these spaces.
+    Within(Vec<OwnedRoomId>),
+    /// Rooms whose name is like this.
+    Named(String),
+}
+
 impl SlidingRequest {
-    /// The rooms that it is about, but for what depends on the user's rooms: subscriptions, and what spaces contain.
+    /// What it is about.
     ///
     /// # Errors
     /// A limit that it breaks.
-    pub(crate) fn window(&self, user_id: &UserId) -> Result<WindowRequest, InvalidRequest> {
+    pub(crate) fn wanted(&mut self, user_id: &UserId, wishes: &Wishes) -> Result<Wanted, InvalidRequest> {
+        let mut wanted = Wanted::default();
         let mut lists = BTreeMap::new();
-        for (name, list) in &self.lists {
-            let filter = list.filters.as_ref().map(Filters::filter).unwrap_or_default();
-            let request = ListRequest { ranges: list.ranges(), filter, config: list.room.config(user_id)? };
-            lists.insert(name.clone(), request);
+        for (name, list) in std::mem::take(&mut self.lists) {
+            let config = wishes.shared(list.room.config(user_id)?);
+            let ranges = list.ranges();
+            let mut filters = list.filters.unwrap_or_default();
+            let searches =
+                [filters.spaces.take().map(Search::Within), filters.room_name_like.take().map(Search::Named)];
+            wanted.searches.extend(searches.into_iter().flatten().map(|search| (name.clone(), search)));
+            lists.insert(name, ListRequest { ranges, filter: filters.into(), config });
         }
-        let request = WindowRequest { lists, subscriptions: BTreeMap::new() };
+        let request = WindowRequest { lists: Arc::new(lists), subscriptions: BTreeMap::new() };
         request.check()?;
-        if self.room_subscriptions.len() > myelin_sync_core::window::MAX_SUBSCRIPTIONS {
+        wanted.lists = request.lists;
+        if self.room_subscriptions.len() > MAX_SUBSCRIPTIONS {
             return Err(InvalidRequest::TooManySubscriptions);
         }
-        Ok(request)
-    }
-
-    /// The subscriptions to rooms that the user knows.
-    pub(crate) fn subscriptions(
-        &self,
-        user_id: &UserId,
-        room_of: impl Fn(&ruma::RoomId) -> Option<RoomKey>,
-    ) -> Result<BTreeMap<RoomKey, RoomConfig>, InvalidRequest> {
-        let known = self.room_subscriptions.iter();
-        known
-            .filter_map(|(room_id, body)| Some((room_of(room_id)?, body)))
-            .map(|(room, body)| Ok((room, body.config(user_id)?)))
-            .collect()
+        for (room_id, body) in std::mem::take(&mut self.room_subscriptions) {
+            wanted.subscriptions.push((room_id, wishes.shared(body.config(user_id)?)));
+        }
+        Ok(wanted)
     }
 }
 
@@ -290,6 +308,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Extensions, SlidingRequest};
+    use crate::sliding::wishes::Wishes;
 
     #[test]
     fn the_requests_of_clients_are_understood() {
@@ -303,8 +322,8 @@ mod tests {
             "extensions": { "typing": { "enabled": true }, "to_device": { "enabled": true, "since": null },
                 "receipts": { "enabled": true, "rooms": ["*"] }, "org.example.unknown": {} },
         });
-        let request: SlidingRequest = serde_json::from_value(body).unwrap();
-        let window = request.window(user_id!("@me:x")).unwrap();
+        let mut request: SlidingRequest = serde_json::from_value(body).unwrap();
+        let window = request.wanted(user_id!("@me:x"), &Wishes::default()).unwrap();
         assert_eq!(window.lists["all_rooms"].config.timeline_limit, 1);
         assert_eq!(window.lists["all_rooms"].filter.not_room_types, [Some("m.space".to_owned()), None]);
         assert!(request.extensions.typing.is_on());
@@ -313,8 +332,8 @@ mod tests {
     #[test]
     fn absurd_ranges_are_refused() {
         let body = json!({ "lists": { "a": { "ranges": [[9, 3]], "timeline_limit": 1 } } });
-        let request: SlidingRequest = serde_json::from_value(body).unwrap();
-        let refused = request.window(user_id!("@me:x"));
+        let mut request: SlidingRequest = serde_json::from_value(body).unwrap();
+        let refused = request.wanted(user_id!("@me:x"), &Wishes::default()).map(drop);
         assert_eq!(refused, Err(InvalidRequest::BackwardRange { start: 9, end: 3 }));
     }
 
