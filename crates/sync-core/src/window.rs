@@ -268,7 +268,8 @@ mod tests {
     fn a_subscription_adds_to_what_the_lists_want_and_strangers_rooms_stay_hidden() {
         let lists = [("all".to_owned(), list(&[(0, 0)], ListFilter::default(), 1))];
         let wish = Arc::new(RoomConfig { timeline_limit: 20, required_state: RequiredState::default() });
-        let subscriptions = [(RoomKey(9), wish.clone()), (RoomKey(3), wish.clone()), (RoomKey(77), wish)];
+        let subscriptions =
+            [(RoomKey(9), Arc::clone(&wish)), (RoomKey(3), Arc::clone(&wish)), (RoomKey(77), wish)];
         let window =
             select(&rooms(), &WindowRequest { lists: shared(lists), subscriptions: subscriptions.into() });
         let found: Vec<_> =

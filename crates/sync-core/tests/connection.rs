@@ -210,7 +210,7 @@ fn request(last: u64, limit: u32, kinds: &BTreeSet<u8>, subscribe: Option<i64>) 
     let kinds: Vec<String> = kinds.iter().map(u8::to_string).collect();
     let state = RequiredState::parse(kinds.iter().map(|kind| (kind.as_str(), "")), "@me:x");
     let config = Arc::new(RoomConfig { timeline_limit: limit, required_state: state });
-    let list = ListRequest { ranges: vec![(0, last)], config: config.clone(), ..ListRequest::default() };
+    let list = ListRequest { ranges: vec![(0, last)], config: Arc::clone(&config), ..ListRequest::default() };
     WindowRequest {
         lists: Arc::new([("all".to_owned(), list)].into()),
         subscriptions: subscribe.map(|room| (RoomKey(room), config)).into_iter().collect(),

@@ -100,7 +100,7 @@ impl Followed {
         let (mut state, mut people) = (Vec::new(), Vec::new());
         if config.required_state.is_lazy() {
             let senders = new.iter().rev().map(|shared| &*shared.event.sender);
-            for sender in lazy.need(senders.map(|sender| sender.as_str())) {
+            for sender in lazy.need(senders.map(ruma::UserId::as_str)) {
                 state.push(recent.sender(sender, follower.now)?);
                 people.push(sender.to_owned());
             }
