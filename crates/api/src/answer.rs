@@ -1,9 +1,14 @@
 //! Answers from ruma's types, or from JSON at hand.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use http_body::{Frame, SizeHint};
+use myelin_sync::SendInFlight;
 use ruma::api::{OutgoingResponse, OutgoingResponseExt};
 use serde::Serialize;
 
@@ -18,6 +23,36 @@ impl<R: OutgoingResponse> IntoResponse for Answer<R> {
             Ok(response) => response.map(Body::from),
             Err(error) => Error::internal(&error).into_response(),
         }
+    }
+}
+
+/// The answer to a send, which counts as under way until the answer was written or given up.
+pub(crate) fn answering(sending: SendInFlight, answer: impl IntoResponse) -> Response {
+    answer.into_response().map(|body| Body::new(Answering { body, _sending: sending }))
+}
+
+struct Answering {
+    body: Body,
+    _sending: SendInFlight,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -27,6 +27,8 @@ const HEADERS: Duration = Duration::from_secs(15);
 const HEADER_BYTES: usize = 32 * 1024;
 /// How long requests may go on after the server was told to stop. Waiting syncs end by themselves at once.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of what is written to it.
+const TAKES_NOTHING: Duration = Duration::from_secs(60);
 
 /// What all listeners share.
 #[derive(Clone)]
@@ -94,6 +96,7 @@ fn accept(
     watcher: Watcher,
 ) {
     let _ = stream.set_nodelay(true);
+    give_up_after(&stream, TAKES_NOTHING);
     let serving = serving.clone();
     tokio::spawn(async move {
         let _permit = permit;
@@ -135,6 +138,18 @@ where
     let _ = watcher.watch(connection).await;
 }
 
+/// Closes the connection when what is written to it has not been taken for so long: a client that does not read its answers
+/// keeps their memory no longer, and neither does one that is gone. A connection that waits, with nothing written, is left
+/// alone.
+fn give_up_after(stream: &TcpStream, unsent: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(unsent)) {
+        tracing::debug!(%error, "a connection has no bound on how long its peer may take nothing");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, unsent);
+}
+
 /// Whose request it is: the peer's address, or what a trusted proxy says of the one before it.
 fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
     let trusted = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
@@ -155,9 +170,13 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpA
 mod tests {
     use std::net::IpAddr;
 
-    use http::HeaderMap;
+    use std::time::Duration;
 
-    use super::client_address;
+    use http::HeaderMap;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{client_address, give_up_after};
     use crate::config::Network;
 
     fn address(peer: &str, forwarded: &str, proxies: &[&str]) -> String {
@@ -179,5 +198,21 @@ mod tests {
         );
         assert_eq!(address("10.0.0.1", "1.2.3.4, 10.0.0.2", &["10.0.0.0/8"]), "1.2.3.4");
         assert_eq!(address("10.0.0.1", "nonsense", &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut writer, _) = listener.accept().await.unwrap();
+        give_up_after(&writer, Duration::from_millis(100));
+        let written = async {
+            let answer = vec![0; 1 << 20];
+            while writer.write_all(&answer).await.is_ok() {}
+        };
+        let given_up = tokio::time::timeout(Duration::from_secs(60), written).await;
+        assert!(given_up.is_ok(), "it would be written to for ever");
+        drop(reader);
     }
 }

@@ -1,6 +1,6 @@
 //! Connections of sliding sync: in memory, bounded, and written behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,12 +89,15 @@ impl LiveState {
 /// All connections in memory.
 #[derive(Default)]
 pub(crate) struct Connections {
-    live: Mutex<HashMap<ConnectionId, Arc<Live>>>,
+    /// In order, so that those of a device stand together.
+    live: Mutex<BTreeMap<ConnectionId, Arc<Live>>>,
     uses: AtomicU64,
+    /// With so many, idle ones are looked for again: where few are idle, not for each that comes.
+    sweep_at: AtomicUsize,
 }
 
 impl Connections {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Live>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,22 +129,23 @@ impl Connections {
         Arc::clone(live)
     }
 
-    /// Keeps a device within its bound. Its connections that are dropped here were written behind, and are deleted
-    /// from the store by the next flush of the device.
-    fn make_room(&self, all: &mut HashMap<ConnectionId, Arc<Live>>, id: &ConnectionId) {
+    /// Keeps a device within its bound, and all together where enough are idle. A device's connections that are dropped
+    /// here were written behind, and are deleted from the store by the next flush of the device; who waits on one gives up.
+    fn make_room(&self, all: &mut BTreeMap<ConnectionId, Arc<Live>>, id: &ConnectionId) {
+        let first = ConnectionId { conn_id: String::new(), ..id.clone() };
         let same_device =
-            |other: &&ConnectionId| other.user_id == id.user_id && other.device_id == id.device_id;
-        let oldest = |ids: Vec<ConnectionId>, all: &HashMap<ConnectionId, Arc<Live>>| {
-            ids.into_iter().min_by_key(|id| all.get(id).map(|live| live.used.load(Ordering::Relaxed)))
-        };
-        let of_device: Vec<ConnectionId> = all.keys().filter(same_device).cloned().collect();
-        if of_device.len() >= MOST_PER_DEVICE
-            && let Some(oldest) = oldest(of_device, all)
-        {
-            all.remove(&oldest);
+            |other: &ConnectionId| other.user_id == id.user_id && other.device_id == id.device_id;
+        let of_device = || all.range(&first..).take_while(|(other, _)| same_device(other));
+        if of_device().count() >= MOST_PER_DEVICE {
+            let oldest = of_device().min_by_key(|(_, live)| live.used.load(Ordering::Relaxed));
+            let oldest = oldest.map(|(id, _)| id.clone());
+            if let Some(dropped) = oldest.and_then(|oldest| all.remove(&oldest)) {
+                dropped.next_turn();
+            }
         }
-        if all.len() >= MOST {
+        if all.len() >= MOST.max(self.sweep_at.load(Ordering::Relaxed)) {
             drop_idle(all);
+            self.sweep_at.store(all.len() + MOST / 16, Ordering::Relaxed);
         }
     }
 
@@ -176,7 +180,7 @@ impl Connections {
 }
 
 /// Drops the longer unused half of those that no request holds and that are written.
-fn drop_idle(all: &mut HashMap<ConnectionId, Arc<Live>>) {
+fn drop_idle(all: &mut BTreeMap<ConnectionId, Arc<Live>>) {
     let written = |live: &Arc<Live>| live.state.try_lock().is_ok_and(|state| !state.changed);
     let idle = all.iter().filter(|(_, live)| Arc::strong_count(live) == 1 && written(live));
     let mut idle: Vec<(u64, ConnectionId)> =

@@ -20,6 +20,7 @@ mod presence;
 mod recent;
 mod room_cache;
 mod section;
+mod sends;
 mod service;
 pub mod sliding;
 mod state;
@@ -29,6 +30,8 @@ mod threads;
 mod user_rooms;
 mod users;
 pub mod v3;
+mod waiters;
 
+pub use sends::SendInFlight;
 pub use service::Sync;
 pub use threads::ThreadsAnswer;

@@ -1,9 +1,9 @@
 //! The service and its background work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use myelin_model::Requester;
 use myelin_runtime::Env;
 use myelin_store::{CommitError, Engine};
 
@@ -11,13 +11,13 @@ use crate::connections::{Connections, expire};
 use crate::notifier::Notifier;
 use crate::ports::{Inboxes, Presence, Typing};
 use crate::presence::{PresenceLog, follow};
+use crate::sends::{SendInFlight, Sends};
 use crate::sliding::wishes::Wishes;
 use crate::users::Users;
+use crate::waiters::Waiters;
 
 /// The longest that a request waits, whatever it asks for.
 pub(crate) const MOST_WAIT: Duration = Duration::from_secs(300);
-/// The most requests that wait at once. Those beyond are answered at once.
-pub(crate) const MOST_WAITERS: usize = 65_536;
 /// How often connections are written behind.
 const FLUSH: Duration = Duration::from_secs(20);
 /// How long an unused connection is kept in the store.
@@ -37,6 +37,7 @@ pub struct Sync {
     pub(crate) connections: Connections,
     pub(crate) waiters: Waiters,
     pub(crate) wishes: Wishes,
+    pub(crate) sends: Arc<Sends>,
     /// Names this run of the server: counters of typing and presence of another mean nothing.
     pub(crate) run: u64,
 }
@@ -59,6 +60,7 @@ impl Sync {
             connections: Connections::default(),
             waiters: Waiters::default(),
             wishes: Wishes::default(),
+            sends: Arc::default(),
             engine,
             env,
             inboxes,
@@ -112,36 +114,16 @@ impl Sync {
         Ok(())
     }
 
+    /// Notes, before it is committed, that the requester sends an event. Until the answer to that was handed to their
+    /// connection, and the guard is dropped, no sync of the same session is answered; for 200 ms at most.
+    #[must_use]
+    pub fn sending(&self, requester: &Requester) -> SendInFlight {
+        self.sends.begin(requester)
+    }
+
     /// How many sliding-sync connections are in memory, and how many requests wait; for metrics.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        (self.connections.len(), self.waiters.count.load(Ordering::Relaxed))
-    }
-}
-
-/// Counts the requests under way.
-#[derive(Default)]
-pub(crate) struct Waiters {
-    count: AtomicUsize,
-}
-
-/// One request under way.
-pub(crate) struct Waiting<'w>(&'w Waiters);
-
-impl Waiters {
-    pub(crate) fn enter(&self) -> Waiting<'_> {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Waiting(self)
-    }
-
-    /// Whether there are so many that no more may wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.count.load(Ordering::Relaxed) > MOST_WAITERS
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        (self.connections.len(), self.waiters.len())
     }
 }

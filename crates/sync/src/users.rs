@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use myelin_model::Pos;
 use myelin_store::{CommitError, DeferredSnapshot, Engine, ReadError, Snapshot};
 use ruma::{OwnedUserId, UserId};
-use tokio::sync::{MutexGuard, watch};
+use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 
 use crate::notifier::Notifier;
 use crate::recent::Recents;
@@ -18,6 +18,10 @@ use crate::user_rooms::{Source, UserRooms};
 /// The most users in memory, and the most rooms of all of them. Users who wait are kept whatever they cost.
 const MOST_USERS: usize = 8192;
 const MOST_ROOMS: usize = 200_000;
+
+/// The most answers of one user that are made at the same time. A user with hundreds of requests waiting would else take all
+/// the store's readers from everybody else when something happens.
+const MOST_AT_ONCE: usize = 4;
 
 pub(crate) struct Users {
     slots: Mutex<HashMap<OwnedUserId, Arc<Slot>>>,
@@ -41,6 +45,7 @@ pub(crate) enum View {
 /// One user's rooms. Whoever holds the lock sees them as of one snapshot.
 pub(crate) struct Slot {
     rooms: tokio::sync::Mutex<UserRooms>,
+    places: Semaphore,
     used: AtomicU64,
     size: AtomicUsize,
 }
@@ -51,6 +56,14 @@ pub(crate) struct Reading<'s> {
     pub(crate) rooms: MutexGuard<'s, UserRooms>,
     /// The user came into rooms since the last reading, or is watched only now: commits may have woken nobody.
     pub(crate) came: bool,
+}
+
+impl Slot {
+    /// A place among the user's answers that are made at the same time: to be held while one is.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.places.acquire().await.ok()
+    }
 }
 
 impl Users {
@@ -75,6 +88,7 @@ impl Users {
         }
         let slot = Arc::new(Slot {
             rooms: tokio::sync::Mutex::new(UserRooms::new(user_id)),
+            places: Semaphore::new(MOST_AT_ONCE),
             used: AtomicU64::new(now),
             size: AtomicUsize::new(0),
         });

@@ -102,7 +102,9 @@ impl Sync {
         // What a client waits with is little: there may be tens of thousands of them.
         let SlidingRequest { txn_id, form, .. } = request;
         let asked = Asked { requester, wanted, txn_id, form, pos, inbox, sticky, wait };
-        self.answer(&asked, &live, mine, signal).await
+        let answer = self.answer(&asked, &live, mine, signal).await;
+        self.sends.answered(requester).await;
+        answer
     }
 
     /// Goes on with the connection, or begins it; answers which turn of it the request has. An earlier request that still
@@ -186,6 +188,7 @@ impl Sync {
             let over = asked.wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
             let may_wait = !over && !self.waiters.is_full();
             let (made, settled) = {
+                let _place = slot.place().await;
                 let mut state = live.state.lock().await;
                 if *turn.borrow() != mine {
                     // The client has asked again and will not look at this answer.

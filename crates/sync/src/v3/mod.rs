@@ -83,9 +83,11 @@ impl Sync {
         let mut signal = self.notifier.subscribe(&requester.user_id);
         let slot = self.users.slot(&requester.user_id);
         let mut limit = std::pin::pin!(tokio::time::sleep(wait));
+        let mut turn = (!wait.is_zero()).then(|| self.waiters.turn(requester.session));
         loop {
             signal.borrow_and_update();
-            let over = wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
+            let over = turn.is_none() || limit.is_elapsed() || self.env.tasks.is_stopping();
+            let place = slot.place().await;
             let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
             let (answer, settled) = match self.attempt_v3(&asked, &slot, known, !over).await {
                 Err(V3Error::Read(ReadError::Moved)) => {
@@ -94,13 +96,22 @@ impl Sync {
                 attempt => attempt?,
             };
             if answer.is_news() || over || self.waiters.is_full() {
+                drop(place);
+                self.sends.answered(requester).await;
                 return Ok(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
             }
-            drop(answer);
+            drop((answer, place));
             if !settled {
                 continue;
             }
+            let given_way = async {
+                match &mut turn {
+                    Some(turn) => turn.over().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = given_way => turn = None,
                 _ = signal.changed() => {}
                 () = &mut limit => {}
                 () = self.env.tasks.stopping() => {}

@@ -138,10 +138,15 @@ impl Server {
     }
 
     fn over(world: World, seed: u64) -> Self {
+        let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
+        Self::reading(world, seed, engine)
+    }
+
+    /// A server that reads from this engine over the world's store.
+    pub(crate) fn reading(world: World, seed: u64, engine: Arc<dyn Engine>) -> Self {
         let (env, clock) = Env::seeded(seed);
         let inboxes = Arc::new(FakeInboxes::default());
         let typing = Arc::new(FakeTyping { state: Mutex::default(), changes: broadcast::channel(64).0 });
-        let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
         let (read, typed) =
             (Arc::clone(&inboxes) as Arc<dyn Inboxes>, Arc::clone(&typing) as Arc<dyn Typing>);
         let presence = Arc::new(FakePresence::new());

@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use myelin_model::Requester;
 use myelin_rooms::{Delayed, Draft, Rooms, TransactionKey};
+use myelin_sync::Sync;
 use myelin_users::Users;
 use ruma::api::client::message::send_message_event::v3::{Request, Response as Sent};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
@@ -19,7 +20,7 @@ use super::sticky::AskedSticky;
 use super::suspended::may_redact;
 use crate::Error;
 use crate::access::Asks;
-use crate::answer::Answer;
+use crate::answer::{Answer, answering};
 use crate::args::Args;
 use crate::body::Body;
 use crate::client::delayed::{AskedDelay, Generation, Scheduled};
@@ -27,6 +28,7 @@ use crate::client::delayed::{AskedDelay, Generation, Scheduled};
 pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     State(users): State<Arc<Users>>,
+    State(sync): State<Arc<Sync>>,
     Asks(requester): Asks,
     AskedDelay(delay): AskedDelay,
     AskedSticky(sticky): AskedSticky,
@@ -56,8 +58,9 @@ pub(crate) async fn put(
         txn_id: request.txn_id.to_string(),
     };
     let sender = Sender { rooms: &rooms, users: &users, requester: &requester, sticky };
+    let sending = sync.sending(&requester);
     let sent = sender.send(&request.room_id, kind, request.body.json(), Some(transaction)).await?;
-    Ok(Answer(Sent::new(sent)).into_response())
+    Ok(answering(sending, Answer(Sent::new(sent))))
 }
 
 pub(crate) async fn post(
