@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use myelin_reliability::{Myelin, Place, Session};
 use myelin_runtime::{Clock, SystemClock};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The delay: long enough for a kill and a start on a busy machine.
 const DELAY: Duration = Duration::from_secs(4);
@@ -60,5 +62,28 @@ async fn a_restart_that_was_answered_before_a_kill_is_not_forgotten() -> Result<
     ensure!(restarted >= last + delay, "sent {} ms before its time", last + delay - restarted);
     ensure!(left < restarted, "what was never restarted waits with what was");
     ensure!(restarted < started + delay + 3_000, "sent {} ms late", restarted - started - delay);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_whose_body_comes_late_leaves_the_connection_open() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Myelin::start(Place::new(folder.path())?).await?;
+    let alice = Session::register(server.address(), "alice").await?;
+    let room = alice.room_with(&[]).await?;
+    let restarted = delay(&alice, &room, "restarted").await?;
+    let mut connection = TcpStream::connect(server.address()).await?;
+    let path = format!("/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{restarted}/restart");
+    let head = format!("POST {path} HTTP/1.1\r\nHost: hs\r\nContent-Length: 2\r\n\r\n");
+    for _ in 0..3 {
+        connection.write_all(head.as_bytes()).await?;
+        // Long enough for an answer that does not wait for the body.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        connection.write_all(b"{}").await?;
+        let mut answer = [0; 1_024];
+        let length = connection.read(&mut answer).await?;
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
     Ok(())
 }
