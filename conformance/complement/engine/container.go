@@ -72,6 +72,9 @@ listen = ["%s:%d", "127.0.0.1:%d"]
 cert = %q
 key = %q
 
+[passwords]
+minimum_length = 6
+
 [federation]
 trusted_ca = %q
 allow_private_addresses = true

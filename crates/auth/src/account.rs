@@ -120,7 +120,7 @@ impl Auth {
         keep: Option<&OwnedDeviceId>,
         more: impl Fn(&mut Batch),
     ) -> Result<(), AccountError> {
-        check_choice(&password, Chooser::from(actor))?;
+        check_choice(&password, Chooser::from(actor), self.config.min_password_chars)?;
         let hash = self.hash(password).await?;
         self.change_account(actor, user_id, "account.password", |batch, account| {
             let user_id = account.user_id.clone();

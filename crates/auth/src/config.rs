@@ -48,6 +48,8 @@ pub struct AuthConfig {
     pub registration_shared_secret: Option<Secret<String>>,
     /// How long an access token lives that came with a refresh token. Others don't expire.
     pub access_token_lifetime: Duration,
+    /// How many characters a password that a user chooses has at least.
+    pub min_password_chars: usize,
     /// What a password hash costs.
     pub password_cost: PasswordCost,
     /// Whether wrong passwords are counted against the account.
@@ -70,6 +72,7 @@ impl AuthConfig {
             registration: RegistrationMode::Closed,
             registration_shared_secret: None,
             access_token_lifetime: Duration::from_secs(3600),
+            min_password_chars: 8,
             password_cost: PasswordCost::OWASP,
             limit_failures: true,
             audit_kept: Duration::from_secs(180 * 86_400),

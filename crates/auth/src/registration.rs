@@ -159,7 +159,7 @@ impl Auth {
         new.session.as_ref().map_or(Ok(()), NewSession::check)?;
         let hash = match &new.password {
             Some(password) => {
-                check_choice(password, Chooser::from(actor))?;
+                check_choice(password, Chooser::from(actor), self.config.min_password_chars)?;
                 Some(self.hash(password.clone()).await?)
             }
             None => None,

@@ -167,6 +167,7 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
             next_link_domains: config.email.next_link_domains.clone(),
         },
         turn: turn_config(&config.turn),
+        min_password_chars: config.passwords.minimum_length,
         ..AuthConfig::new(server_name.clone(), config.public_url())
     }
 }

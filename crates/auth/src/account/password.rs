@@ -12,8 +12,6 @@ use super::localpart::meant;
 use crate::audit::Actor;
 use crate::{Auth, EmailAddress, PasswordCost, StoreError};
 
-/// The fewest characters of a password that users choose.
-const MIN_CHARS: usize = 8;
 /// The most bytes of a password.
 const MAX_BYTES: usize = 1024;
 
@@ -48,21 +46,28 @@ pub enum Identifier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordProblem {
     /// Too easily guessed, or empty.
-    #[error("the password is too short: it needs at least 8 characters")]
-    Weak,
+    #[error("the password is too short: it needs at least {least} characters")]
+    Weak {
+        /// How many characters it needs.
+        least: usize,
+    },
     /// Longer than a password need be.
     #[error("the password is too long: it may have 1024 bytes")]
     TooLong,
 }
 
-/// Checks a password that somebody chose.
-pub(crate) fn check_choice(password: &Secret<String>, chooser: Chooser) -> Result<(), PasswordProblem> {
+/// Checks a password that somebody chose. Of users it has this many characters at least.
+pub(crate) fn check_choice(
+    password: &Secret<String>,
+    chooser: Chooser,
+    min_chars: usize,
+) -> Result<(), PasswordProblem> {
     let password = password.expose();
-    let least = if chooser == Chooser::User { MIN_CHARS } else { 1 };
+    let least = if chooser == Chooser::User { min_chars } else { 1 };
     if password.len() > MAX_BYTES {
         Err(PasswordProblem::TooLong)
     } else if password.chars().count() < least {
-        Err(PasswordProblem::Weak)
+        Err(PasswordProblem::Weak { least })
     } else {
         Ok(())
     }
@@ -213,11 +218,11 @@ mod tests {
 
     #[test]
     fn a_choice_is_bounded_on_both_sides() {
-        let user = |text: &str| check_choice(&secret(text), Chooser::User);
-        assert_eq!(user("1234567"), Err(PasswordProblem::Weak));
+        let user = |text: &str| check_choice(&secret(text), Chooser::User, 8);
+        assert_eq!(user("1234567"), Err(PasswordProblem::Weak { least: 8 }));
         assert_eq!(user("ünicödé8"), Ok(()));
         assert_eq!(user(&"x".repeat(1025)), Err(PasswordProblem::TooLong));
-        assert_eq!(check_choice(&secret("x"), Chooser::Operator), Ok(()));
-        assert_eq!(check_choice(&secret(""), Chooser::Operator), Err(PasswordProblem::Weak));
+        assert_eq!(check_choice(&secret("x"), Chooser::Operator, 8), Ok(()));
+        assert_eq!(check_choice(&secret(""), Chooser::Operator, 8), Err(PasswordProblem::Weak { least: 1 }));
     }
 }

@@ -44,7 +44,10 @@ async fn a_weak_password_is_refused_from_users_and_taken_from_operators() {
     let here = world.login("alice", "HERE", Unsupported).await;
     let requester = world.requester(&here).await;
     let refused = world.auth.change_password(&requester, secret("short"), OtherSessions::Keep).await;
-    assert!(matches!(refused, Err(AccountError::Password(PasswordProblem::Weak))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AccountError::Password(PasswordProblem::Weak { least: 8 }))),
+        "{refused:?}"
+    );
     world.auth.reset_password(&Actor::Operator, &alice, secret("short"), OtherSessions::End).await.unwrap();
     assert!(!world.works(&here).await);
     assert!(world.try_login("alice", "short", NewSession::default()).await.is_ok());

@@ -53,7 +53,23 @@ async fn names_are_checked_before_anybody_authenticates() {
     assert!(world.auth.made_up_name().is_ok());
     let weak = NewAccount::new(user("bob"), secret("1234567"));
     let refused = world.auth.create_account(&Actor::User(user("bob")), weak).await;
-    assert!(matches!(refused, Err(RegisterError::Password(PasswordProblem::Weak))));
+    assert!(matches!(refused, Err(RegisterError::Password(PasswordProblem::Weak { least: 8 }))));
+}
+
+#[tokio::test]
+async fn the_operator_says_how_long_a_password_is_at_least() {
+    for (least, password, taken) in
+        [(6, "hunter2", true), (8, "hunter2", false), (16, "correct horse", false)]
+    {
+        let world = world_with(|config| config.min_password_chars = least);
+        let new = NewAccount::new(user("bob"), secret(password));
+        let made = world.auth.create_account(&Actor::User(user("bob")), new).await;
+        assert_eq!(made.is_ok(), taken, "{least}");
+        if let Err(error) = made {
+            let weak = RegisterError::Password(PasswordProblem::Weak { least });
+            assert_eq!(error.to_string(), weak.to_string());
+        }
+    }
 }
 
 #[tokio::test]

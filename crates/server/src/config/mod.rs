@@ -22,7 +22,7 @@ use crate::outbound::{BadSmtp, Smtp};
 pub use retention::Retention;
 pub use sections::{
     Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,
-    Presence, Push, Registration, Support, Tls, Turn, UrlPreviews,
+    Passwords, Presence, Push, Registration, Support, Tls, Turn, UrlPreviews,
 };
 
 /// Everything an operator can set.
@@ -58,6 +58,8 @@ pub struct Config {
     pub policy_lists: Vec<String>,
     /// How long history is kept.
     pub retention: Retention,
+    /// Passwords.
+    pub passwords: Passwords,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -101,6 +103,7 @@ impl Default for Config {
             default_room_version: RoomVersionId::DEFAULT.as_str().to_owned(),
             policy_lists: Vec::new(),
             retention: Retention::default(),
+            passwords: Passwords::default(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),
@@ -251,6 +254,9 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
+        if let Some((key, problem)) = self.passwords.problem() {
+            return value(key, problem);
+        }
         self.retention.checked()?;
         self.mail_server()?;
         if let Some((key, problem)) = self.support.problem() {
@@ -354,6 +360,7 @@ mod tests {
             ("[email]\nsmtp_url = \"http://localhost\"\nfrom = \"a@b.c\"", "email.smtp_url"),
             ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
             ("[email]\nrequired_to_register = true", "email.required_to_register"),
+            ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
             ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
             ("[retention]\ninterval = \"1s\"", "retention.interval"),
             (

@@ -29,6 +29,31 @@ pub enum Registration {
     Open,
 }
 
+/// The shortest password that a server may take of its users, and the longest that it may ask for, in characters.
+const MIN_PASSWORD: std::ops::RangeInclusive<usize> = 4..=128;
+
+/// Passwords.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Passwords {
+    /// How many characters a password has at least that users choose; operators may choose shorter ones for them.
+    pub minimum_length: usize,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { minimum_length: 8 }
+    }
+}
+
+impl Passwords {
+    /// What is wrong, with its key.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let problem = ("passwords.minimum_length", "is a number of characters from 4 to 128");
+        (!MIN_PASSWORD.contains(&self.minimum_length)).then_some(problem)
+    }
+}
+
 /// HTTPS listeners.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

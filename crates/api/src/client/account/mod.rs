@@ -23,8 +23,8 @@ fn bad_request(errcode: &'static str, message: &str) -> Error {
 impl From<PasswordProblem> for Error {
     fn from(problem: PasswordProblem) -> Self {
         match problem {
-            PasswordProblem::Weak => {
-                bad_request("M_WEAK_PASSWORD", "The password needs at least 8 characters.")
+            PasswordProblem::Weak { least } => {
+                bad_request("M_WEAK_PASSWORD", &format!("The password needs at least {least} characters."))
             }
             PasswordProblem::TooLong => {
                 Self::invalid_param("The password is too long: it may have 1024 bytes.")
