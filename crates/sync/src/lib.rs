@@ -33,5 +33,5 @@ pub mod v3;
 mod waiters;
 
 pub use sends::SendInFlight;
-pub use service::Sync;
+pub use service::{Flush, Sync};
 pub use threads::ThreadsAnswer;

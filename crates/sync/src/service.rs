@@ -23,6 +23,15 @@ const FLUSH: Duration = Duration::from_secs(20);
 /// How long an unused connection is kept in the store.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
+/// When what clients have seen is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// While the server runs: long lists of rooms where much has changed.
+    OnTheWay,
+    /// As the server stops: all that has changed.
+    Last,
+}
+
 /// Answers what is new.
 pub struct Sync {
     pub(crate) engine: Arc<dyn Engine>,
@@ -83,31 +92,31 @@ impl Sync {
     async fn write_behind(&self) {
         let mut stopping = std::pin::pin!(self.env.tasks.stopping());
         loop {
-            let stop = tokio::select! {
-                () = tokio::time::sleep(FLUSH) => false,
-                () = &mut stopping => true,
+            let flush = tokio::select! {
+                () = tokio::time::sleep(FLUSH) => Flush::OnTheWay,
+                () = &mut stopping => Flush::Last,
             };
-            match self.flush(stop).await {
+            match self.flush(flush).await {
                 // The store tells the operator of a full disk; every flush would be too often.
                 Ok(()) | Err(CommitError::Full) => {}
                 Err(error) => {
                     tracing::warn!(%error, "sync connections could not be written; they are tried again");
                 }
             }
-            if stop {
+            if flush == Flush::Last {
                 return;
             }
         }
     }
 
     /// Writes what clients have seen since the last time, and deletes connections that nobody uses any more. Long lists
-    /// of rooms are stored where that will make the next start faster, and all of them where the server is `stopping`.
+    /// of rooms are stored where that will make the next start faster.
     ///
     /// # Errors
     /// When the store can't be written. What was not written is tried again the next time.
-    pub async fn flush(&self, stopping: bool) -> Result<(), CommitError> {
+    pub async fn flush(&self, flush: Flush) -> Result<(), CommitError> {
         self.connections.flush(&*self.engine).await?;
-        self.users.store(&*self.engine, stopping).await?;
+        self.users.store(&*self.engine, flush).await?;
         let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
         let before = self.env.clock.now().saturating_sub(kept);
         expire(&*self.engine, i64::try_from(before).unwrap_or(i64::MAX), 16).await?;

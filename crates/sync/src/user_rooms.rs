@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 
 use crate::notifier::Notifier;
 use crate::room_cache::{RoomCache, RoomFacts};
+use crate::service::Flush;
 use crate::stored_rooms;
 
 /// Own memberships that are kept in memory.
@@ -205,10 +206,10 @@ impl UserRooms {
 
     /// Stores a copy where that will make the next start faster: much has changed since the last copy, or, as the server
     /// stops, anything has. Says whether it did.
-    pub(crate) async fn store(&mut self, engine: &dyn Engine, stopping: bool) -> Result<bool, CommitError> {
+    pub(crate) async fn store(&mut self, engine: &dyn Engine, flush: Flush) -> Result<bool, CommitError> {
         let (position, changes) = self.stored;
         let much = changes >= CHANGES_WORTH_STORING.max(self.list.len() / 16);
-        let due = position == 0 || much || (stopping && self.folded > position);
+        let due = position == 0 || much || (flush == Flush::Last && self.folded > position);
         if self.folded == 0 || !due || !stored_rooms::is_worth_storing(self.list.len()) {
             return Ok(false);
         }

@@ -12,6 +12,7 @@ use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 use crate::notifier::Notifier;
 use crate::recent::Recents;
 use crate::room_cache::RoomCache;
+use crate::service::Flush;
 use crate::stored_rooms::is_worth_storing;
 use crate::user_rooms::{Source, UserRooms};
 
@@ -30,6 +31,15 @@ pub(crate) struct Users {
     pub(crate) recents: Recents,
     uses: AtomicU64,
     newest: watch::Receiver<Pos>,
+}
+
+/// What a request does where there is nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// It waits for news.
+    Waits,
+    /// It says so.
+    Answers,
 }
 
 /// What a request reads from.
@@ -119,14 +129,14 @@ impl Users {
         self.notifier.sweep(|user| <&UserId>::try_from(user).is_ok_and(|user| slots.contains_key(user)));
     }
 
-    /// A snapshot, and the user's rooms brought up to it. Where the request may wait, commits wake the user from then on.
+    /// A snapshot, and the user's rooms brought up to it. Where the request waits for news, commits wake the user from then on.
     pub(crate) async fn read<'s>(
         &self,
         engine: &Arc<dyn Engine>,
         user_id: &UserId,
         slot: &'s Slot,
         view: View,
-        may_wait: bool,
+        quiet: Quiet,
     ) -> Result<Reading<'s>, ReadError> {
         // The lock comes first, so that no other request folds the rooms beyond this snapshot.
         let mut rooms = slot.rooms.lock().await;
@@ -145,7 +155,7 @@ impl Users {
         if rooms.is_watched() {
             self.notifier.interest(user_id, &[], &moved.went);
             self.notifier.interest(user_id, &moved.came, &[]);
-        } else if may_wait {
+        } else if quiet == Quiet::Waits {
             rooms.watch(&self.notifier);
             came = true;
         }
@@ -159,7 +169,7 @@ impl Users {
     }
 
     /// Stores copies of long lists. Answers how many it wrote.
-    pub(crate) async fn store(&self, engine: &dyn Engine, stopping: bool) -> Result<usize, CommitError> {
+    pub(crate) async fn store(&self, engine: &dyn Engine, flush: Flush) -> Result<usize, CommitError> {
         let slots: Vec<Arc<Slot>> = {
             let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             let long = |slot: &&Arc<Slot>| is_worth_storing(slot.size.load(Ordering::Relaxed));
@@ -169,7 +179,7 @@ impl Users {
         for slot in slots {
             // One that is busy is stored next time.
             if let Ok(mut rooms) = slot.rooms.try_lock() {
-                stored += usize::from(rooms.store(engine, stopping).await?);
+                stored += usize::from(rooms.store(engine, flush).await?);
             }
         }
         Ok(stored)

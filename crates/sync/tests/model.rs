@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::{Member, Membership, State};
 use myelin_store::{Reader, Scan};
+use myelin_sync::Flush;
 use myelin_sync::sliding::SlidingError;
 use myelin_sync::v3::V3Request;
 use myelin_timeline::Viewer;
@@ -278,7 +279,7 @@ async fn run(ops: Vec<Op>) -> Result<(), TestCaseError> {
                 }
             }
             Op::Flush => {
-                server.sync.flush(false).await.unwrap();
+                server.sync.flush(Flush::OnTheWay).await.unwrap();
                 sliding.came_back |= sliding.client.pos.is_some() && !sliding.never_written;
             }
             Op::Restart => {

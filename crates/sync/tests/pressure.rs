@@ -16,6 +16,7 @@ use myelin_store::schema::rooms::Membership;
 use myelin_store::{
     Batch, CommitError, CommitNotice, Committed, Datum, Engine, KeyspaceDef, ReadError, Row, Scan, Snapshot,
 };
+use myelin_sync::Flush;
 use myelin_sync::v3::V3Request;
 use myelin_timeline::testing::World;
 use ruma::UserId;
@@ -211,7 +212,7 @@ async fn no_request_needs_two_readers_at_once() {
     let all = futures_util::future::join_all(requests);
     let all = tokio::time::timeout(LONG / 2, all).await.unwrap();
     assert!(all.into_iter().all(|answer| answer.unwrap().to_string().contains("hello")));
-    server.sync.flush(true).await.unwrap();
+    server.sync.flush(Flush::Last).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod support;
 
 use myelin_store::schema::rooms::Membership;
 use myelin_store::schema::users::GLOBAL;
+use myelin_sync::Flush;
 use myelin_sync::sliding::SlidingError;
 use myelin_timeline::testing::Draft;
 use serde_json::{Value, json};
@@ -285,7 +286,7 @@ async fn a_connection_outlives_the_process_without_a_gap() {
     let mut client = server.client(alice());
     client.slide(&server, list(9, 5, json!([["m.room.name", ""]]))).await;
     client.slide(&server, list(9, 5, json!([["m.room.name", ""]]))).await;
-    server.sync.flush(false).await.unwrap();
+    server.sync.flush(Flush::OnTheWay).await.unwrap();
     // One answer more, which is not written: its pos carries it.
     server.world.say(room, alice(), "before").await;
     client.slide(&server, list(9, 5, json!([["m.room.name", ""]]))).await;

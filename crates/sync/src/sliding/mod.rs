@@ -28,7 +28,7 @@ use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
 use crate::sliding::request::{SlidingRequest, Wanted};
-use crate::users::{Slot, View};
+use crate::users::{Quiet, Slot, View};
 
 /// After so many milliseconds of use a connection is written though nothing of its rooms changed.
 const REWRITTEN_AFTER: i64 = 600_000;
@@ -186,7 +186,7 @@ impl Sync {
         loop {
             signal.borrow_and_update();
             let over = asked.wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
-            let may_wait = !over && !self.waiters.is_full();
+            let quiet = if over || self.waiters.is_full() { Quiet::Answers } else { Quiet::Waits };
             let (made, settled) = {
                 let _place = slot.place().await;
                 let mut state = live.state.lock().await;
@@ -196,14 +196,14 @@ impl Sync {
                 }
                 let seen = state.connection.as_ref().filter(|connection| !connection.is_new());
                 let known = seen.map_or(View::Store, |connection| View::Known(connection.seen().position));
-                let (made, settled) =
-                    match self.attempt_sliding(asked, &mut state, &slot, known, may_wait).await {
-                        Err(SlidingError::Read(ReadError::Moved)) => {
-                            self.attempt_sliding(asked, &mut state, &slot, View::Store, may_wait).await?
-                        }
-                        attempt => attempt?,
-                    };
-                if made.is_news || !may_wait {
+                let (made, settled) = match self.attempt_sliding(asked, &mut state, &slot, known, quiet).await
+                {
+                    Err(SlidingError::Read(ReadError::Moved)) => {
+                        self.attempt_sliding(asked, &mut state, &slot, View::Store, quiet).await?
+                    }
+                    attempt => attempt?,
+                };
+                if made.is_news || quiet == Quiet::Answers {
                     return Ok(finish(asked, &mut state, made));
                 }
                 (made, settled)
@@ -241,9 +241,9 @@ impl Sync {
         state: &mut LiveState,
         slot: &Slot,
         view: View,
-        may_wait: bool,
+        quiet: Quiet,
     ) -> Result<(Made, bool), SlidingError> {
-        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, may_wait).await?;
+        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, quiet).await?;
         let settled = !reading.came || *self.engine.positions().borrow() <= reading.snapshot.position();
         Ok((Making { sync: self, asked, state }.make(reading).await?, settled))
     }

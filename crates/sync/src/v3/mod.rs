@@ -16,7 +16,7 @@ use myelin_sync_core::token::{InvalidToken, SyncToken};
 
 use crate::Sync;
 use crate::service::MOST_WAIT;
-use crate::users::{Slot, View};
+use crate::users::{Quiet, Slot, View};
 use crate::v3::answer::V3Answer;
 use crate::v3::filter::SyncFilter;
 use crate::v3::make::Making;
@@ -87,11 +87,12 @@ impl Sync {
         loop {
             signal.borrow_and_update();
             let over = turn.is_none() || limit.is_elapsed() || self.env.tasks.is_stopping();
+            let quiet = if over { Quiet::Answers } else { Quiet::Waits };
             let place = slot.place().await;
             let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
-            let (answer, settled) = match self.attempt_v3(&asked, &slot, known, !over).await {
+            let (answer, settled) = match self.attempt_v3(&asked, &slot, known, quiet).await {
                 Err(V3Error::Read(ReadError::Moved)) => {
-                    self.attempt_v3(&asked, &slot, View::Store, !over).await?
+                    self.attempt_v3(&asked, &slot, View::Store, quiet).await?
                 }
                 attempt => attempt?,
             };
@@ -125,9 +126,9 @@ impl Sync {
         asked: &Asked<'_>,
         slot: &Slot,
         view: View,
-        may_wait: bool,
+        quiet: Quiet,
     ) -> Result<(V3Answer, bool), V3Error> {
-        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, may_wait).await?;
+        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, quiet).await?;
         let position = reading.snapshot.position();
         if asked.since.is_some_and(|since| since.position > position.get()) {
             return Err(InvalidToken.into());
