@@ -192,6 +192,7 @@ fn room_routes() -> Vec<Route> {
         put(V3, &state, rooms::state_put::put).class(RateClass::Send).unsuspended(),
         get(V3, &format!("{state}/"), rooms::state_event::get),
         put(V3, &format!("{state}/"), rooms::state_put::put).class(RateClass::Send).unsuspended(),
+        get(V3, &room("/initialSync"), rooms::initial_sync::get),
         get(V3, &room("/members"), rooms::members::get),
         get(V3, &room("/joined_members"), rooms::joined_members::get),
         get(V3, &room("/event/{event_id}"), rooms::event::get),

@@ -89,9 +89,7 @@ impl Rooms {
     ) -> Result<Page, ReadingError> {
         let snapshot = self.deps.engine.snapshot().await?;
         let (room, _) = standing(&*snapshot, room_id, &viewer.user_id).await?;
-        let walk = Walk::new(&*snapshot, room, request).await?;
-        let (events, end) = walk.page(&*snapshot, viewer).await?;
-        show(&*snapshot, viewer, request, (walk.start, events, end)).await
+        read_page(&*snapshot, viewer, room, request).await
     }
 
     /// An event of the room with `limit` events around it.
@@ -262,6 +260,18 @@ impl<'a> Walk<'a> {
         filter_events(snapshot, marks.collect()).await?;
         Ok(shown)
     }
+}
+
+/// A page of the history of a room that the viewer may look at.
+pub(crate) async fn read_page(
+    snapshot: &dyn Snapshot,
+    viewer: &Viewer,
+    room: RoomNid,
+    request: &PageRequest,
+) -> Result<Page, ReadingError> {
+    let walk = Walk::new(snapshot, room, request).await?;
+    let (events, end) = walk.page(snapshot, viewer).await?;
+    show(snapshot, viewer, request, (walk.start, events, end)).await
 }
 
 /// Writes the events of a page for the viewer.

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod event;
 pub(crate) mod forget;
 pub(crate) mod hierarchy;
+pub(crate) mod initial_sync;
 pub(crate) mod invite;
 pub(crate) mod join;
 pub(crate) mod joined_members;
