@@ -33,6 +33,18 @@ where
     }
 }
 
+/// A body that says nothing, read to its end: a connection is closed whose request was answered before that.
+pub(crate) struct Unused;
+
+impl<S: Send + Sync> FromRequest<S> for Unused {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let body = Bytes::from_request(request.with_limited_body(), &()).await;
+        body.map(|_| Self).map_err(|rejection| body_error(rejection.status()))
+    }
+}
+
 /// A JSON object in the form of `T`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     check(body)?;

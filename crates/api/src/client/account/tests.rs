@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::access::{Asks, MayAsk};
-use crate::body::{Body, Segment};
+use crate::body::{Body, Segment, Unused};
 use crate::client::{account, device, session};
 use crate::{Authenticate, Error, synapse};
 
@@ -177,7 +177,10 @@ async fn a_locked_account_is_told_so_and_may_still_log_out() {
     assert_eq!(errcode(&refused), (401, "M_USER_LOCKED"));
     assert_eq!(refused.1["soft_logout"], true);
     let requester = auth.authenticate_locked(token).await.unwrap();
-    assert_eq!(seen(session::logout::post(State(Arc::clone(&auth)), Asks(requester)).await).await.0, 200);
+    assert_eq!(
+        seen(session::logout::post(State(Arc::clone(&auth)), Asks(requester), Unused).await).await.0,
+        200
+    );
     let gone = Authenticate::authenticate(&*auth, token).await.map(|_| Json(json!({})));
     let gone = seen(gone).await;
     assert_eq!((errcode(&gone), &gone.1["soft_logout"]), ((401, "M_UNKNOWN_TOKEN"), &json!(false)));

@@ -19,17 +19,15 @@ use super::Generation;
 use crate::Error;
 use crate::access::Asks;
 use crate::args::body_error;
-use crate::body::parse;
+use crate::body::{Unused, parse};
 
 pub(crate) async fn own(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    _: Unused,
 ) -> Result<Json<Value>, Error> {
     let Path((delay_id, name)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
-    // It says nothing, but a connection is closed whose request was answered before it was read.
-    body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let action = action(&name).ok_or_else(Error::unrecognized)?;
     let changed = rooms.change_delayed(&delay_id, Some(&requester.user_id), action).await;
     changed.map_err(|error| Generation::Stable.error(error))?;
@@ -39,11 +37,9 @@ pub(crate) async fn own(
 pub(crate) async fn by_id(
     State(rooms): State<Arc<Rooms>>,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    _: Unused,
 ) -> Result<Json<Value>, Error> {
     let Path((delay_id, name)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
-    // It says nothing, but a connection is closed whose request was answered before it was read.
-    body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let action = action(&name).ok_or_else(Error::unrecognized)?;
     change(&rooms, &delay_id, action).await
 }

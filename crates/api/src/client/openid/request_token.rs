@@ -9,6 +9,7 @@ use myelin_auth::{Auth, OpenIdError};
 use serde_json::{Value, json};
 
 use crate::access::Asks;
+use crate::body::Unused;
 use crate::object::UserPath;
 use crate::{Error, ServerName};
 
@@ -17,6 +18,7 @@ pub(crate) async fn post(
     State(ServerName(server_name)): State<ServerName>,
     Asks(requester): Asks,
     UserPath(user_id, []): UserPath<0>,
+    _: Unused,
 ) -> Result<Json<Value>, Error> {
     let made = auth.openid_token(&requester, &user_id).await?;
     Ok(Json(json!({

@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::access::Asks;
+use crate::body::Unused;
 
 /// Ends the session and deletes its device.
-pub(crate) async fn post(State(auth): State<Arc<Auth>>, Asks(requester): Asks) -> Result<Json<Value>, Error> {
+pub(crate) async fn post(
+    State(auth): State<Arc<Auth>>,
+    Asks(requester): Asks,
+    _: Unused,
+) -> Result<Json<Value>, Error> {
     auth.logout(&requester).await?;
     Ok(Json(json!({})))
 }
