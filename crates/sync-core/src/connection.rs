@@ -42,6 +42,8 @@ pub struct Connection {
     sent: Option<(Globals, HashMap<RoomKey, RoomSent>)>,
     answers: u64,
     unwritten: stored::Unwritten,
+    /// For the answer that is being made: after which position rooms were left that it has no place for.
+    left_untold: Option<i64>,
     /// The state was restored, and no answer was seen since: the client may be ahead of it.
     behind: bool,
     /// It was restored once: the client may have rooms that it does not know of.
@@ -122,6 +124,7 @@ impl Connection {
             sent: None,
             answers: 0,
             unwritten: stored::Unwritten::default(),
+            left_untold: None,
             behind: false,
             forgetful: false,
         }
@@ -180,12 +183,15 @@ impl Connection {
 
     /// What the next answer must contain, newest rooms first.
     pub fn plan(&mut self, rooms: &RoomList, window: &Window) -> Vec<RoomDue> {
+        let left_after = self.seen.left_after.unwrap_or(self.seen.position);
+        self.left_untold = None;
         let mut due = Vec::new();
         let mut wanted = HashSet::with_capacity(window.rooms.len());
         // Rooms share their wishes, so that each is compared with those known once and not for every room.
         let mut numbers: HashMap<*const RoomConfig, Option<u32>> = HashMap::new();
         for wish in &window.rooms {
             if due.len() >= MAX_ROOMS_PER_ANSWER {
+                self.left_untold = Some(left_after);
                 return due;
             }
             wanted.insert(wish.room);
@@ -196,11 +202,15 @@ impl Connection {
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         let known = !self.rooms.is_empty() || self.forgetful;
-        for (room, entry) in rooms.changed_after(self.seen.position).take_while(|_| known) {
+        for (room, entry) in rooms.changed_after(left_after).take_while(|_| known) {
             let left =
                 matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
-            if !left || due.len() >= MAX_ROOMS_PER_ANSWER {
+            if !left {
                 continue;
+            }
+            if due.len() >= MAX_ROOMS_PER_ANSWER {
+                self.left_untold = Some(left_after);
+                break;
             }
             match self.rooms.get(&room) {
                 Some(known) if known.standing != entry.standing || known.joined_at != entry.joined_at => {
@@ -312,7 +322,8 @@ impl Connection {
     /// Ends an answer: remembers it as sent, and answers the `pos` that names it.
     pub fn finish(&mut self, progress: Progress) -> ConnectionPos {
         self.answers += 1;
-        let globals = Globals { answer: self.answers, ..progress.globals };
+        let left_after = self.left_untold.take();
+        let globals = Globals { answer: self.answers, left_after, ..progress.globals };
         let carried = self.carried(globals.position, &progress.rooms);
         self.sent = Some((globals, progress.rooms));
         if self.configs.known.len() > CONFIGS_BEFORE_PRUNING {

@@ -350,3 +350,30 @@ fn a_pos_of_another_connection_or_one_that_was_passed_is_unknown() {
     assert!(connection.resume(&third).is_ok());
     assert_eq!(connection.resume(&first), Err(UnknownPos), "it was passed");
 }
+
+#[test]
+fn rooms_left_that_an_answer_has_no_place_for_are_told_of_in_the_next() {
+    const MANY: i64 = 1100;
+    let mut world = World::default();
+    let set = |world: &mut World, standing| {
+        for room in 0..MANY {
+            world.happen(room, |room, pos| {
+                (room.standing, room.until) = (Some(standing), pos);
+                room.events.push((pos, None));
+            });
+        }
+    };
+    set(&mut world, Standing::Joined);
+    let (mut connection, mut stored) = (Connection::new(7), Connection::new(7));
+    let mut client = Client { pos: None, rooms: BTreeMap::new(), last: Vec::new() };
+    let asked = request(2000, 1, &BTreeSet::new(), None);
+    for standing in [Standing::Joined, Standing::Left] {
+        set(&mut world, standing);
+        for _ in 0..3 {
+            let answer = answer(&world, &mut connection, &mut stored, &client, &asked).expect("it goes on");
+            client.take(answer, &BTreeSet::new()).expect("each event once");
+        }
+    }
+    assert_eq!(client.rooms.len(), 1100);
+    assert!(client.rooms.values().all(|room| room.left));
+}

@@ -44,6 +44,9 @@ pub struct Globals {
     /// Where what was sent of it is not known for certain: up to where it is.
     #[serde(default)]
     pub(super) certain: Option<i64>,
+    /// Where not all rooms that the user left could be told: after which position they may have left them.
+    #[serde(default)]
+    pub(super) left_after: Option<i64>,
     /// The counter of typing changes that was sent; it counts from 0 in each run of the server.
     #[serde(skip)]
     pub typing: u64,
