@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A room, by whatever number the caller knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +73,9 @@ pub struct RoomEntry {
 /// The tags that a user gave a room; most rooms have none.
 pub type Tags = Option<Arc<[Box<str>]>>;
 
+/// For how many rooms there is room at once when a list is read: what it says of its length may be damaged.
+const MOST_EXPECTED: usize = 1 << 18;
+
 /// A user's rooms by recency.
 #[derive(Clone, Debug, Default)]
 pub struct RoomList {
@@ -87,6 +92,36 @@ impl FromIterator<(RoomKey, RoomEntry)> for RoomList {
         let by_change = rooms.iter().map(|(room, entry)| (Reverse(entry.changed), *room)).collect();
         let listed = rooms.values().filter(|entry| entry.standing.is_listed()).count();
         Self { rooms, by_change, listed }
+    }
+}
+
+impl<'de> Deserialize<'de> for RoomList {
+    /// A list of pairs of rooms and what is known of them, newest first: into place one by one, for lists are long.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = RoomList;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("rooms")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<RoomList, A::Error> {
+                let expected = pairs.size_hint().unwrap_or_default().min(MOST_EXPECTED);
+                let mut rooms = FxHashMap::with_capacity_and_hasher(expected, FxBuildHasher);
+                let mut by_change = Vec::with_capacity(expected);
+                let mut listed = 0;
+                while let Some((room, entry)) = pairs.next_element::<(RoomKey, RoomEntry)>()? {
+                    by_change.push((Reverse(entry.changed), room));
+                    listed += usize::from(entry.standing.is_listed());
+                    if rooms.insert(room, entry).is_some() {
+                        return Err(A::Error::custom("a room twice"));
+                    }
+                }
+                Ok(RoomList { rooms, by_change: by_change.into_iter().collect(), listed })
+            }
+        }
+        deserializer.deserialize_seq(Pairs)
     }
 }
 

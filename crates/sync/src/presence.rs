@@ -1,6 +1,6 @@
 //! Presence on its way from `users` to the syncs of those who share a room.
 //!
-//! A task reads, once for each change, in which rooms the user is whose presence changed; it notes that and wakes those
+//! A task looks, once for each change, in which rooms the user is whose presence changed; it notes that and wakes those
 //! in the same rooms who wait. An answer then needs nothing but this note and its own user's rooms. What the task has
 //! not seen yet is not told, so that a token never is ahead of it.
 
@@ -9,14 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use myelin_model::RoomNid;
-use myelin_runtime::Env;
 use myelin_store::schema::rooms::{Member, Membership};
-use myelin_store::{Engine, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::notifier::Notifier;
+use crate::Sync;
 use crate::ports::{Presence, PresenceContent};
 use crate::user_rooms::Facts;
 
@@ -57,7 +56,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Change {
     pub(crate) user_id: OwnedUserId,
-    pub(crate) rooms: Arc<[RoomNid]>,
+    pub(crate) rooms: Arc<HashSet<RoomNid>>,
 }
 
 impl PresenceLog {
@@ -100,13 +99,8 @@ impl PresenceLog {
 }
 
 /// Follows changes of presence until the server stops.
-pub(crate) async fn follow(
-    engine: Arc<dyn Engine>,
-    presence: Arc<dyn Presence>,
-    log: Arc<PresenceLog>,
-    notifier: Arc<Notifier>,
-    env: Env,
-) {
+pub(crate) async fn follow(sync: Arc<Sync>) {
+    let Sync { presence, presences: log, notifier, env, .. } = &*sync;
     let mut changes = presence.changes();
     let mut stopping = std::pin::pin!(env.tasks.stopping());
     loop {
@@ -117,7 +111,7 @@ pub(crate) async fn follow(
         }
         let mut changed = presence.changed_after(counter);
         changed.truncate(AT_ONCE);
-        let pause = match read_rooms(&*engine, changed).await {
+        let pause = match read_rooms(&sync, changed).await {
             Ok(changes) => {
                 log.note(&changes);
                 let woken = notifier.wake_sharing(changes.iter().map(|(_, change)| change));
@@ -136,18 +130,14 @@ pub(crate) async fn follow(
     }
 }
 
-async fn read_rooms(
-    engine: &dyn Engine,
-    changed: Vec<(u64, OwnedUserId)>,
-) -> Result<Vec<(u64, Change)>, ReadError> {
-    let snapshot = engine.snapshot().await?;
-    let scans = changed.iter().map(|(_, user_id)| rooms_of(user_id)).collect();
-    let found = snapshot.scan_all::<Member>(scans).await?;
-    let change = |((version, user_id), rows): ((u64, OwnedUserId), Vec<Member>)| {
-        let rooms = rows.iter().filter(|row| row.membership == Membership::Join).map(|row| row.room);
-        (version, Change { user_id, rooms: rooms.collect() })
-    };
-    Ok(changed.into_iter().zip(found).map(change).collect())
+/// In which rooms these users are. Who is there syncs, as a rule: their list of rooms is in memory, or is about to be.
+async fn read_rooms(sync: &Sync, changed: Vec<(u64, OwnedUserId)>) -> Result<Vec<(u64, Change)>, ReadError> {
+    let mut changes = Vec::with_capacity(changed.len());
+    for (version, user_id) in changed {
+        let rooms = sync.users.joined(&sync.engine, &user_id).await?;
+        changes.push((version, Change { user_id, rooms }));
+    }
+    Ok(changes)
 }
 
 fn rooms_of(user_id: &OwnedUserId) -> Scan {

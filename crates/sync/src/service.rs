@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use myelin_model::Requester;
 use myelin_runtime::Env;
 use myelin_store::{CommitError, Engine};
@@ -79,10 +80,7 @@ impl Sync {
             notifier,
             run,
         });
-        let (engine, presence) = (Arc::clone(&sync.engine), Arc::clone(&sync.presence));
-        let (log, notifier, env) =
-            (Arc::clone(&sync.presences), Arc::clone(&sync.notifier), sync.env.clone());
-        sync.env.tasks.spawn("sync.presence", follow(engine, presence, log, notifier, env));
+        sync.env.tasks.spawn("sync.presence", follow(Arc::clone(&sync)));
         let behind = Arc::clone(&sync);
         sync.env.tasks.spawn("sync.connections", async move { behind.write_behind().await });
         sync
@@ -135,4 +133,9 @@ impl Sync {
     pub fn load(&self) -> (usize, usize) {
         (self.connections.len(), self.waiters.len())
     }
+}
+
+/// Work that takes much memory, in a place of its own: a request that waits afterwards does not keep it.
+pub(crate) fn boxed<'f, T>(work: impl Future<Output = T> + Send + 'f) -> BoxFuture<'f, T> {
+    Box::pin(work)
 }

@@ -23,8 +23,7 @@ pub(crate) fn decode(row: &RoomListCopy) -> Option<(RoomList, i64)> {
     if *layout != LAYOUT {
         return None;
     }
-    let rooms: Vec<(RoomKey, RoomEntry)> = postcard::from_bytes(rest).ok()?;
-    Some((rooms.into_iter().collect(), row.position))
+    Some((postcard::from_bytes::<RoomList>(rest).ok()?, row.position))
 }
 
 /// Whether a list of so many rooms is worth storing.

@@ -1,10 +1,10 @@
 //! The users whose rooms are in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use myelin_model::Pos;
+use myelin_model::{Pos, RoomNid};
 use myelin_store::{CommitError, DeferredSnapshot, Engine, ReadError, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
@@ -160,6 +160,17 @@ impl Users {
             came = true;
         }
         Ok(Reading { snapshot, rooms, came })
+    }
+
+    /// The rooms that the user is in.
+    pub(crate) async fn joined(
+        &self,
+        engine: &Arc<dyn Engine>,
+        user_id: &UserId,
+    ) -> Result<Arc<HashSet<RoomNid>>, ReadError> {
+        let slot = self.slot(user_id);
+        let reading = self.read(engine, user_id, &slot, View::Store, Quiet::Answers).await?;
+        Ok(reading.rooms.joined())
     }
 
     /// The newest position, if it is not before this one and the notifier knows of everything up to it.

@@ -22,9 +22,11 @@ use myelin_sync_core::sticky::StickyToken;
 use myelin_sync_core::token::{ConnectionPos, InboxToken, InvalidToken};
 use myelin_sync_core::window::InvalidRequest;
 
+use tokio::sync::watch;
+
 use crate::Sync;
 use crate::connections::{ConnectionId, Live, LiveState, is_stored, restore, write};
-use crate::service::MOST_WAIT;
+use crate::service::{MOST_WAIT, boxed};
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
 use crate::sliding::request::{SlidingRequest, Wanted};
@@ -92,7 +94,7 @@ impl Sync {
         let live = self.connections.enter(&id);
         // The signal comes before any reading, so that no commit falls between.
         let signal = self.notifier.subscribe(&requester.user_id);
-        let mine = self.begin(&id, &live, &request, pos.as_ref()).await?;
+        let mine = boxed(self.begin(&id, &live, &request, pos.as_ref())).await?;
         // What was received is deleted only for a request that is good.
         if let (Some(device_id), Some(_)) = (requester.device_id(), &request.extensions.to_device.since) {
             self.inboxes.acknowledge(&requester.user_id, device_id, inbox).await;
@@ -177,7 +179,7 @@ impl Sync {
         asked: &Asked<'_>,
         live: &Live,
         mine: u64,
-        mut signal: tokio::sync::watch::Receiver<u64>,
+        mut signal: watch::Receiver<u64>,
     ) -> Result<Bytes, SlidingError> {
         let _waiting = self.waiters.enter();
         let slot = self.users.slot(&asked.requester.user_id);
@@ -187,28 +189,11 @@ impl Sync {
             signal.borrow_and_update();
             let over = asked.wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
             let quiet = if over || self.waiters.is_full() { Quiet::Answers } else { Quiet::Waits };
-            let (made, settled) = {
-                let _place = slot.place().await;
-                let mut state = live.state.lock().await;
-                if *turn.borrow() != mine {
-                    // The client has asked again and will not look at this answer.
-                    return Ok(superseded(asked.pos.as_ref()));
-                }
-                let seen = state.connection.as_ref().filter(|connection| !connection.is_new());
-                let known = seen.map_or(View::Store, |connection| View::Known(connection.seen().position));
-                let (made, settled) = match self.attempt_sliding(asked, &mut state, &slot, known, quiet).await
-                {
-                    Err(SlidingError::Read(ReadError::Moved)) => {
-                        self.attempt_sliding(asked, &mut state, &slot, View::Store, quiet).await?
-                    }
-                    attempt => attempt?,
-                };
-                if made.is_news || quiet == Quiet::Answers {
-                    return Ok(finish(asked, &mut state, made));
-                }
-                (made, settled)
+            let look = self.look(asked, live, (mine, &turn), &slot, quiet);
+            let settled = match boxed(look).await? {
+                Look::Answer(answer) => return Ok(answer),
+                Look::Nothing { settled } => settled,
             };
-            drop(made);
             if !settled {
                 continue;
             }
@@ -233,9 +218,46 @@ fn inbox_since(request: &SlidingRequest) -> Result<Pos, SlidingError> {
     Ok(since.map_or(Pos::ZERO, |since| Pos::new(since.0)))
 }
 
+/// What became of a look at what there is to tell.
+enum Look {
+    /// The answer.
+    Answer(Bytes),
+    /// Nothing to tell; whether the client is woken by all that comes after it.
+    Nothing { settled: bool },
+}
+
 impl Sync {
+    /// Looks at what there is to tell to a request whose turn it is, or was.
+    async fn look(
+        &self,
+        asked: &Asked<'_>,
+        live: &Live,
+        (mine, turn): (u64, &watch::Receiver<u64>),
+        slot: &Slot,
+        quiet: Quiet,
+    ) -> Result<Look, SlidingError> {
+        let _place = slot.place().await;
+        let mut state = live.state.lock().await;
+        if *turn.borrow() != mine {
+            // The client has asked again and will not look at this answer.
+            return Ok(Look::Answer(superseded(asked.pos.as_ref())));
+        }
+        let seen = state.connection.as_ref().filter(|connection| !connection.is_new());
+        let known = seen.map_or(View::Store, |connection| View::Known(connection.seen().position));
+        let (made, settled) = match self.attempt(asked, &mut state, slot, known, quiet).await {
+            Err(SlidingError::Read(ReadError::Moved)) => {
+                self.attempt(asked, &mut state, slot, View::Store, quiet).await?
+            }
+            attempt => attempt?,
+        };
+        if made.is_news || quiet == Quiet::Answers {
+            return Ok(Look::Answer(finish(asked, &mut state, made)));
+        }
+        Ok(Look::Nothing { settled })
+    }
+
     /// One answer, and whether whoever it is for is woken by all that comes after it.
-    async fn attempt_sliding(
+    async fn attempt(
         &self,
         asked: &Asked<'_>,
         state: &mut LiveState,

@@ -15,7 +15,7 @@ use myelin_store::{ReadError, Reader};
 use myelin_sync_core::token::{InvalidToken, SyncToken};
 
 use crate::Sync;
-use crate::service::MOST_WAIT;
+use crate::service::{MOST_WAIT, boxed};
 use crate::users::{Quiet, Slot, View};
 use crate::v3::answer::V3Answer;
 use crate::v3::filter::SyncFilter;
@@ -88,20 +88,11 @@ impl Sync {
             signal.borrow_and_update();
             let over = turn.is_none() || limit.is_elapsed() || self.env.tasks.is_stopping();
             let quiet = if over { Quiet::Answers } else { Quiet::Waits };
-            let place = slot.place().await;
-            let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
-            let (answer, settled) = match self.attempt_v3(&asked, &slot, known, quiet).await {
-                Err(V3Error::Read(ReadError::Moved)) => {
-                    self.attempt_v3(&asked, &slot, View::Store, quiet).await?
-                }
-                attempt => attempt?,
-            };
-            if answer.is_news() || over || self.waiters.is_full() {
-                drop(place);
+            let (answer, settled) = boxed(self.look_v3(&asked, &slot, quiet)).await?;
+            if let Some(answer) = answer {
                 self.sends.answered(requester).await;
-                return Ok(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
+                return Ok(answer);
             }
-            drop((answer, place));
             if !settled {
                 continue;
             }
@@ -118,6 +109,25 @@ impl Sync {
                 () = self.env.tasks.stopping() => {}
             }
         }
+    }
+
+    /// The answer, if there is anything to tell or it is due at once; and whether the client is woken by all that comes
+    /// after it.
+    async fn look_v3(
+        &self,
+        asked: &Asked<'_>,
+        slot: &Slot,
+        quiet: Quiet,
+    ) -> Result<(Option<Bytes>, bool), V3Error> {
+        let _place = slot.place().await;
+        let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
+        let (answer, settled) = match self.attempt_v3(asked, slot, known, quiet).await {
+            Err(V3Error::Read(ReadError::Moved)) => self.attempt_v3(asked, slot, View::Store, quiet).await?,
+            attempt => attempt?,
+        };
+        let told = answer.is_news() || quiet == Quiet::Answers || self.waiters.is_full();
+        let answer = told.then(|| Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
+        Ok((answer, settled))
     }
 
     /// One answer, and whether whoever it is for is woken by all that comes after it.
