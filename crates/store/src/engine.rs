@@ -21,7 +21,8 @@ pub trait Engine: Send + Sync + 'static {
     /// is full, when the future first finds room.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>>;
 
-    /// The newest position; changes after each commit that took one.
+    /// The newest position; changes after each commit that took one, and before that is answered: who has the answer finds
+    /// no older one.
     fn positions(&self) -> watch::Receiver<Pos>;
 
     /// What was committed, in order, for those who wake others. A receiver that lags must assume that everything

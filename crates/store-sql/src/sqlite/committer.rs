@@ -248,13 +248,16 @@ impl Committer {
         for ((job, outcome), position) in jobs.into_iter().zip(group.outcomes).zip(group.positions) {
             drop(job.room);
             let committed = outcome.is_ok();
-            let _unheard = job.reply.send(outcome);
+            let position = Pos::new(position);
             if committed {
-                let position = Pos::new(position);
-                let topics = job.batch.topics;
+                // Before the answer: whoever has it must find nothing older than what they wrote.
                 self.announce
                     .positions
                     .send_if_modified(|newest| std::mem::replace(newest, position) != position);
+            }
+            let _unheard = job.reply.send(outcome);
+            if committed {
+                let topics = job.batch.topics;
                 let _nobody = self.announce.notices.send(Arc::new(CommitNotice { position, topics }));
             }
         }

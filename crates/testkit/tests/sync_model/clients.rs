@@ -295,7 +295,8 @@ impl Client {
             picture.membership = said;
         }
         picture.take_counts(room);
-        if !only_goes_on || picture.membership != "join" {
+        // What came again because a killed server had not stored how it was wanted is not stored now either.
+        if !only_goes_on || may_repeat || picture.membership != "join" {
             self.last.insert(room_id.to_owned());
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) async fn post(
 ) -> Result<RawAnswer, Error> {
     let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let mut request: MergedRequest = crate::body::parse(&body)?;
+    // As in the live dialect: what waits keeps little.
+    drop(body);
     let timeout = request.timeout.map(Duration::from_millis);
     let pos = request.pos.take();
     let presence = set_presence(request.set_presence.as_deref())?;

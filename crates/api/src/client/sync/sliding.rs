@@ -42,6 +42,8 @@ pub(crate) async fn post(
         query.map_err(|_| Error::invalid_param("timeout must be a number of milliseconds."))?;
     let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let request = parse(&body)?;
+    // While it waits, a request keeps no memory that the connection could read the next one into.
+    drop(body);
     let timeout = query.timeout.map(Duration::from_millis);
     let _connected = users.presence().connect(&requester, set_presence(query.set_presence.as_deref())?);
     Ok(RawAnswer(sync.sliding(&requester, request, query.pos.as_deref(), timeout).await?))

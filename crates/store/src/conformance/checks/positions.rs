@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use myelin_model::{Pos, RoomNid, Topic};
 
 use super::super::{Factory, Mark, Note, Piece, batch, note};
-use crate::{Datum, Engine, Expect, Expectation, Keyspace, Reader, Scan};
+use crate::{Committed, Datum, Engine, Expect, Expectation, Keyspace, Reader, Scan};
 
 /// Commits from several threads while one reader looks: what it sees of the log has no hole, ever.
 pub async fn positions_have_no_holes_and_follow_commit_order(factory: &dyn Factory) {
@@ -146,6 +146,14 @@ pub async fn notices_come_in_order_with_their_topics(factory: &dyn Factory) {
             batch.expect_present::<Mark>(&(1,));
         }
         engine.commit(batch)
+    });
+    let known = engine.positions();
+    let commits = commits.map(|commit| async {
+        let committed = commit.await;
+        if let Ok(Committed { first }) = &committed {
+            assert!(*known.borrow() >= *first, "the newest position is known before a commit is answered");
+        }
+        committed
     });
     let results = join_all(commits).await;
     let mut rooms = Vec::new();

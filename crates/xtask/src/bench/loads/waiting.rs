@@ -31,9 +31,10 @@ pub(super) const LOAD: Load = Load {
         }
         allow_many_files()?;
         let users = members(site, site.sizes.idle.0, None)?;
+        let memory = || site.server.process.as_ref().map(Process::memory);
+        // Once, before the first round: what a round frees the server keeps for the next one.
+        let before = memory().context("the server runs elsewhere")?;
         Ok(Prepared::Rounds(Box::new(move || {
-            let memory = || site.server.process.as_ref().map(Process::memory);
-            let before = memory().context("the server runs elsewhere")?;
             let waiting = begin(site, &users, site.sizes.idle.1)?;
             // The processor time of the rest is what waiting costs.
             let (after, cost) = measure(site.server, || {
