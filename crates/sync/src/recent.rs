@@ -22,8 +22,10 @@ use crate::state::{MEMBER, state_events};
 
 /// How many of a room's newest events are kept: who waits is told of one or two.
 const MOST_EVENTS: usize = 8;
-/// The most rooms of which they are kept, at about 8 KiB each.
-const MOST_ROOMS: usize = 4096;
+/// The most rooms of which they are kept, at about 16 KiB each, and 128 KiB at most.
+const MOST_ROOMS: usize = 1024;
+/// Longer events are not kept, in bytes: whoever is told of one reads it.
+const MOST_BYTES: usize = 4096;
 /// For how many milliseconds a form is good: the age that it tells is off by so much.
 const FORM_LASTS: i64 = 100;
 
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(event: Event, json: Option<Bytes>) -> Self {
+        let json = json.filter(|json| json.len() <= MOST_BYTES);
         Self { event, json, form: Mutex::default() }
     }
 
@@ -154,28 +157,26 @@ async fn read(snapshot: &dyn Snapshot, rooms: &[RoomNid]) -> Result<Vec<(RoomNid
     let mut senders = read_senders(snapshot, &events).await?;
     let nids = events.iter().flatten().filter(|event| event.state_key.is_none()).map(|event| event.event);
     let mut contents = contents(snapshot, &nids.collect::<Vec<_>>()).await?;
+    let mut found = Vec::with_capacity(rooms.len());
     let each = rooms.iter().zip(events).zip(state).zip(receipts).zip(highlights);
-    let recent =
-        |((((room, events), state), receipts), newest_highlight): ((((&RoomNid, Vec<_>), _), _), _)| {
-            let is_whole = events.len() < MOST_EVENTS;
-            let shared = |event: Event| {
-                let json = contents.remove(&event.event);
-                Shared::new(event, json)
-            };
-            let state: Vec<State> = state;
-            let receipts: Vec<Receipt> = receipts;
-            let recent = Recent {
-                events: events.into_iter().map(shared).collect(),
-                is_whole,
-                state_changed: state.first().map_or(0, |row| row.changed.get()),
-                receipts_changed: receipts.first().map_or(0, |row| row.changed.get()),
-                newest_highlight,
-                lifetime: lifetimes.get(room).copied(),
-                senders: senders.remove(room).unwrap_or_default(),
-            };
-            (*room, Arc::new(recent))
+    for ((((room, events), state), receipts), newest_highlight) in each {
+        let is_whole = events.len() < MOST_EVENTS;
+        let shared = |event: Event| {
+            let json = contents.remove(&event.event);
+            Shared::new(event, json)
         };
-    Ok(each.map(recent).collect())
+        let recent = Recent {
+            events: events.into_iter().map(shared).collect(),
+            is_whole,
+            state_changed: state.first().map_or(0, |row| row.changed.get()),
+            receipts_changed: receipts.first().map_or(0, |row| row.changed.get()),
+            newest_highlight,
+            lifetime: lifetimes.get(room).copied(),
+            senders: senders.remove(room).unwrap_or_default(),
+        };
+        found.push((*room, Arc::new(recent)));
+    }
+    Ok(found)
 }
 
 /// The memberships of those who sent these events, by room.
