@@ -148,7 +148,8 @@ impl Auth {
         }
     }
 
-    /// A session number that was never used before and never will be again.
+    /// A session number that was never used before and never will be again. Not to be asked for by who holds a snapshot: a
+    /// new block of numbers takes one of its own, and there are only so many.
     pub(crate) async fn next_session(&self) -> Result<i64, StoreError> {
         let block = || self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = block().as_mut().and_then(IdBlock::take) {

@@ -166,6 +166,10 @@ impl Auth {
         };
         let user_id = &new.user_id;
         for _ in 0..ATTEMPTS {
+            let number = match &new.session {
+                Some(_) => self.next_session().await?,
+                None => 0,
+            };
             let snapshot = self.engine.snapshot().await?;
             if snapshot.get::<Account>(&(user_id.clone(),)).await?.is_some() {
                 return Err(RegisterError::Taken);
@@ -179,7 +183,10 @@ impl Auth {
                 self.use_registration_token(&mut batch, &*snapshot, token).await?;
             }
             let session = match &new.session {
-                Some(session) => Some(self.open_session(&mut batch, &*snapshot, user_id, session).await?),
+                Some(session) => {
+                    let session = (session, number);
+                    Some(self.open_session(&mut batch, &*snapshot, user_id, session).await?)
+                }
                 None => None,
             };
             drop(snapshot);

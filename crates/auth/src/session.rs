@@ -132,13 +132,14 @@ pub(crate) fn delete_tokens(batch: &mut Batch, session: i64) {
 }
 
 impl Auth {
-    /// Adds a session of the user to the batch: a new device, or new tokens for the one it had.
+    /// Adds a session of the user to the batch: a new device, to which `number` goes, or new tokens for the one it had. The
+    /// number is taken before the snapshot is ([`Auth::next_session`]).
     pub(crate) async fn open_session(
         &self,
         batch: &mut Batch,
         snapshot: &dyn Snapshot,
         user_id: &OwnedUserId,
-        new: &NewSession,
+        (new, number): (&NewSession, i64),
     ) -> Result<Issued, OpenError> {
         let made_up = || OwnedDeviceId::from(self.env.random.capitals(10));
         let device_id = new.device_id.clone().unwrap_or_else(made_up);
@@ -160,7 +161,7 @@ impl Auth {
                 let device = Device {
                     user_id: user_id.clone(),
                     device_id,
-                    session: self.next_session().await?,
+                    session: number,
                     display_name: new.display_name.clone(),
                     created_at: self.now(),
                     generation: 1,

@@ -116,6 +116,7 @@ impl Rooms {
             ));
         }
         let room = snapshot.get::<Room>(&(row.room,)).await?.ok_or(AliasError::NoSuchRoom)?;
+        drop(snapshot);
         let mut batch = Batch::new(self.deps.fence(&room.room_id));
         batch.delete::<Alias>(&(alias.to_owned(),));
         self.deps.engine.commit(batch).await?;

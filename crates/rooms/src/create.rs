@@ -221,6 +221,7 @@ impl Rooms {
     ) -> Result<(Batch, OwnedRoomId), CreateError> {
         let deps = &self.deps;
         let room = deps.ids.room().await?;
+        let mut events = deps.ids.events(1 + drafts.len()).await?.into_iter();
         let create = Draft {
             sender: creation.creator.clone(),
             kind: "m.room.create".to_owned(),
@@ -253,9 +254,11 @@ impl Rooms {
             batch.put(&DirectoryEntry { room, added_at: at });
         }
         let snapshot = deps.engine.snapshot().await.map_err(SendError::from)?;
-        planner.place_create(&*snapshot, planned, &mut batch).await?;
-        for draft in drafts {
-            planner.place(&*snapshot, draft, None, &mut batch).await?;
+        if let Some(event) = events.next() {
+            planner.place_create(&*snapshot, planned, event, &mut batch).await?;
+        }
+        for (draft, event) in drafts.iter().zip(events) {
+            planner.place(&*snapshot, draft, None, event, &mut batch).await?;
         }
         planner.seal(&mut batch);
         batch.wake(Topic::user(creation.creator.as_str()));

@@ -12,6 +12,9 @@ use crate::SendError;
 const BLOCK: i64 = 16_384;
 
 /// Hands out interned ids from blocks that it reserves in the store.
+///
+/// **Invariant.** Ids are taken before a snapshot is, never while one is held: a new block takes a snapshot of its own, and
+/// there are only so many. The memory engine refuses that in builds for tests.
 pub(crate) struct Ids {
     engine: Arc<dyn Engine>,
     rooms: Mutex<Option<IdBlock>>,
@@ -31,6 +34,15 @@ impl Ids {
     /// A number that no other event of this store has.
     pub(crate) async fn event(&self) -> Result<EventNid, SendError> {
         self.take(&self.events, "event").await.map(EventNid)
+    }
+
+    /// So many numbers that no other events of this store have.
+    pub(crate) async fn events(&self, count: usize) -> Result<Vec<EventNid>, SendError> {
+        let mut events = Vec::with_capacity(count);
+        for _ in 0..count {
+            events.push(self.event().await?);
+        }
+        Ok(events)
     }
 
     async fn take(&self, block: &Mutex<Option<IdBlock>>, name: &str) -> Result<i64, SendError> {

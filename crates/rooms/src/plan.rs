@@ -141,6 +141,8 @@ impl Planner {
 
     /// Plans one request into the group.
     pub(crate) async fn plan(&mut self, command: &Command, batch: &mut Batch) -> Result<Outcome, SendError> {
+        // Before the snapshot; what turns out to be a repetition leaves its number unused.
+        let event = self.deps.ids.event().await?;
         let snapshot = self.deps.engine.snapshot().await?;
         let (draft, transaction) = match &command.what {
             What::Send(draft, transaction) => (draft, transaction.as_ref()),
@@ -151,7 +153,7 @@ impl Planner {
         if let Some(repeat) = self.repeats(&*snapshot, draft, transaction).await? {
             return Ok(repeat);
         }
-        Ok(Outcome::Planned(Some(self.place(&*snapshot, draft, transaction, batch).await?)))
+        Ok(Outcome::Planned(Some(self.place(&*snapshot, draft, transaction, event, batch).await?)))
     }
 
     /// Judges a draft on the planned head and writes its rows into the batch.
@@ -160,6 +162,7 @@ impl Planner {
         snapshot: &dyn Snapshot,
         draft: &Draft,
         transaction: Option<&TransactionKey>,
+        event: EventNid,
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
         gate::admit(&self.deps, snapshot, &self.room_id, draft).await?;
@@ -167,7 +170,6 @@ impl Planner {
         let core = judge::core(draft);
         self.supply_state(snapshot, &core).await?;
         let known = self.read(snapshot, draft).await?;
-        let event = self.deps.ids.event().await?;
         let planned = judge::propose(&self.deps, &mut self.machine, core)?;
         self.write(snapshot, planned, event, known, transaction, batch).await
     }
@@ -177,9 +179,9 @@ impl Planner {
         &mut self,
         snapshot: &dyn Snapshot,
         planned: Planned,
+        event: EventNid,
         batch: &mut Batch,
     ) -> Result<Sent, SendError> {
-        let event = self.deps.ids.event().await?;
         let known = Known { member: None, target: None, thread: None, relation: None, replaces: None };
         self.write(snapshot, planned, event, known, None, batch).await
     }

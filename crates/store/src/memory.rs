@@ -5,7 +5,7 @@
 
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -40,6 +40,8 @@ struct State {
     tables: HashMap<&'static str, Table>,
     /// How many snapshots look at which version.
     live: BTreeMap<Version, usize>,
+    /// The tasks that hold one.
+    holders: HashSet<tokio::task::Id>,
     closed: bool,
 }
 
@@ -207,7 +209,8 @@ impl Engine for MemoryEngine {
         let version = state.version;
         *state.live.entry(version).or_default() += 1;
         let position = Pos::new(state.position);
-        let snapshot = MemorySnapshot { shared: Arc::clone(&self.shared), version, position };
+        let holder = Holder::of_this_task(&mut state);
+        let snapshot = MemorySnapshot { shared: Arc::clone(&self.shared), version, position, holder };
         Box::pin(ready(Ok(Box::new(snapshot) as Box<dyn Snapshot>)))
     }
 
@@ -241,6 +244,26 @@ struct MemorySnapshot {
     shared: Arc<Shared>,
     version: Version,
     position: Pos,
+    holder: Holder,
+}
+
+/// The task that holds a snapshot, in builds with debug assertions. A store with few readers would wait for ever where each
+/// of as many tasks asks for a second one while it holds its first.
+struct Holder(Option<tokio::task::Id>);
+
+impl Holder {
+    fn of_this_task(state: &mut State) -> Self {
+        let task = tokio::task::try_id().filter(|_| cfg!(debug_assertions));
+        let is_first = task.is_none_or(|task| state.holders.insert(task));
+        assert!(is_first, "a task that holds a snapshot asks for another");
+        Self(task)
+    }
+
+    fn lets_go(&self, state: &mut State) {
+        if let Some(task) = self.0 {
+            state.holders.remove(&task);
+        }
+    }
 }
 
 impl MemorySnapshot {
@@ -280,6 +303,7 @@ impl Snapshot for MemorySnapshot {
 impl Drop for MemorySnapshot {
     fn drop(&mut self) {
         let mut state = self.shared.write();
+        self.holder.lets_go(&mut state);
         if let Some(count) = state.live.get_mut(&self.version) {
             *count -= 1;
             if *count == 0 {

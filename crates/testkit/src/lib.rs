@@ -19,6 +19,7 @@ use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
 use myelin_store::memory::MemoryEngine;
 use myelin_store::{Engine, Identity};
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 pub use client::{Answer, Client};
@@ -112,9 +113,14 @@ impl TestServer {
     /// # Panics
     /// Never: the router answers everything.
     pub async fn request(&self, request: Request<Body>) -> Response<Body> {
-        match self.router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        // In a task of its own, as over a connection: it ends where nobody waits for it any more.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.router.clone().oneshot(request));
+        match tasks.join_next().await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(never))) => match never {},
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            None => Response::default(),
         }
     }
 

@@ -96,6 +96,7 @@ impl Auth {
         let Verified { account, password } = self.verify_password(&login.user, login.password).await?;
         let user_id = &account.user_id;
         for _ in 0..ATTEMPTS {
+            let number = self.next_session().await?;
             let snapshot = self.engine.snapshot().await?;
             let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
             let account = open_to_login(account, LoginError::Wrong)?;
@@ -106,7 +107,9 @@ impl Auth {
             }
             // A new password raises the account's version, so that this expects the old one to be in force still.
             let batch = self.batch(user_id.as_str());
-            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, &login.session).await? {
+            if let Some(issued) =
+                self.open_logged_in(batch, &*snapshot, &account, (&login.session, number)).await?
+            {
                 return Ok(issued);
             }
         }
@@ -124,6 +127,7 @@ impl Auth {
         }
         let key = (Bytes::copy_from_slice(&token::hash(token)),);
         for _ in 0..ATTEMPTS {
+            let number = self.next_session().await?;
             let snapshot = self.engine.snapshot().await?;
             let found = snapshot.get::<LoginToken>(&key).await?;
             let token = found.filter(|token| token.expires_at > self.now()).ok_or(LoginError::Token)?;
@@ -133,7 +137,7 @@ impl Auth {
             // Of two who bring the same token, one finds it gone.
             batch.expect_present::<LoginToken>(&key);
             batch.delete::<LoginToken>(&key);
-            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, session).await? {
+            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, (session, number)).await? {
                 return Ok(issued);
             }
         }
@@ -146,7 +150,7 @@ impl Auth {
         mut batch: Batch,
         snapshot: &dyn Snapshot,
         account: &Account,
-        session: &NewSession,
+        session: (&NewSession, i64),
     ) -> Result<Option<Issued>, LoginError> {
         let user_id = &account.user_id;
         expect_account(&mut batch, account);

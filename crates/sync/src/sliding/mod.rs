@@ -242,7 +242,9 @@ impl Sync {
             // The client has asked again and will not look at this answer.
             return Ok(Look::Answer(superseded(asked.pos.as_ref())));
         }
-        let seen = state.connection.as_ref().filter(|connection| !connection.is_new());
+        // What goes to one device is read anew each time; whoever asks for that begins with a snapshot.
+        let reads = state.extensions.to_device.enabled == Some(true) || state.extensions.e2ee.is_on();
+        let seen = state.connection.as_ref().filter(|connection| !connection.is_new() && !reads);
         let known = seen.map_or(View::Store, |connection| View::Known(connection.seen().position));
         let (made, settled) = match self.attempt(asked, &mut state, slot, known, quiet).await {
             Err(SlidingError::Read(ReadError::Moved)) => {

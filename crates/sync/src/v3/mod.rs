@@ -17,7 +17,6 @@ use myelin_sync_core::token::{InvalidToken, SyncToken};
 use crate::Sync;
 use crate::service::{MOST_WAIT, boxed};
 use crate::users::{Quiet, Slot, View};
-use crate::v3::answer::V3Answer;
 use crate::v3::filter::SyncFilter;
 use crate::v3::make::Making;
 
@@ -120,31 +119,18 @@ impl Sync {
         quiet: Quiet,
     ) -> Result<(Option<Bytes>, bool), V3Error> {
         let _place = slot.place().await;
-        let known = asked.since.map_or(View::Store, |since| View::Known(since.position));
-        let (answer, settled) = match self.attempt_v3(asked, slot, known, quiet).await {
-            Err(V3Error::Read(ReadError::Moved)) => self.attempt_v3(asked, slot, View::Store, quiet).await?,
-            attempt => attempt?,
-        };
-        let told = answer.is_news() || quiet == Quiet::Answers || self.waiters.is_full();
-        let answer = told.then(|| Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
-        Ok((answer, settled))
-    }
-
-    /// One answer, and whether whoever it is for is woken by all that comes after it.
-    async fn attempt_v3(
-        &self,
-        asked: &Asked<'_>,
-        slot: &Slot,
-        view: View,
-        quiet: Quiet,
-    ) -> Result<(V3Answer, bool), V3Error> {
-        let reading = self.users.read(&self.engine, &asked.requester.user_id, slot, view, quiet).await?;
+        // This face always reads (account data, messages between devices), so it begins with a snapshot.
+        let user_id = &asked.requester.user_id;
+        let reading = self.users.read(&self.engine, user_id, slot, View::Store, quiet).await?;
         let position = reading.snapshot.position();
         if asked.since.is_some_and(|since| since.position > position.get()) {
             return Err(InvalidToken.into());
         }
         let settled = !reading.came || *self.engine.positions().borrow() <= position;
-        Ok((Making { sync: self, asked }.make(reading).await?, settled))
+        let answer = Making { sync: self, asked }.make(reading).await?;
+        let told = answer.is_news() || quiet == Quiet::Answers || self.waiters.is_full();
+        let answer = told.then(|| Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
+        Ok((answer, settled))
     }
 
     async fn filter(&self, requester: &Requester, filter: Option<&str>) -> Result<SyncFilter, V3Error> {

@@ -68,6 +68,9 @@ pub(crate) struct Options {
     /// Write the tables into this file, between its lines `<!-- bench -->` and `<!-- /bench -->` where it has them
     #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     markdown: Option<PathBuf>,
+    /// Write them between the lines `<!-- bench NAME -->` and `<!-- /bench NAME -->` instead: a file may have several tables
+    #[arg(long, value_name = "NAME", requires = "markdown")]
+    section: Option<String>,
     /// The loads to run, all by default (an unknown name lists them)
     loads: Vec<String>,
 }
@@ -105,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.end();
     println!("\n{}", report.text());
     if let Some(file) = &options.markdown {
-        report::write_into(file, &report.markdown())?;
+        report::write_into(file, options.section.as_deref(), &report.markdown())?;
         println!("written to {}", file.display());
     }
     let failed: Vec<&str> = report.failed();

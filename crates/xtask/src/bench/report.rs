@@ -16,9 +16,6 @@ use super::{
 const FSYNCS: usize = 100;
 /// Below this factor a difference may be noise.
 const PROVEN: f64 = 1.5;
-/// The lines between which a file takes the tables.
-const BEGIN: &str = "<!-- bench -->";
-const END: &str = "<!-- /bench -->";
 
 /// Everything that was measured.
 pub(crate) struct Report {
@@ -270,15 +267,19 @@ fn piped(table: &[Vec<String>]) -> String {
 }
 
 /// Writes tables into a file: between its markers, or as the whole of a file that has none or is new.
-pub(crate) fn write_into(file: &Path, tables: &str) -> Result<()> {
+pub(crate) fn write_into(file: &Path, section: Option<&str>, tables: &str) -> Result<()> {
     let old = fs::read_to_string(file).unwrap_or_default();
-    fs::write(file, replaced(&old, tables)).with_context(|| format!("cannot write {}", file.display()))
+    let new = replaced(&old, section, tables);
+    fs::write(file, new).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn replaced(old: &str, tables: &str) -> String {
-    let around = old.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = around.unwrap_or(("", "\n"));
-    format!("{before}{BEGIN}\n{tables}{END}{after}")
+/// The file with the tables between the lines of the section, at its end where it has no such lines.
+fn replaced(old: &str, section: Option<&str>, tables: &str) -> String {
+    let name = section.map(|name| format!(" {name}")).unwrap_or_default();
+    let (begin, end) = (format!("<!-- bench{name} -->"), format!("<!-- /bench{name} -->"));
+    let around = old.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let (before, after) = around.unwrap_or((old, "\n"));
+    format!("{before}{begin}\n{tables}{end}{after}")
 }
 
 #[cfg(test)]
@@ -301,10 +302,13 @@ mod tests {
 
     #[test]
     fn tables_take_the_place_of_older_ones() {
-        let first = replaced("# Title\n<!-- bench -->\nold\n<!-- /bench -->\nrest\n", "new\n");
+        let first = replaced("# Title\n<!-- bench -->\nold\n<!-- /bench -->\nrest\n", None, "new\n");
         assert_eq!(first, "# Title\n<!-- bench -->\nnew\n<!-- /bench -->\nrest\n");
-        assert_eq!(replaced(&first, "new\n"), first);
-        assert_eq!(replaced("", "new\n"), "<!-- bench -->\nnew\n<!-- /bench -->\n");
+        assert_eq!(replaced(&first, None, "new\n"), first);
+        let second = replaced(&first, Some("sync"), "more\n");
+        assert_eq!(second, format!("{first}<!-- bench sync -->\nmore\n<!-- /bench sync -->\n"));
+        assert_eq!(replaced(&second, Some("sync"), "more\n"), second);
+        assert_eq!(replaced("", None, "new\n"), "<!-- bench -->\nnew\n<!-- /bench -->\n");
     }
 
     #[test]
