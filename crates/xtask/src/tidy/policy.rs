@@ -21,6 +21,7 @@ pub(crate) const LAYERS: &[(&str, Layer)] = &[
     ("room-core", Layer::L0),
     ("fed-core", Layer::L0),
     ("sync-core", Layer::L0),
+    ("oauth-core", Layer::L0),
     ("rtc-core", Layer::L0),
     ("model", Layer::L1),
     ("runtime", Layer::L1),
