@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::account::localpart::meant;
 use crate::email::mail::Mailer;
 use crate::email::queue::Mails;
+use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
 use crate::session::cache::TokenCache;
 use crate::session::seen::Seen;
@@ -66,6 +67,7 @@ pub struct Auth {
     pub(crate) nonces: Nonces,
     pub(crate) failures: Option<RateLimiter<String>>,
     pub(crate) mails: Option<Mails>,
+    pub(crate) oauth: OauthLimits,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -95,6 +97,7 @@ impl Auth {
             uia: UiaSessions::default(),
             nonces: Nonces::default(),
             mails: None,
+            oauth: OauthLimits::new(),
             numbers: Mutex::new(None),
             engine,
             env,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
-use crate::{EmailConfig, TurnConfig};
+use crate::{EmailConfig, OauthConfig, TurnConfig};
 
 /// Who may make an account for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct AuthConfig {
     pub email: EmailConfig,
     /// The TURN servers that users are told of.
     pub turn: Option<TurnConfig>,
+    /// OAuth 2.0.
+    pub oauth: OauthConfig,
 }
 
 impl AuthConfig {
@@ -78,6 +80,7 @@ impl AuthConfig {
             audit_kept: Duration::from_secs(180 * 86_400),
             email: EmailConfig::default(),
             turn: None,
+            oauth: OauthConfig::default(),
         }
     }
 }

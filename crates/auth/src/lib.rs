@@ -2,8 +2,8 @@
 //!
 //! A session is a device with its tokens. Tokens come in generations: a refresh issues the next one, and the older
 //! one stays good until the client shows a token of the newer one, so that an answer lost on the way locks nobody
-//! out. Everything here hangs on the session's number ([`myelin_store::schema::auth::Device`]); an OAuth grant is one
-//! more thing that hangs on it, and its tokens pass the same door ([`Auth::authenticate`]).
+//! out. Everything here hangs on the session's number ([`myelin_store::schema::auth::Device`]). An OAuth grant is a
+//! session with a client's name on it (`oauth`), and its tokens pass the same door ([`Auth::authenticate`]).
 //!
 //! What other services keep for a session or an account goes with it in the same commit, through the ports
 //! [`SessionEnd`]. Only the bounded, unacknowledged things live in memory: the token cache, interactive sessions,
@@ -16,6 +16,7 @@ mod config;
 mod email;
 mod error;
 mod maintain;
+mod oauth;
 mod openid;
 mod registration;
 mod session;
@@ -37,6 +38,10 @@ pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, Valida
 pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;
 pub use myelin_store::schema::auth::EmailPurpose;
+pub use oauth::{
+    Browser, DeviceAuthorization, DeviceToDecide, Introspection, NewBrowser, OauthConfig, OauthError,
+    OauthTokens, RegisteredClient,
+};
 pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};
 pub use registration::token::{NewRegistrationToken, RegistrationTokenInfo, TokenCreateError};

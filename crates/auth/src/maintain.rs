@@ -49,6 +49,10 @@ impl Auth {
             self.prune_openid().await?;
             self.prune_login_tokens().await?;
             self.prune_emails().await?;
+            self.prune_codes().await?;
+            self.prune_device_codes().await?;
+            self.prune_browsers().await?;
+            self.prune_clients().await?;
             self.prune_audit().await?;
         }
         Ok(())

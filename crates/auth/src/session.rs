@@ -17,6 +17,7 @@ use myelin_model::Topic;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{AccessToken, Account, Device, LoginToken, RefreshToken};
 use myelin_store::schema::e2ee::CrossSigningKey;
+use myelin_store::schema::oauth::OauthGrant;
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -38,6 +39,26 @@ pub enum RefreshTokens {
     Unsupported,
     /// It can.
     Supported,
+}
+
+/// How the tokens that are issued are renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal<'a> {
+    /// Not at all.
+    None,
+    /// By a refresh token.
+    Plain,
+    /// By a refresh token that bears the mark of its grant.
+    Marked(&'a str),
+}
+
+impl From<RefreshTokens> for Renewal<'_> {
+    fn from(wanted: RefreshTokens) -> Self {
+        match wanted {
+            RefreshTokens::Unsupported => Self::None,
+            RefreshTokens::Supported => Self::Plain,
+        }
+    }
 }
 
 /// What a client asks of a session to be.
@@ -141,6 +162,19 @@ impl Auth {
         user_id: &OwnedUserId,
         (new, number): (&NewSession, i64),
     ) -> Result<Issued, OpenError> {
+        let device = self.open_device(batch, snapshot, user_id, (new, number)).await?;
+        Ok(self.issue(batch, &device, device.generation, new.refresh.into()))
+    }
+
+    /// Adds the user's device to the batch, new or as it was, without tokens and without a grant: whatever there were of
+    /// them end.
+    pub(crate) async fn open_device(
+        &self,
+        batch: &mut Batch,
+        snapshot: &dyn Snapshot,
+        user_id: &OwnedUserId,
+        (new, number): (&NewSession, i64),
+    ) -> Result<Device, OpenError> {
         let made_up = || OwnedDeviceId::from(self.env.random.capitals(10));
         let device_id = new.device_id.clone().unwrap_or_else(made_up);
         let found = snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?;
@@ -148,6 +182,7 @@ impl Auth {
             Some(mut device) => {
                 expect_device(batch, &device);
                 delete_tokens(batch, device.session);
+                batch.delete::<OauthGrant>(&(device.user_id.clone(), device.device_id.clone()));
                 device.generation += 1;
                 batch.put(&device);
                 device
@@ -171,7 +206,7 @@ impl Auth {
             }
         };
         batch.wake(Topic::user(user_id.as_str()));
-        Ok(self.issue(batch, &device, device.generation, new.refresh))
+        Ok(device)
     }
 
     /// Adds one generation of tokens to the batch.
@@ -180,9 +215,9 @@ impl Auth {
         batch: &mut Batch,
         device: &Device,
         generation: i64,
-        refresh: RefreshTokens,
+        renewal: Renewal<'_>,
     ) -> Issued {
-        let expires_in = (refresh == RefreshTokens::Supported).then_some(self.config.access_token_lifetime);
+        let expires_in = (renewal != Renewal::None).then_some(self.config.access_token_lifetime);
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let access = token::mint(&self.env.random, Kind::Access);
         batch.put(&AccessToken {
@@ -193,7 +228,11 @@ impl Auth {
             device_id: device.device_id.clone(),
             expires_at: expires_in.map(|lifetime| self.now().saturating_add(millis(lifetime))),
         });
-        let refresh_token = expires_in.map(|_| token::mint(&self.env.random, Kind::Refresh));
+        let refresh_token = match renewal {
+            Renewal::None => None,
+            Renewal::Plain => Some(token::mint(&self.env.random, Kind::Refresh)),
+            Renewal::Marked(mark) => Some(token::mint_marked(&self.env.random, mark)),
+        };
         if let Some(refresh) = &refresh_token {
             batch.put(&RefreshToken {
                 hash: Bytes::copy_from_slice(&token::hash(refresh.expose())),

@@ -4,6 +4,7 @@ mod accounts;
 mod emails;
 mod interrupted;
 mod login_tokens;
+mod oauth;
 mod registration;
 mod sessions;
 mod uia;

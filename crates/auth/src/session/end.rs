@@ -2,6 +2,7 @@
 
 use myelin_model::{Requester, Topic};
 use myelin_store::schema::auth::{Device, DeviceSeen};
+use myelin_store::schema::oauth::OauthGrant;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -107,6 +108,7 @@ impl Auth {
             batch.expect_column::<Device>(&key, "session", &device.session);
             batch.delete::<Device>(&key);
             batch.delete::<DeviceSeen>(&key);
+            batch.delete::<OauthGrant>(&key);
             delete_tokens(batch, device.session);
             for end in &self.ends {
                 end.extend(batch, &device.user_id, &device.device_id);

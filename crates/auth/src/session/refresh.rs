@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use myelin_store::schema::auth::{AccessToken, Device, RefreshToken};
-use myelin_store::{Batch, Reader, Scan};
+use myelin_store::{Batch, ReadError, Reader, Scan, Snapshot};
 
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::authenticate::{Holder, confirm, holder};
 use crate::session::token::{self, Kind};
-use crate::session::{Issued, RefreshTokens, expect_device};
+use crate::session::{Issued, Renewal, expect_device};
 use crate::{Auth, StoreError};
 
 /// How many pairs of tokens one refresh token gives before the client has used one of them. More than one, because
@@ -23,6 +23,9 @@ pub enum RefreshError {
     /// It was used, and what it gave was used too. The session goes on: the client may log in with its device.
     #[error("the refresh token has been used already")]
     Spent,
+    /// It belongs to a session that was opened by OAuth 2.0, which has its own way to renew tokens.
+    #[error("the refresh token is one of OAuth 2.0")]
+    Oauth,
     /// The account is locked.
     #[error("the account is locked")]
     Locked,
@@ -31,8 +34,8 @@ pub enum RefreshError {
     Store(#[from] StoreError),
 }
 
-impl From<myelin_store::ReadError> for RefreshError {
-    fn from(error: myelin_store::ReadError) -> Self {
+impl From<ReadError> for RefreshError {
+    fn from(error: ReadError) -> Self {
         Self::Store(error.into())
     }
 }
@@ -46,6 +49,9 @@ impl Auth {
     pub async fn refresh(&self, token: &str) -> Result<Issued, RefreshError> {
         if !Kind::Refresh.fits(token) {
             return Err(RefreshError::Unknown);
+        }
+        if token::mark_of(token).is_some() {
+            return Err(RefreshError::Oauth);
         }
         let key = (Bytes::copy_from_slice(&token::hash(token)),);
         for _ in 0..ATTEMPTS {
@@ -61,28 +67,65 @@ impl Auth {
             if token.generation < device.generation {
                 return Err(RefreshError::Spent);
             }
-            let next = token.generation + 1;
-            let siblings =
-                Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, (device.session, next), SIBLINGS);
-            let siblings = snapshot.scan::<RefreshToken>(siblings).await?.len();
+            let next = Next::read(&*snapshot, &device, token.generation).await?;
             drop(snapshot);
-
-            let mut batch = self.batch(token.user_id.as_str());
-            batch.expect_present::<RefreshToken>(&key);
-            if token.generation > device.generation {
-                confirm(&mut batch, &device, token.generation);
-            } else {
-                expect_device(&mut batch, &device);
-            }
-            if siblings >= SIBLINGS {
-                delete_generation(&mut batch, &device, next);
-            }
-            let issued = self.issue(&mut batch, &device, next, RefreshTokens::Supported);
-            if self.commit(batch, &token.user_id).await? == Applied::Yes {
+            if let Some(issued) = self.rotate(&token, next, Renewal::Plain).await? {
                 return Ok(issued);
             }
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Issues the generation after this token's; nothing where something changed since it was read.
+    pub(crate) async fn rotate(
+        &self,
+        token: &RefreshToken,
+        next: Next,
+        renewal: Renewal<'_>,
+    ) -> Result<Option<Issued>, StoreError> {
+        let device = &next.device;
+        let mut batch = self.batch(token.user_id.as_str());
+        batch.expect_present::<RefreshToken>(&(token.hash.clone(),));
+        if token.generation > device.generation {
+            confirm(&mut batch, device, token.generation);
+        } else {
+            expect_device(&mut batch, device);
+        }
+        let issued = self.issue_next(&mut batch, next, renewal);
+        let applied = self.commit(batch, &token.user_id).await?;
+        Ok((applied == Applied::Yes).then_some(issued))
+    }
+
+    /// Adds one pair of tokens of the next generation to the batch. Where there are many that nobody used, those end.
+    pub(crate) fn issue_next(&self, batch: &mut Batch, next: Next, renewal: Renewal<'_>) -> Issued {
+        let Next { device, generation, siblings } = next;
+        if siblings >= SIBLINGS {
+            delete_generation(batch, &device, generation);
+        }
+        self.issue(batch, &device, generation, renewal)
+    }
+}
+
+/// The generation of tokens that comes next for a device.
+pub(crate) struct Next {
+    device: Device,
+    generation: i64,
+    /// How many refresh tokens there are of it already.
+    siblings: usize,
+}
+
+impl Next {
+    /// What comes after the given generation.
+    pub(crate) async fn read(
+        snapshot: &dyn Snapshot,
+        device: &Device,
+        generation: i64,
+    ) -> Result<Self, ReadError> {
+        let generation = generation + 1;
+        let key = (device.session, generation);
+        let siblings = Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, key, SIBLINGS);
+        let siblings = snapshot.scan::<RefreshToken>(siblings).await?.len();
+        Ok(Self { device: device.clone(), generation, siblings })
     }
 }
 

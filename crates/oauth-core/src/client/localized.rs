@@ -10,8 +10,8 @@ use crate::redirect::{ClientUri, plain};
 
 /// The most languages of one field.
 const MAX_LANGUAGES: usize = 64;
-/// The longest text that people read, in characters.
-const MAX_CHARS: usize = 128;
+/// The longest text that people read, in bytes: as long as the display name of a device may be.
+const MAX_BYTES: usize = 255;
 /// The longest language tag.
 const MAX_TAG: usize = 35;
 
@@ -53,8 +53,8 @@ impl Reader<'_> {
     pub(super) fn text(&self, name: &str) -> Result<Localized, Refusal> {
         self.read(name, |value| {
             let value = value.trim();
-            if value.chars().count() > MAX_CHARS || value.chars().any(char::is_control) {
-                return Err(invalid("A name has at most 128 characters, and no control characters."));
+            if value.len() > MAX_BYTES || value.chars().any(char::is_control) {
+                return Err(invalid("A name has at most 255 bytes, and no control characters."));
             }
             Ok((!value.is_empty()).then_some(value))
         })

@@ -115,7 +115,7 @@ fn what_can_t_be_registered_is_refused_by_the_code_of_the_rfc() {
         ("client_uri", json!("https://user@example.com"), metadata),
         ("client_uri", json!(1), metadata),
         ("client_name", json!(1), metadata),
-        ("client_name", json!("x".repeat(129)), metadata),
+        ("client_name", json!("x".repeat(256)), metadata),
         ("client_name", json!("a\u{7}b"), metadata),
         ("client_name#fr", json!({}), metadata),
         ("logo_uri", json!([]), metadata),

@@ -10,6 +10,7 @@ pub mod media;
 pub mod moderation;
 pub mod node;
 pub mod notify;
+pub mod oauth;
 pub mod rooms;
 pub mod search;
 pub mod sticky;
@@ -32,6 +33,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     moderation::ALL,
     node::ALL,
     notify::ALL,
+    oauth::ALL,
     rooms::ALL,
     search::ALL,
     sticky::ALL,

@@ -73,6 +73,9 @@ impl From<RefreshError> for Error {
                 SoftLogout::Yes,
                 "The refresh token has been used already; log in again with this device.",
             ),
+            RefreshError::Oauth => Self::forbidden(
+                "This session was opened by OAuth 2.0; its tokens are renewed at the token endpoint.",
+            ),
             RefreshError::Locked => Self::user_locked(),
             RefreshError::Store(error) => error.into(),
         }

@@ -1,0 +1,163 @@
+//! Browsers in which somebody is signed in to the pages.
+
+use bytes::Bytes;
+use myelin_runtime::Secret;
+use myelin_store::schema::auth::{Account, Password};
+use myelin_store::schema::oauth::BrowserSession;
+use myelin_store::{Durability, Reader, Scan};
+use ruma::OwnedUserId;
+
+use crate::account::password::Verified;
+use crate::auth::{ATTEMPTS, Applied};
+use crate::session::expect_account;
+use crate::session::token::{self, Kind};
+use crate::{Actor, Auth, Identifier, LoginError, StoreError};
+
+/// How long somebody stays signed in, in milliseconds.
+const LIFETIME: i64 = 14 * 86_400_000;
+/// In how many browsers one is signed in at most. With another one, the one that ends first ends.
+const MOST: usize = 16;
+
+/// Who is signed in in a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Browser {
+    /// Whose it is.
+    pub user_id: OwnedUserId,
+    /// When they last showed who they are, in milliseconds since the Unix epoch.
+    pub authenticated_at: i64,
+}
+
+/// A browser that somebody signed in with just now.
+#[derive(Clone, Debug)]
+pub struct NewBrowser {
+    /// Whose it is.
+    pub user_id: OwnedUserId,
+    /// What its cookie holds.
+    pub cookie: Secret<String>,
+    /// How long it is good, in seconds.
+    pub lifetime: i64,
+}
+
+impl Auth {
+    /// Signs somebody in who knows the password.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn sign_in(
+        &self,
+        user: &Identifier,
+        password: Secret<String>,
+    ) -> Result<NewBrowser, LoginError> {
+        let Verified { account, password } = self.verify_password(user, password).await?;
+        if account.locked_at.is_some() {
+            return Err(LoginError::Locked);
+        }
+        // A new password raises the account's version, so that this expects the one that was shown to be in force.
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            let key = (account.user_id.clone(),);
+            let now = snapshot.get::<Account>(&key).await?.filter(is_usable).ok_or(LoginError::Wrong)?;
+            let current = snapshot.get::<Password>(&key).await?;
+            if current.is_none_or(|current| current.hash != password.hash) {
+                return Err(LoginError::Wrong);
+            }
+            drop(snapshot);
+            if let Some(browser) = self.open_browser(&now).await? {
+                return Ok(browser);
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Signs somebody in who made their account just now.
+    ///
+    /// # Errors
+    /// When the store fails, or the account can't be used.
+    pub async fn sign_in_new(&self, user_id: &OwnedUserId) -> Result<NewBrowser, LoginError> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
+            let account = account.filter(is_usable).ok_or(LoginError::Wrong)?;
+            drop(snapshot);
+            if let Some(browser) = self.open_browser(&account).await? {
+                return Ok(browser);
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Writes a session; nothing where the account changed meanwhile.
+    async fn open_browser(&self, account: &Account) -> Result<Option<NewBrowser>, StoreError> {
+        let user_id = &account.user_id;
+        let held = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), MOST * 2);
+        let held = self.engine.snapshot().await?.scan::<BrowserSession>(held).await?;
+        let mut batch = self.batch(user_id.as_str());
+        expect_account(&mut batch, account);
+        let surplus = (held.len() + 1).saturating_sub(MOST);
+        for oldest in held.into_iter().take(surplus) {
+            batch.delete::<BrowserSession>(&(oldest.hash,));
+        }
+        let cookie = token::mint(&self.env.random, Kind::Browser);
+        let now = self.now();
+        batch.put(&BrowserSession {
+            hash: Bytes::copy_from_slice(&token::hash(cookie.expose())),
+            user_id: user_id.clone(),
+            authenticated_at: now,
+            expires_at: now.saturating_add(LIFETIME),
+        });
+        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), None);
+        let applied = self.commit(batch, user_id).await?;
+        let browser = NewBrowser { user_id: user_id.clone(), cookie, lifetime: LIFETIME / 1_000 };
+        Ok((applied == Applied::Yes).then_some(browser))
+    }
+
+    /// Who is signed in by this cookie; nobody where it has ended, the account can't be used, or its password has changed
+    /// since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn browser(&self, cookie: &str) -> Result<Option<Browser>, StoreError> {
+        if !Kind::Browser.fits(cookie) {
+            return Ok(None);
+        }
+        let snapshot = self.engine.snapshot().await?;
+        let key = (Bytes::copy_from_slice(&token::hash(cookie)),);
+        let found = snapshot.get::<BrowserSession>(&key).await?;
+        let Some(row) = found.filter(|row| row.expires_at > self.now()) else { return Ok(None) };
+        let user = (row.user_id.clone(),);
+        let account = snapshot.get::<Account>(&user).await?;
+        let password = snapshot.get::<Password>(&user).await?;
+        let is_current = password.is_none_or(|password| password.changed_at <= row.authenticated_at);
+        let stands = is_current && account.is_some_and(|account| is_usable(&account));
+        let browser = Browser { user_id: row.user_id, authenticated_at: row.authenticated_at };
+        Ok(stands.then_some(browser))
+    }
+
+    /// Ends a browser's session, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sign_out(&self, cookie: &str) -> Result<(), StoreError> {
+        if Kind::Browser.fits(cookie) {
+            let mut batch = self.batch("browser_session");
+            batch.delete::<BrowserSession>(&(Bytes::copy_from_slice(&token::hash(cookie)),));
+            self.engine.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets sessions that have ended.
+    pub(crate) async fn prune_browsers(&self) -> Result<(), StoreError> {
+        let mut batch = self.batch("browser_session");
+        batch.durability = Durability::MayLag;
+        let all = Scan::index::<BrowserSession>(BrowserSession::BY_END, (), usize::MAX);
+        batch.delete_range(all.up_to((self.now(),)));
+        self.engine.commit(batch).await?;
+        Ok(())
+    }
+}
+
+/// Whether somebody may act for the account.
+pub(super) fn is_usable(account: &Account) -> bool {
+    account.deactivated_at.is_none() && account.locked_at.is_none()
+}

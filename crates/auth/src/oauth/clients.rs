@@ -1,0 +1,151 @@
+//! Clients that register themselves (RFC 7591).
+
+use myelin_oauth_core::client::{ClientMetadata, GrantType};
+use myelin_oauth_core::error::{ErrorCode, Refusal};
+use myelin_store::schema::oauth::{OauthClient, OauthGrant};
+use myelin_store::{CommitError, Durability, Reader, Scan};
+
+use super::{OauthError, OauthLimits};
+use crate::auth::ATTEMPTS;
+use crate::{Auth, StoreError};
+
+/// For how long a client is kept that nobody uses, in milliseconds: a sign-in takes minutes, and begins with a
+/// registration.
+const KEPT: i64 = 7 * DAY;
+/// How exactly it is known when one was used, in milliseconds.
+const DAY: i64 = 86_400_000;
+/// How many unused clients one round looks at.
+const SWEPT: usize = 256;
+/// How many rounds of that one maintenance makes.
+const SWEEPS: usize = 64;
+
+/// A client, as it is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredClient {
+    /// Its id: the same for whoever registers the same.
+    pub client_id: String,
+    /// What it registered.
+    pub metadata: ClientMetadata,
+    /// When it was first registered, in milliseconds since the Unix epoch.
+    pub registered_at: i64,
+}
+
+impl Auth {
+    /// Registers a client. Who registers what is registered already gets the same.
+    ///
+    /// # Errors
+    /// Why it can't be registered.
+    pub async fn register_client(&self, json: &[u8]) -> Result<RegisteredClient, OauthError> {
+        let metadata = ClientMetadata::parse(json)?;
+        let client_id = metadata.client_id();
+        for _ in 0..ATTEMPTS {
+            if let Some(row) = self.touch_client(&client_id).await? {
+                return Ok(RegisteredClient { client_id, metadata, registered_at: row.created_at });
+            }
+            if self.config.limit_failures {
+                OauthLimits::take(&self.oauth.clients, self.env.clock.elapsed())?;
+            }
+            let now = self.now();
+            let row = OauthClient {
+                client_id: client_id.clone(),
+                metadata: metadata.canonical(),
+                created_at: now,
+                used_at: now,
+            };
+            let mut batch = self.batch("oauth_client");
+            batch.insert(&row);
+            match self.engine.commit(batch).await {
+                Ok(_) => return Ok(RegisteredClient { client_id, metadata, registered_at: now }),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(StoreError::from(error).into()),
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// What a client registered; nothing for one that is unknown.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn oauth_client(&self, client_id: &str) -> Result<Option<ClientMetadata>, StoreError> {
+        let snapshot = self.engine.snapshot().await?;
+        let row = snapshot.get::<OauthClient>(&(client_id.to_owned(),)).await?;
+        Ok(row.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok()))
+    }
+
+    /// A client that may go this way to tokens.
+    pub(super) async fn client_for(
+        &self,
+        client_id: &str,
+        grant_type: GrantType,
+    ) -> Result<ClientMetadata, OauthError> {
+        let client = self.oauth_client(client_id).await?;
+        let unknown = "The client is not registered; register it at the registration endpoint.";
+        let client = client.ok_or_else(|| Refusal::new(ErrorCode::InvalidClient, unknown))?;
+        if !client.may(grant_type) {
+            let why = "The client has not registered for this grant type.";
+            return Err(Refusal::new(ErrorCode::UnauthorizedClient, why).into());
+        }
+        Ok(client)
+    }
+
+    /// Notes that a client is used, so that it is kept. Nothing for one that is unknown.
+    pub(super) async fn touch_client(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
+        let key = (client_id.to_owned(),);
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.engine.snapshot().await?.get::<OauthClient>(&key).await? else {
+                return Ok(None);
+            };
+            let now = self.now();
+            if now.saturating_sub(row.used_at) < DAY {
+                return Ok(Some(row));
+            }
+            let mut batch = self.batch("oauth_client");
+            batch.expect_column::<OauthClient>(&key, "used_at", &row.used_at);
+            batch.put(&OauthClient { used_at: now, ..row.clone() });
+            match self.engine.commit(batch).await {
+                Ok(_) => return Ok(Some(row)),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Forgets clients that nobody has used for a week, unless a session is a grant to them (client-server API, "Dynamic
+    /// client registration flow").
+    pub(crate) async fn prune_clients(&self) -> Result<(), StoreError> {
+        let mut after = None;
+        for _ in 0..SWEEPS {
+            let unused = Scan::index::<OauthClient>(OauthClient::BY_USE, (), SWEPT);
+            let unused = unused.before((self.now().saturating_sub(KEPT),));
+            let unused = match after.take() {
+                Some((used_at, client_id)) => unused.after((used_at, client_id)),
+                None => unused,
+            };
+            let snapshot = self.engine.snapshot().await?;
+            let clients = snapshot.scan::<OauthClient>(unused).await?;
+            let Some(last) = clients.last() else { return Ok(()) };
+            after = Some((last.used_at, last.client_id.clone()));
+            let of_client = |client: &OauthClient| {
+                Scan::index::<OauthGrant>(OauthGrant::BY_CLIENT, (client.client_id.clone(),), 1)
+            };
+            let grants = snapshot.scan_all::<OauthGrant>(clients.iter().map(of_client).collect()).await?;
+            drop(snapshot);
+            let mut batch = self.batch("oauth_client");
+            batch.durability = Durability::MayLag;
+            for (client, _) in clients.iter().zip(grants).filter(|(_, grants)| grants.is_empty()) {
+                let key = (client.client_id.clone(),);
+                // One that is used meanwhile is no more what it was.
+                batch.expect_column::<OauthClient>(&key, "used_at", &client.used_at);
+                batch.delete::<OauthClient>(&key);
+            }
+            match self.engine.commit(batch).await {
+                // The next maintenance sees to those.
+                Ok(_) | Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Redeeming an authorization code.
+
+use bytes::Bytes;
+use myelin_oauth_core::client::ClientMetadata;
+use myelin_oauth_core::code::{Code, Outcome, Shown};
+use myelin_oauth_core::pkce::Challenge;
+use myelin_store::Reader;
+use myelin_store::schema::auth::Account;
+use myelin_store::schema::oauth::{OauthClient, OauthCode};
+
+use super::browser::is_usable;
+use super::grant::{NewGrant, family_of};
+use super::{OauthError, OauthTokens, invalid_grant};
+use crate::auth::{ATTEMPTS, Applied};
+use crate::session::token::{self, Kind};
+use crate::{Auth, StoreError};
+
+impl Auth {
+    /// Opens the session that a code was made for. A code that comes back ends what came of it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn redeem_code(&self, code: &str, shown: &Shown<'_>) -> Result<OauthTokens, OauthError> {
+        if !Kind::Code.fits(code) {
+            return Err(invalid_grant());
+        }
+        let key = (Bytes::copy_from_slice(&token::hash(code)),);
+        for _ in 0..ATTEMPTS {
+            let number = self.next_session().await?;
+            let snapshot = self.engine.snapshot().await?;
+            let row = snapshot.get::<OauthCode>(&key).await?.ok_or_else(invalid_grant)?;
+            match stored(&row).ok_or_else(invalid_grant)?.redeem(shown, self.now()) {
+                Outcome::Issue(_) => {}
+                Outcome::Refused => return Err(invalid_grant()),
+                Outcome::Reused => {
+                    drop(snapshot);
+                    self.end_family(&family_of(code), "oauth.code_reused").await?;
+                    return Err(invalid_grant());
+                }
+            }
+            let account = snapshot.get::<Account>(&(row.user_id.clone(),)).await?;
+            let account = account.filter(is_usable).ok_or_else(invalid_grant)?;
+            let client = snapshot.get::<OauthClient>(&(row.client_id.clone(),)).await?;
+            let client = client.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok());
+            let mut batch = self.batch(row.user_id.as_str());
+            // Of two who bring the same code, one finds it redeemed.
+            batch.expect_column::<OauthCode>(&key, "is_redeemed", &false);
+            batch.put(&OauthCode { is_redeemed: true, ..row.clone() });
+            let grant = NewGrant {
+                code,
+                client_id: &row.client_id,
+                client_name: client.as_ref().and_then(|client| client.client_name.get("en")),
+                scope: &row.scope,
+                account: &account,
+            };
+            let tokens = self.open_grant(&mut batch, &*snapshot, &grant, number).await?;
+            drop(snapshot);
+            if self.commit(batch, &row.user_id).await? == Applied::Yes {
+                return Ok(tokens);
+            }
+        }
+        Err(StoreError::Contended.into())
+    }
+}
+
+fn stored(row: &OauthCode) -> Option<Code> {
+    Some(Code {
+        client_id: row.client_id.clone(),
+        redirect_uri: row.redirect_uri.clone(),
+        challenge: Challenge::parse(&row.challenge)?,
+        expires_at: row.expires_at,
+        is_redeemed: row.is_redeemed,
+    })
+}

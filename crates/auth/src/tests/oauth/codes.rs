@@ -1,0 +1,185 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use myelin_oauth_core::code::Shown;
+use myelin_oauth_core::error::ErrorCode;
+use myelin_store::schema::auth::{AccessToken, Device, RefreshToken};
+use myelin_store::schema::oauth::{OauthClient, OauthCode, OauthGrant};
+
+use super::{Oauth, REDIRECT, REGISTRATION, VERIFIER, refusal, scope};
+use crate::{Actor, RefreshTokens};
+
+#[tokio::test]
+async fn a_code_opens_the_session_that_was_asked_for() {
+    let oauth = Oauth::new().await;
+    let tokens = oauth.sign_in("PHONE").await;
+    assert_eq!(tokens.scope, scope("PHONE"));
+    let requester = oauth.world.requester(&tokens.issued).await;
+    assert_eq!(requester.user_id, oauth.user_id);
+    assert_eq!(requester.device_id.as_ref().unwrap().as_str(), "PHONE");
+    assert!(tokens.issued.expires_in.is_some());
+    let devices = oauth.world.auth.devices(&requester).await.unwrap();
+    assert_eq!(devices[0].display_name.as_deref(), Some("Example"));
+    assert_eq!(oauth.world.rows::<OauthGrant>().await[0].client_id, oauth.client_id);
+}
+
+#[tokio::test]
+async fn a_code_is_known_to_the_store_by_its_hash_alone() {
+    let oauth = Oauth::new().await;
+    let code = oauth.code("PHONE").await;
+    let row = &oauth.world.rows::<OauthCode>().await[0];
+    assert!(!format!("{row:?}").contains(code.expose().as_str()));
+    let tokens = oauth.redeem(&code).await.unwrap();
+    let rows = format!(
+        "{:?}{:?}{:?}",
+        oauth.world.rows::<RefreshToken>().await,
+        oauth.world.rows::<AccessToken>().await,
+        oauth.world.rows::<OauthGrant>().await
+    );
+    assert!(!rows.contains(super::refresh_token(&tokens)));
+}
+
+#[tokio::test]
+async fn a_code_that_comes_back_ends_what_came_of_it() {
+    let oauth = Oauth::new().await;
+    let code = oauth.code("PHONE").await;
+    let tokens = oauth.redeem(&code).await.unwrap();
+    assert!(oauth.works(&tokens).await);
+    assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
+    assert!(!oauth.works(&tokens).await);
+    assert_eq!(refusal(oauth.refresh(&tokens).await), ErrorCode::InvalidGrant);
+    assert!(oauth.world.rows::<Device>().await.is_empty());
+    assert_eq!(*oauth.world.ends.0.lock().unwrap(), ["PHONE"], "what others keep for the device goes too");
+}
+
+#[tokio::test]
+async fn a_code_that_comes_back_leaves_a_later_grant_of_the_device_alone() {
+    let oauth = Oauth::new().await;
+    let code = oauth.code("PHONE").await;
+    oauth.redeem(&code).await.unwrap();
+    let later = oauth.sign_in("PHONE").await;
+    assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
+    assert!(oauth.works(&later).await);
+}
+
+#[tokio::test]
+async fn who_lacks_the_proof_changes_nothing_before_and_after() {
+    let oauth = Oauth::new().await;
+    let code = oauth.code("PHONE").await;
+    let thieves = [
+        Shown { verifier: &"x".repeat(43), ..oauth.owner() },
+        Shown { redirect_uri: "https://example.com/other", ..oauth.owner() },
+        Shown { client_id: "other", ..oauth.owner() },
+    ];
+    for thief in &thieves {
+        let stolen = oauth.world.auth.redeem_code(code.expose(), thief).await;
+        assert_eq!(refusal(stolen), ErrorCode::InvalidGrant);
+    }
+    let tokens = oauth.redeem(&code).await.unwrap();
+    for thief in &thieves {
+        let stolen = oauth.world.auth.redeem_code(code.expose(), thief).await;
+        assert_eq!(refusal(stolen), ErrorCode::InvalidGrant);
+    }
+    assert!(oauth.works(&tokens).await);
+}
+
+#[tokio::test]
+async fn of_two_who_redeem_a_code_at_once_neither_keeps_a_session() {
+    let oauth = Oauth::new().await;
+    // So that the next commit is not the one that reserves numbers of sessions.
+    oauth.redeem(&oauth.code("PHONE").await).await.unwrap();
+    let code = oauth.code("PHONE").await;
+    let (auth, client_id, copy) = (Arc::clone(&oauth.world.auth), oauth.client_id.clone(), code.clone());
+    oauth.world.engine.before_next_commit(async move {
+        let first = Shown { client_id: &client_id, redirect_uri: REDIRECT, verifier: VERIFIER };
+        auth.redeem_code(copy.expose(), &first).await.unwrap();
+    });
+    assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
+    assert!(oauth.world.rows::<Device>().await.is_empty());
+    assert!(oauth.world.rows::<AccessToken>().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_code_expires_and_is_forgotten_later() {
+    let oauth = Oauth::new().await;
+    let code = oauth.code("PHONE").await;
+    oauth.world.clock.advance(Duration::from_secs(5 * 60));
+    assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
+    oauth.world.auth.prune_codes().await.unwrap();
+    assert_eq!(oauth.world.rows::<OauthCode>().await.len(), 1);
+    oauth.world.clock.advance(Duration::from_secs(86_400));
+    oauth.world.auth.prune_codes().await.unwrap();
+    assert!(oauth.world.rows::<OauthCode>().await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_comes_of_a_code_whose_user_was_locked_meanwhile() {
+    let oauth = Oauth::new().await;
+    // So that the next commit is not the one that reserves numbers of sessions.
+    oauth.sign_in("LAPTOP").await;
+    let code = oauth.code("PHONE").await;
+    let (auth, alice) = (Arc::clone(&oauth.world.auth), oauth.user_id.clone());
+    oauth.world.engine.before_next_commit(async move { auth.lock(&Actor::Operator, &alice).await.unwrap() });
+    assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
+    assert_eq!(oauth.world.rows::<Device>().await.len(), 1);
+}
+
+#[tokio::test]
+async fn logging_in_by_the_legacy_api_with_its_device_ends_the_grant() {
+    let oauth = Oauth::new().await;
+    let tokens = oauth.sign_in("PHONE").await;
+    let legacy = oauth.world.login("alice", "PHONE", RefreshTokens::Unsupported).await;
+    assert!(oauth.world.rows::<OauthGrant>().await.is_empty());
+    assert!(!oauth.works(&tokens).await && oauth.world.works(&legacy).await);
+    assert_eq!(refusal(oauth.refresh(&tokens).await), ErrorCode::InvalidGrant);
+    assert!(oauth.world.works(&legacy).await, "the token of before is nobody's");
+}
+
+#[tokio::test]
+async fn who_registers_the_same_is_the_same_client_and_an_unused_one_goes_in_a_week() {
+    let oauth = Oauth::new().await;
+    let auth = &oauth.world.auth;
+    let again = auth.register_client(REGISTRATION.as_bytes()).await.unwrap();
+    assert_eq!(again.client_id, oauth.client_id);
+    assert_eq!(oauth.world.rows::<OauthClient>().await.len(), 1);
+    oauth.sign_in("PHONE").await;
+    let other = r#"{"client_uri": "https://example.org", "redirect_uris": ["https://example.org/"]}"#;
+    let other = auth.register_client(other.as_bytes()).await.unwrap().client_id;
+    oauth.world.clock.advance(Duration::from_secs(6 * 86_400));
+    auth.prune_clients().await.unwrap();
+    assert_eq!(oauth.world.rows::<OauthClient>().await.len(), 2);
+    oauth.world.clock.advance(Duration::from_secs(2 * 86_400));
+    auth.prune_clients().await.unwrap();
+    assert!(auth.oauth_client(&other).await.unwrap().is_none());
+    assert!(auth.oauth_client(&oauth.client_id).await.unwrap().is_some(), "a session is granted to it");
+}
+
+#[tokio::test]
+async fn a_client_that_is_used_while_it_is_swept_stays() {
+    let oauth = Oauth::new().await;
+    oauth.world.clock.advance(Duration::from_secs(8 * 86_400));
+    let auth = Arc::clone(&oauth.world.auth);
+    oauth.world.engine.before_next_commit(async move {
+        auth.register_client(REGISTRATION.as_bytes()).await.unwrap();
+    });
+    oauth.world.auth.prune_clients().await.unwrap();
+    assert!(oauth.world.auth.oauth_client(&oauth.client_id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_world_together_registers_so_many_new_clients_and_no_more() {
+    let oauth = Oauth::new().await;
+    let register = async |n: usize| {
+        let json = format!(
+            r#"{{"client_uri": "https://{n}.example.org", "redirect_uris": ["https://{n}.example.org/"]}}"#
+        );
+        oauth.world.auth.register_client(json.as_bytes()).await
+    };
+    for n in 0..999 {
+        register(n).await.unwrap();
+    }
+    assert_eq!(refusal(register(1_000).await), ErrorCode::TemporarilyUnavailable);
+    assert!(register(7).await.is_ok(), "those that are known don't count");
+    oauth.world.clock.advance(Duration::from_secs(10));
+    assert!(register(1_000).await.is_ok());
+}
