@@ -9,7 +9,8 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use myelin_model::Requester;
 
-use crate::state::{Rule, Services};
+use crate::oauth::Failure;
+use crate::state::{Dialect, Rule, Services};
 use crate::{Access, ApiState, Error};
 
 /// The address a request came from, as the listener saw it (or a trusted proxy told). Put there by the server.
@@ -24,7 +25,10 @@ pub(crate) async fn guard(
 ) -> Response {
     match admit(&state, rule, &mut request).await {
         Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+        Err(error) => match rule.dialect {
+            Dialect::Matrix => error.into_response(),
+            Dialect::Oauth => Failure::from(error).into_response(),
+        },
     }
 }
 

@@ -151,6 +151,12 @@ impl Error {
         self.status
     }
 
+    /// When to come back, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// The errcode of the answer.
     #[must_use]
     pub fn errcode(&self) -> &'static str {

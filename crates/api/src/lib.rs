@@ -3,7 +3,7 @@
 //! [`routes::table`] is the table of contents: every route with its access rule and its rate class. Each endpoint is
 //! one file under `client/`: the route's spec link, the handler, its errors and tests. Handlers decide nothing that
 //! the protocol decides; they parse, call one service and write the answer. The mapping of errors to Matrix errcodes
-//! lives in this crate and nowhere else.
+//! lives in this crate and nowhere else. OAuth 2.0 for programs is under `oauth/`, in a table of its own.
 
 mod access;
 mod answer;
@@ -12,6 +12,7 @@ mod authenticate;
 mod body;
 mod client;
 mod error;
+mod oauth;
 mod object;
 mod page;
 mod route;
@@ -25,4 +26,4 @@ pub use client::server::support::{Contact, Support};
 pub use error::Error;
 pub use route::{Access, Route};
 pub use routes::router;
-pub use state::{ApiState, Authenticate, Limits, RateClass, ServerName};
+pub use state::{ApiState, Authenticate, Limits, Oauth, RateClass, ServerName};

@@ -6,7 +6,7 @@ use axum::routing::{MethodRouter, on};
 use http::Method;
 
 use crate::state::Services;
-use crate::state::{RateClass, Rule};
+use crate::state::{Dialect, RateClass, Rule};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl Route {
                 class: RateClass::Normal,
                 is_activity: false,
                 is_for_suspended: true,
+                dialect: Dialect::Matrix,
             },
             body_limit: Some(JSON_LIMIT),
             handler: on(filter, handler),
@@ -86,6 +87,12 @@ impl Route {
     /// Who calls it is there and does something (client-server API, "Last active ago").
     pub(crate) fn activity(mut self) -> Self {
         self.rule.is_activity = true;
+        self
+    }
+
+    /// Refuses in the dialect of OAuth (RFC 6749, section 5.2).
+    pub(crate) fn oauth(mut self) -> Self {
+        self.rule.dialect = Dialect::Oauth;
         self
     }
 

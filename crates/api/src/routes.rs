@@ -2,6 +2,7 @@
 
 mod accounts;
 mod media;
+mod oauth;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -60,6 +61,7 @@ const SYNAPSE: &[&str] = &["/_synapse/admin/v1"];
 pub fn table() -> Vec<Route> {
     let mut table = Vec::new();
     table.extend(server_routes());
+    table.extend(oauth::discovery());
     table.extend(session_routes());
     table.extend(accounts::routes());
     table.extend(device_routes());
@@ -77,6 +79,12 @@ pub fn table() -> Vec<Route> {
     table.extend(presence_routes());
     table.extend(media::routes());
     table
+}
+
+/// OAuth 2.0 for programs: in a table of its own, because it refuses in the words of the RFCs.
+#[must_use]
+pub fn oauth_table() -> Vec<Route> {
+    oauth::routes()
 }
 
 fn sync_routes() -> Vec<Route> {
@@ -319,9 +327,10 @@ fn push_routes() -> Vec<Route> {
 
 /// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
 pub fn router(state: ApiState) -> Router {
+    let oauth = if state.oauth.0.is_some() { oauth_table() } else { Vec::new() };
     let state = Services::new(state);
     let mut router = Router::new();
-    for route in table() {
+    for route in table().into_iter().chain(oauth) {
         let guarded: MethodRouter<Services> =
             route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
         let limited = match route.body_limit {

@@ -11,6 +11,7 @@ use myelin_e2ee::E2ee;
 use myelin_media::{Media, Previews};
 use myelin_model::Requester;
 use myelin_notify::Notify;
+use myelin_oauth_core::metadata::ServerMetadata;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Quota, RateLimiter};
 use myelin_search::Search;
@@ -35,6 +36,10 @@ pub trait Authenticate: Send + Sync + 'static {
 /// This server's name, for endpoints that tell it.
 #[derive(Clone, Debug)]
 pub struct ServerName(pub OwnedServerName);
+
+/// What the authorization server says of itself; nothing where OAuth 2.0 is not served.
+#[derive(Clone, Debug)]
+pub struct Oauth(pub Option<Arc<ServerMetadata>>);
 
 /// What the endpoints reach. They never take it whole.
 #[derive(Clone)]
@@ -67,6 +72,8 @@ pub struct ApiState {
     pub media: Arc<Media>,
     /// What web pages say of themselves.
     pub previews: Arc<Previews>,
+    /// The authorization server's metadata.
+    pub oauth: Oauth,
 }
 
 /// The state of the router. It is cloned several times for every request, so it is one reference.
@@ -109,6 +116,7 @@ reached! {
     support: Arc<Support>,
     media: Arc<Media>,
     previews: Arc<Previews>,
+    oauth: Oauth,
 }
 
 /// Rate limits by class. `limits.enabled = false` lifts every one.
@@ -167,7 +175,10 @@ impl Limits {
     }
 
     /// Counts a request that carries no session.
-    pub(crate) fn check_address(&self, class: RateClass, address: IpAddr, env: &Env) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`, with when to come back.
+    pub fn check_address(&self, class: RateClass, address: IpAddr, env: &Env) -> Result<(), Error> {
         let Some(classes) = &self.classes else { return Ok(()) };
         let limiter = match class {
             RateClass::Login => &classes.logins,
@@ -200,4 +211,15 @@ pub(crate) struct Rule {
     pub(crate) is_activity: bool,
     /// Whether a suspended user may call it. Where that depends on the request, they may, and the handler decides.
     pub(crate) is_for_suspended: bool,
+    /// How it refuses.
+    pub(crate) dialect: Dialect,
+}
+
+/// The form of an error answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// With an `errcode`.
+    Matrix,
+    /// With an `error`.
+    Oauth,
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use myelin_api::{ApiState, Authenticate, Contact, Limits, ServerName, Support};
-use myelin_auth::{Auth, AuthConfig, EmailConfig, RegistrationMode, SessionEnd, TurnConfig};
+use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
+use myelin_auth::{Auth, AuthConfig, EmailConfig, OauthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
 use myelin_notify::{Gateway, Notify, Schemes};
+use myelin_oauth_core::metadata::{Offers, ServerMetadata};
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Secret};
@@ -16,6 +17,7 @@ use myelin_search::Search;
 use myelin_store::{Engine, ReadError};
 use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
+use myelin_web::Pages;
 use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration, Turn};
@@ -47,6 +49,8 @@ pub struct Server {
     pub auth: Arc<Auth>,
     /// The store, for what asks whether it is well.
     pub engine: Arc<dyn Engine>,
+    /// What the pages reach.
+    pages: Pages,
 }
 
 /// Why the services could not be made.
@@ -128,12 +132,15 @@ impl Server {
         let typers = Arc::new(Typers(Arc::clone(&users)));
         let present = Arc::new(Present(Arc::clone(&users)));
         let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers, present);
+        let limits = Arc::new(Limits::new(config.limits.enabled));
+        let pages = Pages { auth: Arc::clone(&auth), env: env.clone(), limits: Arc::clone(&limits) };
         let state = ApiState {
             env,
+            oauth: Oauth(auth.config().oauth.enabled.then(|| Arc::new(metadata(&pages)))),
             tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,
             auth: Arc::clone(&auth),
             e2ee,
-            limits: Arc::new(Limits::new(config.limits.enabled)),
+            limits,
             notify,
             rooms,
             search,
@@ -144,12 +151,13 @@ impl Server {
             media,
             previews,
         };
-        Ok(Self { state, auth, engine })
+        Ok(Self { state, auth, engine, pages })
     }
 
     /// The routes over the services.
     pub fn router(&self) -> Router {
-        myelin_api::router(self.state.clone())
+        let api = myelin_api::router(self.state.clone());
+        if self.state.oauth.0.is_some() { api.merge(myelin_web::router(self.pages.clone())) } else { api }
     }
 }
 
@@ -168,8 +176,24 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
         },
         turn: turn_config(&config.turn),
         min_password_chars: config.passwords.minimum_length,
+        oauth: OauthConfig {
+            enabled: config.oauth.enabled,
+            introspection_secret: config.oauth.introspection_secret.clone().map(Secret::new),
+        },
         ..AuthConfig::new(server_name.clone(), config.public_url())
     }
+}
+
+/// What the authorization server says of itself.
+fn metadata(pages: &Pages) -> ServerMetadata {
+    let config = pages.auth.config();
+    let offers = Offers {
+        registration: pages.offers_sign_up(),
+        introspection: config.oauth.introspection_secret.is_some(),
+        locales: myelin_web::LOCALES.to_vec(),
+        account_actions: Vec::new(),
+    };
+    ServerMetadata::new(&config.public_url, offers)
 }
 
 /// The TURN servers, if any are configured with the secret they share.

@@ -1,6 +1,7 @@
 //! Whole servers in one process: the real router over the real services, on the memory engine, a seed and a clock that
 //! only the test moves. Requests go straight into the router; no sockets, no sleeps.
 
+mod browser;
 mod client;
 mod gateway;
 
@@ -22,6 +23,7 @@ use myelin_store::{Engine, Identity};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+pub use browser::{Browser, Page};
 pub use client::{Answer, Client};
 pub use gateway::{Pushed, TestGateway};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use myelin_api::routes;
+use myelin_server::config::Config;
 use myelin_testkit::TestServer;
 use serde_json::json;
 
@@ -12,6 +13,8 @@ fn flag(prefix: &str) -> Option<&str> {
     match prefix {
         // Their proposals name none, and clients just call them. The first is the page that links in mails lead to.
         "email" | "im.nheko.summary" | "org.matrix.msc1763" => None,
+        // Clients ask for the document, and see whether there is one.
+        "org.matrix.msc2965" => None,
         // What was once served for cross-signing and backups, without a name.
         "keys" | "room_keys" => Some("org.matrix.e2e_cross_signing"),
         "io.element.msc4306" => Some("org.matrix.msc4306"),
@@ -40,14 +43,25 @@ async fn every_unstable_prefix_that_is_served_is_told_as_clients_look_for_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_claims_oauth_versions_says_that_it_has_the_older_login_only() {
-    let server = TestServer::new(2).await;
-    let nobody = server.anonymous();
-    let versions = nobody.get("/_matrix/client/versions").await.ok();
-    assert!(versions["versions"].as_array().unwrap().contains(&json!("v1.19")));
-    // "OAuth 2.0 API: API discovery".
-    let metadata = nobody.get("/_matrix/client/v1/auth_metadata").await;
-    assert_eq!((metadata.status, metadata.errcode()), (StatusCode::NOT_FOUND, "M_UNRECOGNIZED"));
-    let flows = nobody.get("/_matrix/client/v3/login").await.ok();
-    assert!(flows["flows"].as_array().unwrap().contains(&json!({ "type": "m.login.password" })), "{flows}");
+async fn a_server_that_claims_oauth_versions_says_whether_it_has_the_newer_login() {
+    for enabled in [true, false] {
+        let mut config = Config { server_name: "hs".to_owned(), ..Config::default() };
+        config.oauth.enabled = enabled;
+        let server = TestServer::with(2, config).await;
+        let nobody = server.anonymous();
+        let versions = nobody.get("/_matrix/client/versions").await.ok();
+        assert!(versions["versions"].as_array().unwrap().contains(&json!("v1.19")));
+        // "OAuth 2.0 API: API discovery".
+        let metadata = nobody.get("/_matrix/client/v1/auth_metadata").await;
+        if enabled {
+            assert_eq!((metadata.status, &metadata.body["issuer"]), (StatusCode::OK, &json!("https://hs/")));
+        } else {
+            assert_eq!((metadata.status, metadata.errcode()), (StatusCode::NOT_FOUND, "M_UNRECOGNIZED"));
+        }
+        let flows = nobody.get("/_matrix/client/v3/login").await.ok();
+        assert!(
+            flows["flows"].as_array().unwrap().contains(&json!({ "type": "m.login.password" })),
+            "{flows}"
+        );
+    }
 }

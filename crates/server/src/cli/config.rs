@@ -27,6 +27,9 @@ pub(super) fn run(command: &ConfigCommand, place: &Place) -> Result<(), String> 
             if config.registration_shared_secret.is_some() {
                 config.registration_shared_secret = Some("(set)".to_owned());
             }
+            if config.oauth.introspection_secret.is_some() {
+                config.oauth.introspection_secret = Some("(set)".to_owned());
+            }
             if config.turn.shared_secret.is_some() {
                 config.turn.shared_secret = Some("(set)".to_owned());
             }

@@ -4,6 +4,7 @@
 //! mistake must not pass for a default.
 
 mod lists;
+mod oauth;
 mod retention;
 mod sections;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{BadSmtp, Smtp};
 
+pub use oauth::Oauth;
 pub use retention::Retention;
 pub use sections::{
     Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,
@@ -60,6 +62,8 @@ pub struct Config {
     pub retention: Retention,
     /// Passwords.
     pub passwords: Passwords,
+    /// Logging in through the browser.
+    pub oauth: Oauth,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -104,6 +108,7 @@ impl Default for Config {
             policy_lists: Vec::new(),
             retention: Retention::default(),
             passwords: Passwords::default(),
+            oauth: Oauth::default(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),
@@ -254,7 +259,7 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
-        if let Some((key, problem)) = self.passwords.problem() {
+        if let Some((key, problem)) = self.passwords.problem().or_else(|| self.oauth.problem()) {
             return value(key, problem);
         }
         self.retention.checked()?;
@@ -361,6 +366,7 @@ mod tests {
             ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
             ("[email]\nrequired_to_register = true", "email.required_to_register"),
             ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
+            ("[oauth]\nintrospection_secret = \"short\"", "oauth.introspection_secret"),
             ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
             ("[retention]\ninterval = \"1s\"", "retention.interval"),
             (

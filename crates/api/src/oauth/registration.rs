@@ -1,0 +1,22 @@
+//! `POST /oauth2/registration` (RFC 7591)
+//! <https://spec.matrix.org/v1.19/client-server-api/#dynamic-client-registration-flow>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use myelin_auth::Auth;
+
+use super::Failure;
+use super::form::Raw;
+
+/// Registers a client.
+pub(crate) async fn post(State(auth): State<Arc<Auth>>, Raw(body): Raw) -> Result<Response, Failure> {
+    let client = auth.register_client(&body).await?;
+    let mut fields = client.metadata.fields();
+    fields.insert("client_id".to_owned(), client.client_id.into());
+    fields.insert("client_id_issued_at".to_owned(), (client.registered_at / 1_000).into());
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(fields)).into_response())
+}

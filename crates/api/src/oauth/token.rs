@@ -1,0 +1,47 @@
+//! `POST /oauth2/token` (RFC 6749, section 3.2; RFC 8628, section 3.4)
+//! <https://spec.matrix.org/v1.19/client-server-api/#grant-types>
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use myelin_auth::{Auth, OauthTokens};
+use myelin_oauth_core::code::Shown;
+use myelin_oauth_core::error::{ErrorCode, Refusal};
+use myelin_oauth_core::token::{TokenAnswer, TokenRequest};
+
+use super::Failure;
+use super::form::Form;
+
+/// Issues tokens.
+pub(crate) async fn post(State(auth): State<Arc<Auth>>, Form(params): Form) -> Result<Response, Failure> {
+    let tokens = match TokenRequest::parse(&params)? {
+        TokenRequest::Code { client_id, code, redirect_uri, verifier } => {
+            let shown = Shown { client_id: &client_id, redirect_uri: &redirect_uri, verifier: &verifier };
+            auth.redeem_code(&code, &shown).await?
+        }
+        TokenRequest::Refresh { client_id, refresh_token } => {
+            auth.refresh_grant(&refresh_token, &client_id).await?
+        }
+        TokenRequest::Device { client_id, device_code } => auth.poll_device(&device_code, &client_id).await?,
+    };
+    answer(&tokens)
+}
+
+fn answer(tokens: &OauthTokens) -> Result<Response, Failure> {
+    let issued = &tokens.issued;
+    let (Some(refresh), Some(expires_in)) = (&issued.refresh_token, issued.expires_in) else {
+        return Err(Refusal::new(ErrorCode::ServerError, "The server failed to answer.").into());
+    };
+    let body = TokenAnswer {
+        access_token: issued.access_token.expose(),
+        token_type: "Bearer",
+        expires_in: expires_in.as_secs(),
+        refresh_token: refresh.expose(),
+        scope: &tokens.scope,
+    };
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+    Ok((headers, Json(body)).into_response())
+}

@@ -1,0 +1,34 @@
+//! OAuth 2.0 for programs.
+
+use super::{get, post};
+use crate::oauth::{auth_metadata, device, introspect, registration, revoke, token};
+use crate::{RateClass, Route};
+
+/// The prefix of what a client finds by the issuer's name.
+const WELL_KNOWN: &[&str] = &["/.well-known"];
+/// The prefixes of the metadata: the specification's, and the one of before (MSC2965).
+const METADATA: &[&str] = &["/_matrix/client/v1", "/_matrix/client/unstable/org.matrix.msc2965"];
+/// The prefix of the endpoints that the metadata names.
+const OAUTH: &[&str] = &["/oauth2"];
+
+/// Where clients find the rest.
+pub(super) fn discovery() -> Vec<Route> {
+    vec![
+        get(METADATA, "/auth_metadata", auth_metadata::get).public(),
+        get(WELL_KNOWN, "/oauth-authorization-server", auth_metadata::get).public(),
+        // Clients of before looked for the document of OpenID Connect.
+        get(WELL_KNOWN, "/openid-configuration", auth_metadata::get).public(),
+    ]
+}
+
+/// The endpoints in the dialect of the RFCs.
+pub(super) fn routes() -> Vec<Route> {
+    let routes = vec![
+        post(OAUTH, "/registration", registration::post),
+        post(OAUTH, "/token", token::post),
+        post(OAUTH, "/revoke", revoke::post),
+        post(OAUTH, "/introspect", introspect::post),
+        post(OAUTH, "/device", device::post).class(RateClass::Login),
+    ];
+    routes.into_iter().map(|route| route.public().oauth()).collect()
+}

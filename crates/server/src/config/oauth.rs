@@ -1,0 +1,31 @@
+//! OAuth 2.0.
+
+use serde::{Deserialize, Serialize};
+
+/// The shortest secret of services, in characters.
+const MIN_SECRET: usize = 16;
+
+/// Logging in through the browser.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Oauth {
+    /// Whether clients may do so.
+    pub enabled: bool,
+    /// What a service shows that may ask about tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection_secret: Option<String>,
+}
+
+impl Default for Oauth {
+    fn default() -> Self {
+        Self { enabled: true, introspection_secret: None }
+    }
+}
+
+impl Oauth {
+    /// What is wrong, with its key.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let is_short = self.introspection_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SECRET);
+        is_short.then_some(("oauth.introspection_secret", "must have at least 16 characters"))
+    }
+}

@@ -1,0 +1,9 @@
+//! Logging in through the browser (OAuth 2.0), whole: clients that speak HTTP, and a person who fills in forms.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails there fails the test")]
+
+mod bad_input;
+mod code_flow;
+mod device_flow;
+mod pages;
+mod world;

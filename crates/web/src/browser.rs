@@ -1,0 +1,166 @@
+//! One request of a browser: who is signed in, in which language, and how pages are answered to it.
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use maud::{Markup, html};
+use myelin_auth::{Browser, NewBrowser};
+use myelin_oauth_core::params::Params;
+
+use crate::cookie::Cookie;
+use crate::guard;
+use crate::language::Language;
+use crate::layout::Page;
+use crate::messages::Messages;
+use crate::next::Next;
+use crate::problem::Problem;
+use crate::state::Pages;
+
+/// Letters and digits in the token of a form.
+const FORM_TOKEN: usize = 32;
+
+/// A request of a browser.
+pub(crate) struct Visit {
+    /// What the pages reach.
+    pub(crate) pages: Pages,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its query, as it was sent.
+    pub(crate) query: String,
+    /// The same, read; empty where it can't be.
+    pub(crate) params: Params,
+    /// The language of the answer.
+    pub(crate) language: Language,
+    /// Who is signed in.
+    pub(crate) browser: Option<Browser>,
+    /// What forms repeat.
+    form_token: String,
+    /// Whether the browser does not have it yet.
+    is_new_token: bool,
+}
+
+impl FromRequestParts<Pages> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, Response> {
+        let mut visit = Self::of_nobody(parts, pages);
+        if let Some(cookie) = Cookie::Session.read(&visit.headers, pages.is_https()) {
+            match pages.auth.browser(cookie).await {
+                Ok(browser) => visit.browser = browser,
+                Err(error) => return Err(visit.problem(&error.into())),
+            }
+        }
+        Ok(visit)
+    }
+}
+
+impl Visit {
+    /// The request, before anybody looked who is signed in.
+    pub(crate) fn of_nobody(parts: &Parts, pages: &Pages) -> Self {
+        let headers = parts.headers.clone();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let params = Params::parse(query.as_bytes()).unwrap_or_default();
+        let language = {
+            let inner = Next::of_query(&params).params();
+            let locales = inner.as_ref().unwrap_or(&params).get("ui_locales").ok().flatten();
+            Language::choose(locales.unwrap_or_default().split(' ').take(8), &headers)
+        };
+        let known = Cookie::Form.read(&headers, pages.is_https()).filter(|token| token.len() == FORM_TOKEN);
+        let (form_token, is_new_token) = match known {
+            Some(token) => (token.to_owned(), false),
+            None => (pages.env.random.alphanumeric(FORM_TOKEN), true),
+        };
+        let (pages, browser) = (pages.clone(), None);
+        Self { pages, query, params, language, browser, form_token, is_new_token, headers }
+    }
+
+    pub(crate) fn messages(&self) -> &'static Messages {
+        self.language.messages()
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        self.pages.auth.config().server_name.as_str()
+    }
+
+    /// What every form has.
+    pub(crate) fn form_token(&self) -> Markup {
+        html! { input type="hidden" name=(guard::FIELD) value=(self.form_token); }
+    }
+
+    /// A page.
+    pub(crate) fn page(&self, title: Markup, body: Markup) -> Response {
+        self.page_with(StatusCode::OK, title, body, None)
+    }
+
+    /// A page with a status, and a form whose answer leads elsewhere.
+    pub(crate) fn page_with(
+        &self,
+        status: StatusCode,
+        title: Markup,
+        body: Markup,
+        form_leads_to: Option<String>,
+    ) -> Response {
+        let (language, server) = (self.language, self.server());
+        let page = Page { language, server, status, title, body, form_leads_to };
+        let mut response = page.into_response();
+        if self.is_new_token {
+            set(&mut response, Cookie::Form.set(&self.form_token, self.pages.is_https(), None));
+        }
+        response
+    }
+
+    /// The page of a problem.
+    pub(crate) fn problem(&self, problem: &Problem) -> Response {
+        let messages = self.messages();
+        let title = html! { (messages.problem.title) };
+        let mut response = self.page_with(problem.status(), title, problem.body(messages), None);
+        if let Problem::Limited(wait) = problem {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// The answer, or the page of the problem.
+    pub(crate) fn answer(&self, result: Result<Response, Problem>) -> Response {
+        result.unwrap_or_else(|problem| self.problem(&problem))
+    }
+
+    /// Signs the browser in, and sends it on. Whoever was signed in in it is not any more.
+    pub(crate) async fn signed_in(&self, new: &NewBrowser, next: &Next) -> Result<Response, Problem> {
+        let https = self.pages.is_https();
+        if let Some(before) = Cookie::Session.read(&self.headers, https) {
+            self.pages.auth.sign_out(before).await?;
+        }
+        let mut response = see_other(&next.path());
+        set(&mut response, Cookie::Session.set(new.cookie.expose(), https, Some(new.lifetime)));
+        Ok(response)
+    }
+
+    /// Signs the browser out.
+    pub(crate) async fn signed_out(&self, mut response: Response) -> Result<Response, Problem> {
+        let https = self.pages.is_https();
+        if let Some(cookie) = Cookie::Session.read(&self.headers, https) {
+            self.pages.auth.sign_out(cookie).await?;
+        }
+        set(&mut response, Cookie::Session.clear(https));
+        Ok(response)
+    }
+}
+
+/// Sends the browser elsewhere, by `GET`.
+pub(crate) fn see_other(place: &str) -> Response {
+    let mut response = Redirect::to(place).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The place may have a code in it, and this one a client's request.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+fn set(response: &mut Response, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,103 @@
+//! What every page has: its frame, its style, and the headers that keep it to itself.
+
+use std::sync::LazyLock;
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{StatusCode, header};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use crate::language::Language;
+
+/// The style of every page, within it: one request, and nothing else is loaded.
+const STYLE: &str = include_str!("style.css");
+
+/// By which the policy knows the style.
+static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::digest(STYLE.as_bytes())));
+
+/// A page.
+pub(crate) struct Page<'a> {
+    /// Its language.
+    pub(crate) language: Language,
+    /// The name of the server whose page it is.
+    pub(crate) server: &'a str,
+    /// The answer's status.
+    pub(crate) status: StatusCode,
+    /// Its title and heading.
+    pub(crate) title: Markup,
+    /// What is below the heading.
+    pub(crate) body: Markup,
+    /// Where the answer to its form may lead, beside the server itself.
+    pub(crate) form_leads_to: Option<String>,
+}
+
+impl IntoResponse for Page<'_> {
+    fn into_response(self) -> Response {
+        let Self { language, server, status, title, body, form_leads_to } = self;
+        let html = html! {
+            (DOCTYPE)
+            html lang=(language.tag()) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta name="robots" content="noindex";
+                    title { (text_of(&title)) " · " (server) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    main {
+                        p.server { (server) }
+                        h1 { (title) }
+                        (body)
+                    }
+                }
+            }
+        };
+        let forms = form_leads_to.map(|place| format!(" {place}")).unwrap_or_default();
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{}'; form-action 'self'{forms}; frame-ancestors 'none'; \
+             base-uri 'none'",
+            *STYLE_HASH
+        );
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_SECURITY_POLICY, &policy),
+            (header::X_FRAME_OPTIONS, "DENY"),
+            (header::CACHE_CONTROL, "no-store"),
+            // Not `no-referrer`: then a browser would not say where a form comes from.
+            (header::REFERRER_POLICY, "same-origin"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (status, headers, html.into_string()).into_response()
+    }
+}
+
+/// The text of a heading, for the window's title: its tags left out.
+fn text_of(markup: &Markup) -> Markup {
+    let (mut text, mut in_tag) = (String::new(), false);
+    for letter in markup.0.chars() {
+        match letter {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            letter if !in_tag => text.push(letter),
+            _ => {}
+        }
+    }
+    PreEscaped(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use maud::html;
+
+    use super::text_of;
+
+    #[test]
+    fn a_title_is_the_heading_without_its_tags() {
+        let heading = html! { "Continue to " bdi { "<x> & y" } "?" };
+        assert_eq!(text_of(&heading).into_string(), "Continue to &lt;x&gt; &amp; y?");
+    }
+}

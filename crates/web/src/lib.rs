@@ -1,0 +1,22 @@
+//! The pages for people: signing in and up, approving a client, typing a device's code.
+//!
+//! They are rendered by the server, work without scripts, load nothing from elsewhere, and speak the reader's language
+//! (`messages`). [`routes::ROUTES`] lists them. An authorization request travels in the pages' URLs and is read anew by each;
+//! nothing of it is stored until somebody approves. What is posted comes from one of these pages in the same browser
+//! (`guard`): a token in the form equals a cookie, and the browser says that the form is ours.
+
+mod browser;
+mod cookie;
+mod guard;
+mod language;
+mod layout;
+mod messages;
+mod next;
+mod pages;
+mod problem;
+mod routes;
+mod state;
+
+pub use language::LOCALES;
+pub use routes::{ROUTES, router};
+pub use state::Pages;

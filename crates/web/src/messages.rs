@@ -1,0 +1,134 @@
+//! What the pages say, by language: one file each, of the same keys.
+
+use std::sync::LazyLock;
+
+use maud::{Markup, PreEscaped, Render, html};
+use serde::Deserialize;
+
+static ALL: LazyLock<[Messages; 3]> = LazyLock::new(|| {
+    [include_str!("messages/en.toml"), include_str!("messages/de.toml"), include_str!("messages/fr.toml")]
+        .map(|text| {
+            toml::from_str(text).expect("the message files are part of the program, and a test reads them")
+        })
+});
+
+/// The messages of one language. Words in braces are filled in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Messages {
+    pub(crate) common: Common,
+    pub(crate) sign_in: SignIn,
+    pub(crate) sign_up: SignUp,
+    pub(crate) consent: Consent,
+    pub(crate) device: Device,
+    pub(crate) done: Done,
+    pub(crate) problem: Problem,
+}
+
+macro_rules! messages {
+    ($($name:ident { $($key:ident),+ $(,)? })+) => {
+        $(#[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name { $(pub(crate) $key: String),+ }
+
+        #[cfg(test)]
+        impl $name {
+            fn all(&self) -> Vec<(&'static str, &str)> {
+                vec![$((concat!(stringify!($name), ".", stringify!($key)), &*self.$key)),+]
+            }
+        })+
+    };
+}
+messages! {
+    Common { user_name, password, wait, busy, failed }
+    SignIn { title, intro, intro_client, button, wrong, locked, no_account, create }
+    SignUp {
+        title, intro, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
+        taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
+    }
+    Consent {
+        title, signed_in_as, not_you, wants, account, messages, device, sent_to, sent_to_app, approve, deny, links,
+        terms, policy,
+    }
+    Device { title, intro, code, code_hint, button, unknown, check_title, check, careful, denied, approved }
+    Done { title, signed_in, close, sign_out, signed_out }
+    Problem { title, explain, for_developers, form }
+}
+
+impl Messages {
+    pub(crate) fn of(number: usize) -> &'static Self {
+        ALL.get(number).unwrap_or(&ALL[0])
+    }
+}
+
+/// A message with its words in braces filled in.
+pub(crate) fn fill(message: &str, words: &[(&str, &dyn Render)]) -> Markup {
+    let mut rest = message;
+    let mut filled = String::new();
+    while let Some((before, name, after)) = placeholder(rest) {
+        filled.push_str(&html! { (before) }.into_string());
+        if let Some((_, word)) = words.iter().find(|(known, _)| *known == name) {
+            filled.push_str(&word.render().into_string());
+        }
+        rest = after;
+    }
+    filled.push_str(&html! { (rest) }.into_string());
+    PreEscaped(filled)
+}
+
+/// The text before the first placeholder, its name, and what comes after it.
+fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, from) = text.split_once('{')?;
+    let (name, after) = from.split_once('}')?;
+    Some((before, name, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use maud::html;
+
+    use super::{Messages, fill, placeholder};
+
+    impl Messages {
+        fn all(&self) -> Vec<(&'static str, &str)> {
+            let parts = [
+                self.common.all(),
+                self.sign_in.all(),
+                self.sign_up.all(),
+                self.consent.all(),
+                self.device.all(),
+                self.done.all(),
+                self.problem.all(),
+            ];
+            parts.concat()
+        }
+    }
+
+    fn names(text: &str) -> Vec<&str> {
+        let mut names: Vec<_> = std::iter::successors(placeholder(text), |(.., rest)| placeholder(rest))
+            .map(|(_, name, _)| name)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn every_language_says_everything_with_the_same_words_to_fill_in() {
+        let english = Messages::of(0).all();
+        for number in 1..super::ALL.len() {
+            for ((key, english), (_, other)) in english.iter().zip(Messages::of(number).all()) {
+                assert_eq!(names(english), names(other), "{key} in language {number}");
+                assert!(!other.trim().is_empty(), "{key}");
+                assert!(!other.contains('<'), "{key}: messages are text");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_filled_in_is_escaped_and_markup_stays_markup() {
+        let name = "<b>&\"";
+        let strong = html! { strong { "x" } };
+        let filled = fill("a<{name}>{strong}{other}{", &[("name", &name), ("strong", &strong)]);
+        assert_eq!(filled.into_string(), "a&lt;&lt;b&gt;&amp;&quot;&gt;<strong>x</strong>{");
+    }
+}

@@ -1,0 +1,161 @@
+//! `GET` and `POST /oauth2/authorize` (RFC 6749, section 4.1.1): whether a client may act for who is signed in.
+
+use axum::extract::rejection::BytesRejection;
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use maud::{Markup, html};
+use myelin_auth::{Browser, OauthError};
+use myelin_oauth_core::authorization::{self, Prompt, Request};
+use myelin_oauth_core::client::ClientMetadata;
+use myelin_oauth_core::error::{ErrorCode, Refusal};
+use myelin_oauth_core::params::Params;
+
+use super::{name_of, named};
+use crate::browser::{Visit, see_other};
+use crate::guard::posted;
+use crate::messages::fill;
+use crate::next::{AUTHORIZE, Next, SIGN_IN, SIGN_UP};
+use crate::problem::Problem;
+
+/// Asks the person, or has them sign in first.
+pub(crate) async fn get(visit: Visit) -> Response {
+    let result = ask(&visit).await;
+    visit.answer(result)
+}
+
+/// The person has decided.
+pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
+    let result = decide(&visit, body).await;
+    visit.answer(result)
+}
+
+/// What a client asks for, or where its error goes.
+enum Asked {
+    Of(Box<Request>, Box<ClientMetadata>),
+    Answered(Response),
+}
+
+async fn read(visit: &Visit) -> Result<Asked, Problem> {
+    let params = Params::parse(visit.query.as_bytes()).map_err(Problem::Client)?;
+    let client_id = authorization::client_id(&params).map_err(Problem::Client)?;
+    let client = visit.pages.auth.oauth_client(client_id).await?;
+    let unknown = || Refusal::new(ErrorCode::InvalidClient, "The client_id is unknown: register first.");
+    let client = client.ok_or_else(|| Problem::Client(unknown()))?;
+    match Request::parse(&params, &client) {
+        Ok(request) => Ok(Asked::Of(Box::new(request), Box::new(client))),
+        Err(authorization::Problem::Page(refusal)) => Err(Problem::Client(refusal)),
+        Err(authorization::Problem::Redirect(answer, refusal)) => {
+            Ok(Asked::Answered(see_other(&answer.with_refusal(&refusal, &visit.pages.issuer()))))
+        }
+    }
+}
+
+async fn ask(visit: &Visit) -> Result<Response, Problem> {
+    let (request, client) = match read(visit).await? {
+        Asked::Of(request, client) => (request, client),
+        Asked::Answered(response) => return Ok(response),
+    };
+    let hint = request.login_hint.as_deref();
+    match (request.prompt, &visit.browser) {
+        (Prompt::None, browser) => {
+            // Nobody approved this client for good: without a question there is no answer.
+            let code =
+                if browser.is_none() { ErrorCode::LoginRequired } else { ErrorCode::InteractionRequired };
+            let refusal = Refusal::new(code, "The user must be asked.");
+            Ok(see_other(&request.answer.with_refusal(&refusal, &visit.pages.issuer())))
+        }
+        (Prompt::Create, _) if visit.pages.offers_sign_up() => {
+            Ok(see_other(&Next::heeded(&visit.query).through(SIGN_UP, hint)))
+        }
+        (Prompt::SignIn | Prompt::Create, _) | (_, None) => {
+            Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, hint)))
+        }
+        (Prompt::Any, Some(browser)) if hint.is_some_and(|hint| !is_meant(hint, browser)) => {
+            Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, hint)))
+        }
+        (Prompt::Any, Some(browser)) => Ok(consent(visit, &request, &client, browser)),
+    }
+}
+
+/// Whether a hint may mean who is signed in.
+fn is_meant(hint: &str, browser: &Browser) -> bool {
+    hint == browser.user_id.as_str() || hint == browser.user_id.localpart()
+}
+
+async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let form = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
+    let (request, client) = match read(visit).await? {
+        Asked::Of(request, client) => (request, client),
+        Asked::Answered(response) => return Ok(response),
+    };
+    let Some(browser) = &visit.browser else {
+        return Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, None)));
+    };
+    // Somebody else signed in meanwhile, in another window: who decides is to know for whom.
+    if form.get("user").ok().flatten() != Some(browser.user_id.as_str()) {
+        return Ok(consent(visit, &request, &client, browser));
+    }
+    let issuer = visit.pages.issuer();
+    let result = match form.get("decision").ok().flatten() {
+        Some("approve") => visit.pages.auth.approve(browser, &request).await,
+        _ => Err(Refusal::new(ErrorCode::AccessDenied, "The user said no.").into()),
+    };
+    match result {
+        Ok(code) => Ok(see_other(&request.answer.with_code(code.expose(), &issuer))),
+        Err(OauthError::Refused(refusal)) => Ok(see_other(&request.answer.with_refusal(&refusal, &issuer))),
+        Err(OauthError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn consent(visit: &Visit, request: &Request, client: &ClientMetadata, browser: &Browser) -> Response {
+    let say = &visit.messages().consent;
+    let name = name_of(client, visit);
+    let target = request.answer.target();
+    let device = html! { bdi { (request.scope.device_id()) } };
+    let again = Next::heeded(&visit.query);
+    let body = html! {
+        div.person {
+            p { (fill(&say.signed_in_as, &[("user", &named(browser.user_id.as_str()))])) }
+            p { a href=(again.through(SIGN_IN, None)) { (say.not_you) } }
+        }
+        p { (fill(&say.wants, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
+        ul {
+            li { (say.account) }
+            li { (say.messages) }
+        }
+        p.soft { (fill(&say.device, &[("device", &device)])) }
+        @if target.is_app() {
+            p.soft { (say.sent_to_app) }
+        } @else {
+            p.soft { (fill(&say.sent_to, &[("place", &target.csp_source())])) }
+        }
+        form method="post" action={ (AUTHORIZE) "?" (visit.query) } {
+            (visit.form_token())
+            input type="hidden" name="user" value=(browser.user_id);
+            button name="decision" value="approve" { (say.approve) }
+            button.quiet name="decision" value="deny" { (say.deny) }
+        }
+        (links(visit, client, name))
+    };
+    let title = fill(&say.title, &[("client", &html! { bdi { (name) } })]);
+    visit.page_with(StatusCode::OK, title, body, Some(target.csp_source()))
+}
+
+/// The client's own terms and policy.
+pub(super) fn links(visit: &Visit, client: &ClientMetadata, name: &str) -> Markup {
+    let say = &visit.messages().consent;
+    let language = visit.language.tag();
+    let pages = [(client.tos_uri.get(language), &say.terms), (client.policy_uri.get(language), &say.policy)];
+    let pages: Vec<_> = pages.into_iter().filter_map(|(page, text)| Some((page?, text))).collect();
+    html! {
+        @if !pages.is_empty() {
+            p.foot.soft {
+                (fill(&say.links, &[("client", &html! { bdi { (name) } })]))
+                @for (page, text) in pages {
+                    " " a href=(page) target="_blank" rel="noopener noreferrer" { (text) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `GET` and `POST /oauth2/sign-in`: who the person is.
+
+use axum::extract::rejection::BytesRejection;
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use maud::{Markup, html};
+use myelin_auth::{EmailAddress, Identifier, LoginError};
+use myelin_runtime::Secret;
+
+use super::{alert, name_of, named};
+use crate::browser::Visit;
+use crate::guard::posted;
+use crate::messages::fill;
+use crate::next::{Next, SIGN_IN, SIGN_UP};
+use crate::problem::Problem;
+
+/// Asks for name and password.
+pub(crate) async fn get(visit: Visit) -> Response {
+    let hint = visit.params.get("hint").ok().flatten().unwrap_or_default().to_owned();
+    let result = form(&visit, StatusCode::OK, &hint, None).await;
+    visit.answer(result)
+}
+
+/// Signs the person in.
+pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
+    let result = sign_in(&visit, body).await;
+    visit.answer(result)
+}
+
+async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
+    let field = |name| fields.get(name).ok().flatten().unwrap_or_default();
+    let (name, password) = (field("user_name").trim(), Secret::new(field("password").to_owned()));
+    let messages = visit.messages();
+    let (status, message) = match visit.pages.auth.sign_in(&meant(name), password).await {
+        Ok(browser) => return visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
+        Err(LoginError::Store(error)) => return Err(error.into()),
+        Err(LoginError::Limited(wait)) => return Err(Problem::Limited(wait)),
+        Err(LoginError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, &messages.common.busy),
+        Err(LoginError::Locked) => (StatusCode::FORBIDDEN, &messages.sign_in.locked),
+        Err(LoginError::Wrong | LoginError::Token | LoginError::Device(_)) => {
+            (StatusCode::FORBIDDEN, &messages.sign_in.wrong)
+        }
+    };
+    form(visit, status, name, Some(html! { (message) })).await
+}
+
+/// Whom somebody means: an account by its name, or by an address of it.
+fn meant(name: &str) -> Identifier {
+    let is_address = !name.starts_with('@') && EmailAddress::parse(name).is_some();
+    if is_address { Identifier::Email(name.to_owned()) } else { Identifier::User(name.to_owned()) }
+}
+
+async fn form(
+    visit: &Visit,
+    status: StatusCode,
+    name: &str,
+    message: Option<Markup>,
+) -> Result<Response, Problem> {
+    let (say, common) = (&visit.messages().sign_in, &visit.messages().common);
+    let next = Next::of_query(&visit.params);
+    let server = visit.server();
+    let client = client_name(visit, &next).await?;
+    let is_named = !name.is_empty();
+    let body = html! {
+        p.soft {
+            (fill(&say.intro, &[("server", &server)]))
+            @if let Some(client) = &client { " " (fill(&say.intro_client, &[("client", &named(client))])) }
+        }
+        (alert(message))
+        form method="post" action={ (SIGN_IN) "?" (visit.query) } {
+            (visit.form_token())
+            div.field {
+                label for="user_name" { (common.user_name) }
+                input #user_name name="user_name" value=(name) required autocomplete="username" autocapitalize="none"
+                    autocorrect="off" spellcheck="false" maxlength="255" autofocus[!is_named];
+            }
+            div.field {
+                label for="password" { (common.password) }
+                input #password name="password" type="password" required autocomplete="current-password"
+                    maxlength="1024" autofocus[is_named];
+            }
+            button { (say.button) }
+        }
+        @if visit.pages.offers_sign_up() {
+            p.foot.soft { (say.no_account) " " a href=(next.through(SIGN_UP, None)) { (say.create) } }
+        }
+    };
+    Ok(visit.page_with(status, html! { (say.title) }, body, None))
+}
+
+/// The client for which somebody signs in.
+pub(super) async fn client_name(visit: &Visit, next: &Next) -> Result<Option<String>, Problem> {
+    let Some(params) = next.params() else { return Ok(None) };
+    let Some(client_id) = params.get("client_id").ok().flatten() else { return Ok(None) };
+    let client = visit.pages.auth.oauth_client(client_id).await?;
+    Ok(client.map(|client| name_of(&client, visit).to_owned()))
+}

@@ -1,0 +1,86 @@
+//! The pages, by path.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next as Inner, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::{Method, StatusCode};
+use maud::html;
+use myelin_api::{ClientAddress, RateClass};
+use myelin_oauth_core::params::MAX_BYTES;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::browser::Visit;
+use crate::language::Language;
+use crate::layout::Page;
+use crate::next::{AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP};
+use crate::pages::{authorize, done, link, sign_in, sign_out, sign_up};
+use crate::problem::Problem;
+use crate::state::Pages;
+
+/// Every page, with its methods.
+pub const ROUTES: &[(&str, &[Method])] = &[
+    (AUTHORIZE, &[Method::GET, Method::POST]),
+    (SIGN_IN, &[Method::GET, Method::POST]),
+    (SIGN_UP, &[Method::GET, Method::POST]),
+    (SIGN_OUT, &[Method::POST]),
+    (DONE, &[Method::GET]),
+    (LINK, &[Method::GET, Method::POST]),
+];
+
+/// The router over the pages.
+pub fn router(pages: Pages) -> Router {
+    let post = |handler: MethodRouter<Pages>, class| {
+        handler.layer(from_fn_with_state((pages.clone(), class), limited))
+    };
+    Router::new()
+        .route(AUTHORIZE, get(authorize::get).merge(on(MethodFilter::POST, authorize::post)))
+        .route(
+            SIGN_IN,
+            get(sign_in::get).merge(post(on(MethodFilter::POST, sign_in::post), RateClass::Login)),
+        )
+        .route(
+            SIGN_UP,
+            get(sign_up::get).merge(post(on(MethodFilter::POST, sign_up::post), RateClass::Login)),
+        )
+        .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
+        .route(DONE, get(done::get))
+        .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
+        .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
+        .layer(DefaultBodyLimit::max(MAX_BYTES))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .with_state(pages)
+}
+
+/// Counts a request against its address.
+async fn limited(
+    State((pages, class)): State<(Pages, RateClass)>,
+    request: Request,
+    next: Inner,
+) -> Response {
+    let address = request.extensions().get::<ClientAddress>().copied();
+    if let Some(ClientAddress(address)) = address
+        && let Err(error) = pages.limits.check_address(class, address, &pages.env)
+    {
+        let (parts, _) = request.into_parts();
+        let problem = Problem::Limited(error.retry_after().unwrap_or_default());
+        return Visit::of_nobody(&parts, &pages).problem(&problem);
+    }
+    next.run(request).await
+}
+
+/// A page panicked: a bug. The panic's message has been logged by the panic hook.
+fn panicked() -> Response {
+    let language = Language::default();
+    let messages = language.messages();
+    Page {
+        language,
+        server: "",
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        title: html! { (messages.problem.title) },
+        body: html! { p { (messages.common.failed) } },
+        form_leads_to: None,
+    }
+    .into_response()
+}
