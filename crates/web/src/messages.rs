@@ -43,7 +43,7 @@ messages! {
     Common { user_name, password, wait, busy, failed }
     SignIn { title, intro, intro_client, button, wrong, locked, no_account, create }
     SignUp {
-        title, intro, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
+        title, intro, intro_client, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
         taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
     }
     Consent {

@@ -152,7 +152,8 @@ pub(super) fn links(visit: &Visit, client: &ClientMetadata, name: &str) -> Marku
         @if !pages.is_empty() {
             p.foot.soft {
                 (fill(&say.links, &[("client", &html! { bdi { (name) } })]))
-                @for (page, text) in pages {
+                @for (number, (page, text)) in pages.into_iter().enumerate() {
+                    @if number > 0 { " ·" }
                     " " a href=(page) target="_blank" rel="noopener noreferrer" { (text) }
                 }
             }

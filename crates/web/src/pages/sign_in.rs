@@ -65,8 +65,11 @@ async fn form(
     let is_named = !name.is_empty();
     let body = html! {
         p.soft {
-            (fill(&say.intro, &[("server", &server)]))
-            @if let Some(client) = &client { " " (fill(&say.intro_client, &[("client", &named(client))])) }
+            @if let Some(client) = &client {
+                (fill(&say.intro_client, &[("server", &server), ("client", &named(client))]))
+            } @else {
+                (fill(&say.intro, &[("server", &server)]))
+            }
         }
         (alert(message))
         form method="post" action={ (SIGN_IN) "?" (visit.query) } {

@@ -117,9 +117,10 @@ async fn form(
         let least = visit.pages.auth.config().min_password_chars;
         html! {
             p.soft {
-                (fill(&say.intro, &[("server", &server)]))
                 @if let Some(client) = &client {
-                    " " (fill(&visit.messages().sign_in.intro_client, &[("client", &named(client))]))
+                    (fill(&say.intro_client, &[("server", &server), ("client", &named(client))]))
+                } @else {
+                    (fill(&say.intro, &[("server", &server)]))
                 }
             }
             (alert(message))
