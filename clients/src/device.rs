@@ -87,6 +87,21 @@ impl Device {
         Self::run(client, folder, format!("{user}'s {device}")).await
     }
 
+    /// Logs in however the caller does it.
+    ///
+    /// # Errors
+    /// When the caller fails.
+    pub async fn log_in_by(
+        server: &Server,
+        user: &str,
+        device: &str,
+        log_in: impl AsyncFnOnce(&Client) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let (client, folder) = build(server, user, device).await?;
+        log_in(&client).await?;
+        Self::run(client, folder, format!("{user}'s {device}")).await
+    }
+
     /// Starts the app of a closed device again.
     ///
     /// # Errors

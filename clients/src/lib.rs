@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod device;
+pub mod pages;
 pub mod server;
 pub mod verification;
 pub mod wait;

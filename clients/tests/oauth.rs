@@ -1,0 +1,125 @@
+//! Logging in as Element X does (OAuth 2.0): the SDK registers itself, a person goes through the server's pages, and the
+//! sessions go on over a kill, renew their tokens, and end.
+
+// The SDK's futures lie in one another.
+#![recursion_limit = "256"]
+
+use anyhow::{Context, ensure};
+use matrix_sdk::authentication::oauth::registration::{
+    ApplicationType, ClientMetadata, Localized, OAuthGrantType,
+};
+use matrix_sdk::ruma::api::client::discovery::get_authorization_server_metadata::v1::Prompt;
+use matrix_sdk::ruma::api::client::room::create_room::v3::Request as CreateRoom;
+use matrix_sdk::ruma::serde::Raw;
+use matrix_sdk::utils::UrlOrQuery;
+use matrix_sdk::{Client, RoomState};
+use myelin_clients::device::Device;
+use myelin_clients::pages::Browser;
+use myelin_clients::server::Server;
+use myelin_clients::{logs, step};
+use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
+
+const REDIRECT: &str = "io.element.elementx:/callback";
+const PASSWORD: &str = "correct horse battery staple";
+
+/// What Element X registers.
+fn metadata() -> anyhow::Result<Raw<ClientMetadata>> {
+    let page = |path: &str| Url::parse("https://element.io/")?.join(path);
+    let redirect_uris = vec![Url::parse(REDIRECT)?];
+    let grants = vec![OAuthGrantType::AuthorizationCode { redirect_uris }, OAuthGrantType::DeviceCode];
+    let home = Localized::new(page("")?, []);
+    let metadata = ClientMetadata {
+        client_name: Some(Localized::new("Element".to_owned(), [])),
+        logo_uri: Some(Localized::new(page("mobile-icon.png")?, [])),
+        policy_uri: Some(Localized::new(page("privacy")?, [])),
+        tos_uri: Some(Localized::new(page("acceptable-use-policy-terms")?, [])),
+        ..ClientMetadata::new(ApplicationType::Native, grants, home)
+    };
+    Ok(Raw::new(&metadata)?)
+}
+
+/// The SDK's part of a login, around the person's.
+async fn log_in(client: &Client, browser: &mut Browser, prompt: Option<Prompt>) -> anyhow::Result<()> {
+    let oauth = client.oauth();
+    let login = oauth.login(Url::parse(REDIRECT)?, None, Some(metadata()?.into()), None);
+    let login = login.prompt(prompt.iter().cloned().collect()).build().await?;
+    let mut shown = browser.open(login.url).await?;
+    if prompt == Some(Prompt::Create) {
+        let page = shown.page("Create an account")?;
+        shown = browser.submit(&page, &[("user_name", "alice"), ("password", PASSWORD)]).await?;
+    }
+    let page = shown.page("Continue to")?;
+    let sent = browser.submit(&page, &[("decision", "approve")]).await?.sent()?;
+    ensure!(sent.as_str().starts_with(REDIRECT), "sent to {sent}");
+    Ok(oauth.finish_login(UrlOrQuery::Url(sent)).await?)
+}
+
+/// What the SDK's own logout sends, which it does over HTTPS only.
+async fn revoke(client: &Client) -> anyhow::Result<()> {
+    let endpoint = client.oauth().server_metadata().await?.revocation_endpoint;
+    let tokens = client.session_tokens().context("no tokens")?;
+    let client_id = client.oauth().client_id().context("not registered")?.to_string();
+    let mut form = Url::parse("form:")?;
+    let pairs = [
+        ("token", tokens.access_token),
+        ("token_type_hint", "access_token".to_owned()),
+        ("client_id", client_id),
+    ];
+    form.query_pairs_mut().extend_pairs(pairs);
+    let request = reqwest::Client::new().post(endpoint.as_str());
+    let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let answer = request.body(form.query().unwrap_or_default().to_owned()).send().await?;
+    ensure!(answer.status() == 200, "{}", answer.status());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn element_x_logs_in_through_the_pages_goes_on_over_a_kill_renews_and_logs_out() -> anyhow::Result<()> {
+    logs();
+    let mut server = Server::start().await?;
+    let mut browser = Browser::new()?;
+
+    step("alice makes an account on the way, and logs in on a second device");
+    let phone = Device::log_in_by(&server, "alice", "phone", async |client| {
+        log_in(client, &mut browser, Some(Prompt::Create)).await
+    })
+    .await?;
+    let laptop = Device::log_in_by(&server, "alice", "laptop", async |client| {
+        log_in(client, &mut browser, None).await
+    })
+    .await?;
+    ensure!(
+        phone.client.oauth().client_id() == laptop.client.oauth().client_id(),
+        "one application, one client"
+    );
+
+    step("the server is killed, and both go on");
+    server.crash().await?;
+    let room = phone.client.create_room(CreateRoom::new()).await?;
+    let (here, there) = (phone.open(room.room_id()).await?, laptop.open(room.room_id()).await?);
+    here.say("hello").await?;
+    there.sees("hello").await?;
+
+    step("the tokens are renewed, and again after a kill");
+    let before = phone.client.session_tokens().context("no tokens")?;
+    phone.client.refresh_access_token().await?;
+    here.say("renewed").await?;
+    there.sees("renewed").await?;
+    server.crash().await?;
+    phone.client.refresh_access_token().await?;
+    let after = phone.client.session_tokens().context("no tokens")?;
+    ensure!(before.access_token != after.access_token && before.refresh_token != after.refresh_token);
+    here.say("and again").await?;
+    there.sees("and again").await?;
+
+    step("the phone logs out, and its device is gone");
+    let phone_id = phone.client.device_id().context("no device")?.to_owned();
+    phone.sync.stop().await;
+    revoke(&phone.client).await?;
+    let devices = laptop.client.devices().await?.devices;
+    ensure!(devices.iter().all(|device| device.device_id != phone_id), "{devices:?}");
+    ensure!(phone.client.whoami().await.is_err(), "its tokens have ended");
+    laptop.room(room.room_id(), RoomState::Joined).await?;
+    Ok(())
+}
