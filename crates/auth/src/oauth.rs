@@ -14,6 +14,7 @@ mod redeem;
 mod refresh;
 mod revoke;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use myelin_oauth_core::error::{ErrorCode, Refusal};
@@ -67,27 +68,44 @@ impl From<myelin_store::ReadError> for OauthError {
     }
 }
 
-/// What bounds the rows that anybody can have written: registrations and device codes, of all the world together. What is
-/// registered already, or used, does not count.
+/// What bounds the rows that anybody can have written: registrations and device codes. What is registered already does not
+/// count. Nobody alone can use up what is for all.
 #[derive(Debug)]
 pub(crate) struct OauthLimits {
     clients: RateLimiter<()>,
+    clients_of: RateLimiter<IpAddr>,
     device_codes: RateLimiter<()>,
 }
 
 impl OauthLimits {
     pub(crate) fn new() -> Self {
-        // With the week that an unused registration lives: 61,000 of them at most. With the time that a device code is
-        // kept: 45,000.
-        let clients = Quota { per_second: 0.1, burst: 1_000.0 };
-        let device_codes = Quota { per_second: 0.5, burst: 500.0 };
-        Self { clients: RateLimiter::new(clients, 2), device_codes: RateLimiter::new(device_codes, 2) }
+        // With the days that an unused registration lives: 150,000 of them at most. With the time that a device code is
+        // kept: 32,000.
+        let clients = Quota { per_second: 0.5, burst: 5_000.0 };
+        let clients_of = Quota { per_second: 1.0 / 180.0, burst: 20.0 };
+        let device_codes = Quota { per_second: 5.0, burst: 5_000.0 };
+        Self {
+            clients: RateLimiter::new(clients, 2),
+            clients_of: RateLimiter::new(clients_of, 16_384),
+            device_codes: RateLimiter::new(device_codes, 2),
+        }
     }
 
-    fn take(limiter: &RateLimiter<()>, now: Duration) -> Result<(), Refusal> {
-        let busy = "Too many of these at the moment; try again later.";
-        limiter.take(&(), now).map_err(|_| Refusal::new(ErrorCode::TemporarilyUnavailable, busy))
+    fn take_client(&self, address: Option<IpAddr>, now: Duration) -> Result<(), Refusal> {
+        if let Some(address) = address {
+            self.clients_of.take(&address, now).map_err(|_| busy())?;
+        }
+        self.clients.take(&(), now).map_err(|_| busy())
     }
+
+    fn take_device_code(&self, now: Duration) -> Result<(), Refusal> {
+        self.device_codes.take(&(), now).map_err(|_| busy())
+    }
+}
+
+fn busy() -> Refusal {
+    let why = "Too many of these at the moment; try again later.";
+    Refusal::new(ErrorCode::TemporarilyUnavailable, why)
 }
 
 /// The one answer to whatever is shown and gives nothing.

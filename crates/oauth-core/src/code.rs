@@ -6,7 +6,7 @@ use crate::pkce::Challenge;
 
 /// How long a code is good for, in milliseconds: a browser has to find its way back to the client.
 pub const LIFETIME: i64 = 5 * 60_000;
-/// How long a code is remembered after it was made, in milliseconds, to know one that comes back.
+/// How long a code is remembered after it was redeemed, in milliseconds, to know one that comes back.
 pub const REMEMBERED: i64 = 24 * 3_600_000;
 
 /// A code, as it is stored.

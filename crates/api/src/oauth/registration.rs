@@ -3,18 +3,24 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{StatusCode, header};
 use myelin_auth::Auth;
 
 use super::Failure;
 use super::form::Raw;
+use crate::ClientAddress;
 
 /// Registers a client.
-pub(crate) async fn post(State(auth): State<Arc<Auth>>, Raw(body): Raw) -> Result<Response, Failure> {
-    let client = auth.register_client(&body).await?;
+pub(crate) async fn post(
+    State(auth): State<Arc<Auth>>,
+    address: Option<Extension<ClientAddress>>,
+    Raw(body): Raw,
+) -> Result<Response, Failure> {
+    let address = address.map(|Extension(ClientAddress(address))| address);
+    let client = auth.register_client(&body, address).await?;
     let mut fields = client.metadata.fields();
     fields.insert("client_id".to_owned(), client.client_id.into());
     fields.insert("client_id_issued_at".to_owned(), (client.registered_at / 1_000).into());

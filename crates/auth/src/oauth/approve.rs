@@ -36,7 +36,7 @@ impl Auth {
             user_id: user_id.clone(),
             expires_at: now.saturating_add(code::LIFETIME),
             is_redeemed: false,
-            forgotten_at: now.saturating_add(code::REMEMBERED),
+            forgotten_at: now.saturating_add(code::LIFETIME),
         });
         let detail = Some(format!("{} {}", request.client_id, request.scope.device_id()));
         self.record(&mut batch, &Actor::User(user_id.clone()), "oauth.approve", Some(user_id), detail);

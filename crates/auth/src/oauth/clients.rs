@@ -1,17 +1,19 @@
 //! Clients that register themselves (RFC 7591).
 
+use std::net::IpAddr;
+
 use myelin_oauth_core::client::{ClientMetadata, GrantType};
 use myelin_oauth_core::error::{ErrorCode, Refusal};
 use myelin_store::schema::oauth::{OauthClient, OauthGrant};
 use myelin_store::{CommitError, Durability, Reader, Scan};
 
-use super::{OauthError, OauthLimits};
+use super::OauthError;
 use crate::auth::ATTEMPTS;
 use crate::{Auth, StoreError};
 
 /// For how long a client is kept that nobody uses, in milliseconds: a sign-in takes minutes, and begins with a
 /// registration.
-const KEPT: i64 = 7 * DAY;
+const KEPT: i64 = 3 * DAY;
 /// How exactly it is known when one was used, in milliseconds.
 const DAY: i64 = 86_400_000;
 /// How many unused clients one round looks at.
@@ -31,11 +33,15 @@ pub struct RegisteredClient {
 }
 
 impl Auth {
-    /// Registers a client. Who registers what is registered already gets the same.
+    /// Registers a client, for who asks from this address. Who registers what is registered already gets the same.
     ///
     /// # Errors
     /// Why it can't be registered.
-    pub async fn register_client(&self, json: &[u8]) -> Result<RegisteredClient, OauthError> {
+    pub async fn register_client(
+        &self,
+        json: &[u8],
+        address: Option<IpAddr>,
+    ) -> Result<RegisteredClient, OauthError> {
         let metadata = ClientMetadata::parse(json)?;
         let client_id = metadata.client_id();
         for _ in 0..ATTEMPTS {
@@ -43,7 +49,7 @@ impl Auth {
                 return Ok(RegisteredClient { client_id, metadata, registered_at: row.created_at });
             }
             if self.config.limit_failures {
-                OauthLimits::take(&self.oauth.clients, self.env.clock.elapsed())?;
+                self.oauth.take_client(address, self.env.clock.elapsed())?;
             }
             let now = self.now();
             let row = OauthClient {
@@ -112,7 +118,7 @@ impl Auth {
         Err(StoreError::Contended)
     }
 
-    /// Forgets clients that nobody has used for a week, unless a session is a grant to them (client-server API, "Dynamic
+    /// Forgets clients that nobody has used for some days, unless a session is a grant to them (client-server API, "Dynamic
     /// client registration flow").
     pub(crate) async fn prune_clients(&self) -> Result<(), StoreError> {
         let mut after = None;

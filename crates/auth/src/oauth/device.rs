@@ -13,12 +13,15 @@ use myelin_store::{Batch, CommitError, Durability, Reader, Scan, Snapshot};
 
 use super::browser::is_usable;
 use super::grant::{NewGrant, family_of};
-use super::{Browser, OauthError, OauthLimits, OauthTokens, invalid_grant};
+use super::{Browser, OauthError, OauthTokens, invalid_grant};
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::refresh::Next;
 use crate::session::token::{self, Kind};
 use crate::session::{Renewal, expect_device};
 use crate::{Actor, Auth, StoreError};
+
+/// How long a code that came to nothing is kept after it has expired, so that its client is told so.
+const LINGERS: i64 = 3_600_000;
 
 /// A client that waits for its user (RFC 8628, section 3.2).
 #[derive(Clone, Debug)]
@@ -56,7 +59,7 @@ impl Auth {
         let scope = Scope::parse(scope)?;
         self.touch_client(client_id).await?;
         if self.config.limit_failures {
-            OauthLimits::take(&self.oauth.device_codes, self.env.clock.elapsed())?;
+            self.oauth.take_device_code(self.env.clock.elapsed())?;
         }
         for _ in 0..ATTEMPTS {
             let user_code = UserCode::random(|end| self.env.random.below(end));
@@ -76,7 +79,7 @@ impl Auth {
                 poll_interval: fresh.interval,
                 polled_at: None,
                 expires_at: fresh.expires_at,
-                forgotten_at: now.saturating_add(code::REMEMBERED),
+                forgotten_at: fresh.expires_at.saturating_add(LINGERS),
             };
             let mut batch = self.batch("oauth_device_code");
             batch.insert(&row);
@@ -149,7 +152,9 @@ impl Auth {
             let (outcome, next) = stored(&row).poll(client_id, tokens, self.now());
             let answer = match (outcome, unused) {
                 (Outcome::Issue, _) => {
-                    let next = with(&row, &next);
+                    // From now on it is kept, to know one that comes back.
+                    let forgotten_at = self.now().saturating_add(code::REMEMBERED);
+                    let next = OauthDeviceCode { forgotten_at, ..with(&row, &next) };
                     self.issue_device(&*snapshot, (&row, &next), device_code, number).await?
                 }
                 (Outcome::Again, Some((grant, device))) => {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use myelin_oauth_core::client::ClientMetadata;
-use myelin_oauth_core::code::{Code, Outcome, Shown};
+use myelin_oauth_core::code::{Code, Outcome, REMEMBERED, Shown};
 use myelin_oauth_core::pkce::Challenge;
 use myelin_store::Reader;
 use myelin_store::schema::auth::Account;
@@ -45,7 +45,9 @@ impl Auth {
             let mut batch = self.batch(row.user_id.as_str());
             // Of two who bring the same code, one finds it redeemed.
             batch.expect_column::<OauthCode>(&key, "is_redeemed", &false);
-            batch.put(&OauthCode { is_redeemed: true, ..row.clone() });
+            // From now on it is kept, to know one that comes back.
+            let forgotten_at = self.now().saturating_add(REMEMBERED);
+            batch.put(&OauthCode { is_redeemed: true, forgotten_at, ..row.clone() });
             let grant = NewGrant {
                 code,
                 client_id: &row.client_id,

@@ -46,7 +46,7 @@ impl Oauth {
     async fn new() -> Self {
         let world = world();
         let user_id = world.account("alice").await;
-        let client = world.auth.register_client(REGISTRATION.as_bytes()).await.unwrap();
+        let client = world.auth.register_client(REGISTRATION.as_bytes(), None).await.unwrap();
         Self { world, user_id, client_id: client.client_id }
     }
 

@@ -25,7 +25,7 @@ keyspace! {
 }
 
 keyspace! {
-    /// An authorization code, by the SHA-256 of it. Kept some time after it was redeemed, to know one that comes back.
+    /// An authorization code, by the SHA-256 of it. One that was redeemed is kept for some time, to know one that comes back.
     pub struct OauthCode in "oauth_code" {
         key { hash: Bytes }
         value {

@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,8 +107,12 @@ async fn a_code_expires_and_is_forgotten_later() {
     oauth.world.clock.advance(Duration::from_secs(5 * 60));
     assert_eq!(refusal(oauth.redeem(&code).await), ErrorCode::InvalidGrant);
     oauth.world.auth.prune_codes().await.unwrap();
-    assert_eq!(oauth.world.rows::<OauthCode>().await.len(), 1);
-    oauth.world.clock.advance(Duration::from_secs(86_400));
+    assert!(oauth.world.rows::<OauthCode>().await.is_empty());
+    oauth.sign_in("PHONE").await;
+    oauth.world.clock.advance(Duration::from_secs(86_399));
+    oauth.world.auth.prune_codes().await.unwrap();
+    assert_eq!(oauth.world.rows::<OauthCode>().await.len(), 1, "one that comes back is known for a day");
+    oauth.world.clock.advance(Duration::from_secs(1));
     oauth.world.auth.prune_codes().await.unwrap();
     assert!(oauth.world.rows::<OauthCode>().await.is_empty());
 }
@@ -136,16 +141,16 @@ async fn logging_in_by_the_legacy_api_with_its_device_ends_the_grant() {
 }
 
 #[tokio::test]
-async fn who_registers_the_same_is_the_same_client_and_an_unused_one_goes_in_a_week() {
+async fn who_registers_the_same_is_the_same_client_and_an_unused_one_goes_in_days() {
     let oauth = Oauth::new().await;
     let auth = &oauth.world.auth;
-    let again = auth.register_client(REGISTRATION.as_bytes()).await.unwrap();
+    let again = auth.register_client(REGISTRATION.as_bytes(), None).await.unwrap();
     assert_eq!(again.client_id, oauth.client_id);
     assert_eq!(oauth.world.rows::<OauthClient>().await.len(), 1);
     oauth.sign_in("PHONE").await;
     let other = r#"{"client_uri": "https://example.org", "redirect_uris": ["https://example.org/"]}"#;
-    let other = auth.register_client(other.as_bytes()).await.unwrap().client_id;
-    oauth.world.clock.advance(Duration::from_secs(6 * 86_400));
+    let other = auth.register_client(other.as_bytes(), None).await.unwrap().client_id;
+    oauth.world.clock.advance(Duration::from_secs(2 * 86_400));
     auth.prune_clients().await.unwrap();
     assert_eq!(oauth.world.rows::<OauthClient>().await.len(), 2);
     oauth.world.clock.advance(Duration::from_secs(2 * 86_400));
@@ -160,26 +165,31 @@ async fn a_client_that_is_used_while_it_is_swept_stays() {
     oauth.world.clock.advance(Duration::from_secs(8 * 86_400));
     let auth = Arc::clone(&oauth.world.auth);
     oauth.world.engine.before_next_commit(async move {
-        auth.register_client(REGISTRATION.as_bytes()).await.unwrap();
+        auth.register_client(REGISTRATION.as_bytes(), None).await.unwrap();
     });
     oauth.world.auth.prune_clients().await.unwrap();
     assert!(oauth.world.auth.oauth_client(&oauth.client_id).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn the_world_together_registers_so_many_new_clients_and_no_more() {
+async fn new_clients_are_bounded_by_address_and_in_all_and_those_that_are_known_don_t_count() {
     let oauth = Oauth::new().await;
-    let register = async |n: usize| {
+    let register = async |n: u32, from: u32| {
         let json = format!(
             r#"{{"client_uri": "https://{n}.example.org", "redirect_uris": ["https://{n}.example.org/"]}}"#
         );
-        oauth.world.auth.register_client(json.as_bytes()).await
+        oauth.world.auth.register_client(json.as_bytes(), Some(Ipv4Addr::from_bits(from).into())).await
     };
-    for n in 0..999 {
-        register(n).await.unwrap();
+    for n in 0..20 {
+        register(n, 1).await.unwrap();
     }
-    assert_eq!(refusal(register(1_000).await), ErrorCode::TemporarilyUnavailable);
-    assert!(register(7).await.is_ok(), "those that are known don't count");
-    oauth.world.clock.advance(Duration::from_secs(10));
-    assert!(register(1_000).await.is_ok());
+    assert_eq!(refusal(register(20, 1).await), ErrorCode::TemporarilyUnavailable);
+    assert!(register(7, 1).await.is_ok());
+    for n in 20..4_999 {
+        register(n, n).await.unwrap();
+    }
+    assert_eq!(refusal(register(5_000, 5_000).await), ErrorCode::TemporarilyUnavailable);
+    assert!(register(7, 1).await.is_ok());
+    oauth.world.clock.advance(Duration::from_secs(2));
+    assert!(register(5_000, 5_000).await.is_ok());
 }

@@ -131,7 +131,7 @@ async fn another_client_and_one_that_did_not_register_for_it_get_nothing() {
     assert_eq!(refusal(auth.authorize_device("other", &scope("TV")).await), ErrorCode::InvalidClient);
     assert_eq!(refusal(auth.authorize_device(&oauth.client_id, "openid").await), ErrorCode::InvalidScope);
     let other = r#"{"client_uri": "https://example.org", "redirect_uris": ["https://example.org/"]}"#;
-    let other = auth.register_client(other.as_bytes()).await.unwrap().client_id;
+    let other = auth.register_client(other.as_bytes(), None).await.unwrap().client_id;
     assert_eq!(refusal(auth.authorize_device(&other, &scope("TV")).await), ErrorCode::UnauthorizedClient);
     assert!(auth.device_to_decide(&UserCode::parse("BBBB-BBBB").unwrap()).await.unwrap().is_none());
     assert!(oauth.poll(&waiting).await.is_ok());
