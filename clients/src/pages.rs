@@ -119,12 +119,16 @@ impl Shown {
 
 impl Page {
     fn action(&self) -> anyhow::Result<String> {
-        let form = self.html.split("<form").nth(1).context("a page without a form")?;
-        attribute(form, "action").context("a form that goes nowhere")
+        attribute(self.form(), "action").context("a form that goes nowhere")
+    }
+
+    /// The last form: another one before it, if there is one, signs out.
+    fn form(&self) -> &str {
+        self.html.split("<form").skip(1).last().unwrap_or_default()
     }
 
     fn hidden(&self) -> Vec<(String, String)> {
-        let inputs = self.html.split("<input").skip(1).filter(|input| input.contains("type=\"hidden\""));
+        let inputs = self.form().split("<input").skip(1).filter(|input| input.contains("type=\"hidden\""));
         inputs.filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?))).collect()
     }
 }

@@ -1,5 +1,5 @@
 //! Logging in as Element X does (OAuth 2.0): the SDK registers itself, a person goes through the server's pages, and the
-//! sessions go on over a kill, renew their tokens, and end.
+//! sessions go on over a kill, renew their tokens, and end; cross-signing keys are replaced by what the person says on a page.
 
 // The SDK's futures lie in one another.
 #![recursion_limit = "256"]
@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use matrix_sdk::authentication::oauth::registration::{
     ApplicationType, ClientMetadata, Localized, OAuthGrantType,
 };
+use matrix_sdk::encryption::CrossSigningResetAuthType;
 use matrix_sdk::ruma::api::client::discovery::get_authorization_server_metadata::v1::Prompt;
 use matrix_sdk::ruma::api::client::room::create_room::v3::Request as CreateRoom;
 use matrix_sdk::ruma::serde::Raw;
@@ -112,6 +113,17 @@ async fn element_x_logs_in_through_the_pages_goes_on_over_a_kill_renews_and_logs
     ensure!(before.access_token != after.access_token && before.refresh_token != after.refresh_token);
     here.say("and again").await?;
     there.sees("and again").await?;
+
+    step("alice has lost her keys, and replaces them with what she says on the page");
+    let handle =
+        laptop.client.encryption().reset_cross_signing().await?.context("no consent was asked for")?;
+    let CrossSigningResetAuthType::OAuth(info) = handle.auth_type() else {
+        anyhow::bail!("asked for {:?}", handle.auth_type())
+    };
+    let page = browser.open(info.approval_url.clone()).await?.page("Reset your digital identity?")?;
+    browser.submit(&page, &[]).await?.page("Done")?;
+    handle.auth(None).await?;
+    laptop.cross_signed().await?;
 
     step("the phone logs out, and its device is gone");
     let phone_id = phone.client.device_id().context("no device")?.to_owned();

@@ -14,6 +14,9 @@ use crate::client::account::third_party::Credentials;
 /// The flow of what a user must prove to be theirs.
 pub(crate) const BY_PASSWORD: &[&[Stage]] = &[&[Stage::Password]];
 
+/// The flows of what somebody must approve on the account page, by the name of the specification and the one of before.
+pub(crate) const BY_APPROVAL: &[&[Stage]] = &[&[Stage::Oauth], &[Stage::OauthUnstable]];
+
 /// Who is meant (client-server API, "Identifier types").
 #[derive(Deserialize)]
 pub(crate) struct Identifier {
@@ -71,7 +74,7 @@ impl AuthDict {
     fn into_attempt(self) -> Result<Attempt, Error> {
         let missing = |what: &str| Error::missing_param(format!("`auth` lacks the {what}."));
         let credential = match self.kind.as_deref() {
-            None => Credential::Acknowledge,
+            None | Some("m.oauth" | "org.matrix.cross_signing_reset") => Credential::Acknowledge,
             Some("m.login.password") => Credential::Password {
                 user: named(self.identifier, self.user)?,
                 password: Secret::new(self.password.ok_or_else(|| missing("password"))?),
@@ -97,32 +100,31 @@ pub(crate) async fn require(
     dict: Option<AuthDict>,
 ) -> Result<Passed, Error> {
     let attempt = dict.map(AuthDict::into_attempt).transpose()?;
-    Ok(auth.interact(operation, attempt).await?)
+    let public_url = &auth.config().public_url;
+    auth.interact(operation, attempt).await.map_err(|error| refusal(error, public_url))
 }
 
-impl From<UiaError> for Error {
-    fn from(error: UiaError) -> Self {
-        match error {
-            UiaError::Challenge(challenge) => challenge_error(challenge),
-            UiaError::OtherRequest => {
-                Self::forbidden("This authentication session was begun for another request; begin a new one.")
-            }
-            UiaError::OtherUser => {
-                Self::forbidden("Authentication failed: the user is not the one whose session this is.")
-            }
-            UiaError::Limited(wait) => Self::limit_exceeded(wait),
-            UiaError::Busy => Self::busy(),
-            UiaError::Store(error) => error.into(),
+fn refusal(error: UiaError, public_url: &str) -> Error {
+    match error {
+        UiaError::Challenge(challenge) => challenge_error(challenge, public_url),
+        UiaError::OtherRequest => {
+            Error::forbidden("This authentication session was begun for another request; begin a new one.")
         }
+        UiaError::OtherUser => {
+            Error::forbidden("Authentication failed: the user is not the one whose session this is.")
+        }
+        UiaError::Limited(wait) => Error::limit_exceeded(wait),
+        UiaError::Busy => Error::busy(),
+        UiaError::Store(error) => error.into(),
     }
 }
 
-fn challenge_error(challenge: Challenge) -> Error {
+fn challenge_error(challenge: Challenge, public_url: &str) -> Error {
     let names = |stages: &[Stage]| stages.iter().map(|stage| stage.as_str()).collect::<Vec<_>>();
     let flows: Vec<Value> = challenge.flows.iter().map(|flow| json!({ "stages": names(flow) })).collect();
     let mut body = Map::new();
     body.insert("flows".to_owned(), Value::Array(flows));
-    body.insert("params".to_owned(), json!({}));
+    body.insert("params".to_owned(), Value::Object(params(&challenge, public_url)));
     body.insert("session".to_owned(), Value::String(challenge.session));
     if !challenge.completed.is_empty() {
         body.insert("completed".to_owned(), json!(names(&challenge.completed)));
@@ -137,4 +139,12 @@ fn challenge_error(challenge: Challenge) -> Error {
         (errcode, format!("Authentication failed: {refusal}."))
     });
     Error::challenge(body, refusal)
+}
+
+/// Where somebody approves, for the stages that need it (client-server API, "OAuth authentication").
+fn params(challenge: &Challenge, public_url: &str) -> Map<String, Value> {
+    let url = format!("{public_url}/account?action=org.matrix.cross_signing_reset");
+    let stages = challenge.flows.iter().copied().flatten();
+    let approved = stages.filter(|stage| matches!(stage, Stage::Oauth | Stage::OauthUnstable));
+    approved.map(|stage| (stage.as_str().to_owned(), json!({ "url": url }))).collect()
 }

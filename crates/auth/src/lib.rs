@@ -40,7 +40,7 @@ pub use error::StoreError;
 pub use myelin_store::schema::auth::EmailPurpose;
 pub use oauth::{
     Browser, DeviceAuthorization, DeviceToDecide, Introspection, NewBrowser, OauthConfig, OauthError,
-    OauthTokens, RegisteredClient,
+    OauthTokens, OwnDevice, RegisteredClient,
 };
 pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};

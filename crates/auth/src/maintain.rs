@@ -52,6 +52,7 @@ impl Auth {
             self.prune_codes().await?;
             self.prune_device_codes().await?;
             self.prune_browsers().await?;
+            self.prune_approvals().await?;
             self.prune_clients().await?;
             self.prune_audit().await?;
         }

@@ -4,6 +4,7 @@
 //! device's tokens and pass the same door. Deleting the device ends the grant, revoking the grant deletes the device, and
 //! what else hangs on a device (keys, pushers) goes the same way in both.
 
+mod account;
 mod approve;
 mod browser;
 mod clients;
@@ -22,6 +23,7 @@ use myelin_runtime::{Quota, RateLimiter, Secret};
 
 use crate::{Issued, StoreError};
 
+pub use self::account::OwnDevice;
 pub use self::browser::{Browser, NewBrowser};
 pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};

@@ -28,6 +28,10 @@ pub enum Stage {
     RegistrationToken,
     /// An e-mail address that was confirmed for this.
     Email(EmailPurpose),
+    /// An approval on the account page. Whether there is one is seen before anybody is asked; so no attempt passes it.
+    Oauth,
+    /// The same, by its name before MSC4312 was merged.
+    OauthUnstable,
 }
 
 impl Stage {
@@ -39,6 +43,8 @@ impl Stage {
             Self::Dummy => "m.login.dummy",
             Self::RegistrationToken => "m.login.registration_token",
             Self::Email(_) => "m.login.email.identity",
+            Self::Oauth => "m.oauth",
+            Self::OauthUnstable => "org.matrix.cross_signing_reset",
         }
     }
 }

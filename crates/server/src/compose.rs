@@ -191,7 +191,7 @@ fn metadata(pages: &Pages) -> ServerMetadata {
         registration: pages.offers_sign_up(),
         introspection: config.oauth.introspection_secret.is_some(),
         locales: myelin_web::LOCALES.to_vec(),
-        account_actions: Vec::new(),
+        account_actions: myelin_web::ACTIONS.to_vec(),
     };
     ServerMetadata::new(&config.public_url, offers)
 }

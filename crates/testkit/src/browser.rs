@@ -47,7 +47,7 @@ impl<'s> Browser<'s> {
         self.go(Method::GET, path, None, &[]).await
     }
 
-    /// Fills in the page's first form and sends it. What is hidden in it goes along.
+    /// Fills in the page's last form and sends it. What is hidden in it goes along.
     pub async fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let mut form = Serializer::new(String::new());
         for (name, value) in page.hidden() {
@@ -131,21 +131,23 @@ impl Page {
         Some(place.to_owned())
     }
 
-    /// Where its form goes.
-    ///
-    /// # Panics
-    /// When it has none, which fails the test.
+    /// Where its last form goes.
     #[must_use]
     pub fn action(&self) -> String {
-        let form = self.html.split("<form").nth(1).unwrap_or_else(|| panic!("no form: {}", self.html));
-        attribute(form, "action").unwrap_or_else(|| self.url.clone())
+        attribute(self.form(), "action").unwrap_or_else(|| self.url.clone())
     }
 
-    /// The hidden fields of its form.
+    /// The hidden fields of its last form.
     #[must_use]
     pub fn hidden(&self) -> Vec<(String, String)> {
-        let inputs = self.html.split("<input").skip(1).filter(|input| input.contains("type=\"hidden\""));
+        let inputs = self.form().split("<input").skip(1).filter(|input| input.contains("type=\"hidden\""));
         inputs.filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?))).collect()
+    }
+
+    fn form(&self) -> &str {
+        let forms = self.html.split("<form").skip(1);
+        let form = forms.last().unwrap_or_else(|| panic!("no form: {}", self.html));
+        form.split("</form>").next().unwrap_or_default()
     }
 
     /// A parameter of the place that it sends the browser to, in the query or in the fragment.

@@ -1,4 +1,4 @@
-//! The pages for people: signing in and up, approving a client, typing a device's code.
+//! The pages for people: signing in and up, approving a client, typing a device's code, the account.
 //!
 //! They are rendered by the server, work without scripts, load nothing from elsewhere, and speak the reader's language
 //! (`messages`). [`routes::ROUTES`] lists them. An authorization request travels in the pages' URLs and is read anew by each;
@@ -16,7 +16,9 @@ mod pages;
 mod problem;
 mod routes;
 mod state;
+mod wish;
 
 pub use language::LOCALES;
 pub use routes::{ROUTES, router};
 pub use state::Pages;
+pub use wish::ACTIONS;

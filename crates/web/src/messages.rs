@@ -22,6 +22,7 @@ pub(crate) struct Messages {
     pub(crate) consent: Consent,
     pub(crate) device: Device,
     pub(crate) done: Done,
+    pub(crate) account: Account,
     pub(crate) problem: Problem,
 }
 
@@ -51,6 +52,11 @@ messages! {
         terms, policy,
     }
     Device { title, intro, code, code_hint, button, unknown, check_title, check, careful, denied, approved }
+    Account {
+        title, devices, no_devices, unnamed, seen, never_seen, client, end, back, end_title, end_warning, end_button,
+        ended, gone, reset_title, reset_explain, reset_warning, reset_button, reset_done, deactivate, deactivate_title,
+        deactivate_warning, erase, deactivate_button, deactivated, cancel,
+    }
     Done { title, signed_in, close, sign_out, signed_out }
     Problem { title, explain, for_developers, form }
 }
@@ -98,6 +104,7 @@ mod tests {
                 self.consent.all(),
                 self.device.all(),
                 self.done.all(),
+                self.account.all(),
                 self.problem.all(),
             ];
             parts.concat()

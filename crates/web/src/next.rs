@@ -4,6 +4,8 @@ use myelin_oauth_core::device::UserCode;
 use myelin_oauth_core::params::Params;
 use url::form_urlencoded::{self, Serializer};
 
+use crate::wish::Wish;
+
 /// The path of approving a client.
 pub(crate) const AUTHORIZE: &str = "/oauth2/authorize";
 /// The path of signing in.
@@ -16,6 +18,9 @@ pub(crate) const SIGN_OUT: &str = "/oauth2/sign-out";
 pub(crate) const DONE: &str = "/oauth2/done";
 /// The path of typing a device's code: short, because people type it.
 pub(crate) const LINK: &str = "/link";
+
+/// The path of the account's pages: what `account_management_uri` names.
+pub(crate) const ACCOUNT: &str = "/account";
 
 /// What of an authorization request is not asked again after it was heeded.
 const HEEDED: [&str; 2] = ["prompt", "login_hint"];
@@ -30,6 +35,8 @@ pub(crate) enum Next {
     Authorize(String),
     /// To connect a device, with the code if it is known.
     Link(Option<UserCode>),
+    /// To the account's pages.
+    Account(Wish),
 }
 
 impl Next {
@@ -41,6 +48,12 @@ impl Next {
     fn of_path(path: &str) -> Self {
         if let Some(query) = path.strip_prefix(AUTHORIZE).and_then(|rest| rest.strip_prefix('?')) {
             return Self::request(query, &[]);
+        }
+        if let Some(rest) = path.strip_prefix(ACCOUNT) {
+            let query = rest.strip_prefix('?').unwrap_or(rest);
+            let is_page = rest.is_empty() || rest.starts_with('?');
+            let params = Params::parse(query.as_bytes()).ok().filter(|_| is_page);
+            return params.map(|params| Self::Account(Wish::of(&params))).unwrap_or_default();
         }
         match path.strip_prefix(LINK) {
             Some("") => Self::Link(None),
@@ -75,6 +88,7 @@ impl Next {
             Self::Authorize(query) => format!("{AUTHORIZE}?{query}"),
             Self::Link(None) => LINK.to_owned(),
             Self::Link(Some(code)) => format!("{LINK}?user_code={}", code.shown()),
+            Self::Account(wish) => wish.path(),
         }
     }
 
@@ -133,6 +147,12 @@ mod tests {
         ] {
             assert_eq!(next(elsewhere), DONE, "{elsewhere}");
         }
+        assert_eq!(next("/account/../x"), DONE);
+        assert_eq!(next("/account?action=nonsense&x=y"), "/account");
+        assert_eq!(
+            next("/account?action=org.matrix.session_end&device_id=A%0dB"),
+            "/account?action=org.matrix.device_delete&device_id=A%0DB"
+        );
         assert_eq!(next("/link"), "/link");
         assert_eq!(next("/link?user_code=wdjb%20mjht&x=y"), "/link?user_code=WDJB-MJHT");
         assert_eq!(next("/link?user_code=<>"), "/link");

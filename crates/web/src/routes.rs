@@ -14,8 +14,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
-use crate::next::{AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP};
-use crate::pages::{authorize, done, link, sign_in, sign_out, sign_up};
+use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP};
+use crate::pages::{account, authorize, done, link, sign_in, sign_out, sign_up};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -27,6 +27,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (SIGN_OUT, &[Method::POST]),
     (DONE, &[Method::GET]),
     (LINK, &[Method::GET, Method::POST]),
+    (ACCOUNT, &[Method::GET, Method::POST]),
 ];
 
 /// The router over the pages.
@@ -47,6 +48,7 @@ pub fn router(pages: Pages) -> Router {
         .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
         .route(DONE, get(done::get))
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
+        .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
         .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .layer(CatchPanicLayer::custom(|_| panicked()))

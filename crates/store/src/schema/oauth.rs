@@ -114,6 +114,16 @@ keyspace! {
     }
 }
 
+keyspace! {
+    /// Somebody allowed on the pages that their cross-signing keys be replaced, once. Deleted when they were, or some time
+    /// after it has expired.
+    pub struct ResetApproval in "cross_signing_approval" {
+        key { user_id: OwnedUserId }
+        value { expires_at: i64 }
+        index { BY_END = "by_end" (expires_at) }
+    }
+}
+
 impl OauthGrant {
     /// The grant whose refresh tokens bear the mark with this SHA-256.
     #[must_use]
@@ -128,4 +138,5 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<OauthDeviceCode>(),
     super::def::<OauthGrant>(),
     super::def::<BrowserSession>(),
+    super::def::<ResetApproval>(),
 ];

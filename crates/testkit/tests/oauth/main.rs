@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails there fails the test")]
 
+mod account;
 mod bad_input;
 mod code_flow;
 mod device_flow;

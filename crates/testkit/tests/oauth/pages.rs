@@ -20,6 +20,9 @@ async fn every_page(browser: &mut Browser<'_>, app: &App<'_>) -> Vec<(&'static s
         ("sign up", browser.open("/oauth2/sign-up").await),
         ("code", browser.open("/link").await),
         ("done", browser.open("/oauth2/done").await),
+        ("account", browser.open("/account").await),
+        ("device", browser.open("/account?action=org.matrix.device_view&device_id=PHONE").await),
+        ("deactivate", browser.open("/account?action=org.matrix.account_deactivate").await),
         ("error", browser.open("/oauth2/authorize").await),
     ]
 }

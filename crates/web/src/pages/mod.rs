@@ -1,5 +1,6 @@
 //! One file for each page.
 
+pub(crate) mod account;
 pub(crate) mod authorize;
 pub(crate) mod done;
 pub(crate) mod link;

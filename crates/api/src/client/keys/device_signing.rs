@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use myelin_auth::{Auth, Operation};
 use myelin_e2ee::{CrossSigningUpload, E2ee, Reauthenticated, Reauthentication};
+use myelin_model::Requester;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::access::Asks;
 use crate::body::Body;
-use crate::uia::{AuthDict, BY_PASSWORD, require};
+use crate::uia::{AuthDict, BY_APPROVAL, BY_PASSWORD, require};
 
 /// The body of an upload. Keys are taken as they were sent, since they are signed.
 #[derive(Deserialize)]
@@ -25,7 +26,7 @@ pub(crate) struct UploadBody {
     auth: Option<AuthDict>,
 }
 
-/// Publishes cross-signing keys. The first ones, and the same ones again, need no password (MSC3967).
+/// Publishes cross-signing keys. The first ones, and the same ones again, need nobody's consent (MSC3967).
 pub(crate) async fn post(
     State(e2ee): State<Arc<E2ee>>,
     State(auth): State<Arc<Auth>>,
@@ -38,20 +39,36 @@ pub(crate) async fn post(
         Reauthentication::NotNeeded => {
             e2ee.upload_cross_signing_keys(&requester, &upload, Reauthenticated::No).await?;
         }
-        Reauthentication::Needed => {
-            let keys = parameters(&upload)?;
-            let operation = Operation {
-                name: "keys.device_signing",
-                asks: Some(&requester),
-                parameters: &keys,
-                flows: BY_PASSWORD,
-            };
-            let passed = require(&auth, &operation, dict).await?;
-            e2ee.upload_cross_signing_keys(&requester, &upload, Reauthenticated::Yes).await?;
-            auth.finish(&passed);
-        }
+        Reauthentication::Needed => replace(&e2ee, &auth, &requester, &upload, dict).await?,
     }
     Ok(Json(json!({})))
+}
+
+/// Replaces keys, when the user has shown that they want it: by their password, or where the session was opened by OAuth 2.0
+/// on the account page.
+async fn replace(
+    e2ee: &E2ee,
+    auth: &Auth,
+    requester: &Requester,
+    upload: &CrossSigningUpload,
+    dict: Option<AuthDict>,
+) -> Result<(), Error> {
+    let keys = parameters(upload)?;
+    let is_oauth = auth.is_oauth(requester).await?;
+    // Clients ask again and again until somebody has approved, some without naming a session.
+    if is_oauth && auth.take_reset_approval(&requester.user_id).await? {
+        return Ok(e2ee.upload_cross_signing_keys(requester, upload, Reauthenticated::Yes).await?);
+    }
+    let operation = Operation {
+        name: "keys.device_signing",
+        asks: Some(requester),
+        parameters: &keys,
+        flows: if is_oauth { BY_APPROVAL } else { BY_PASSWORD },
+    };
+    let passed = require(auth, &operation, dict).await?;
+    e2ee.upload_cross_signing_keys(requester, upload, Reauthenticated::Yes).await?;
+    auth.finish(&passed);
+    Ok(())
 }
 
 /// The keys in one spelling, so that only these can be uploaded with the authentication.

@@ -1,0 +1,151 @@
+//! What people do on the account pages: look at their devices, end one, allow that their cross-signing keys be replaced.
+
+use myelin_model::Requester;
+use myelin_oauth_core::client::ClientMetadata;
+use myelin_store::schema::auth::Device;
+use myelin_store::schema::oauth::{OauthClient, OauthGrant, ResetApproval};
+use myelin_store::{Durability, Reader, Scan};
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use super::Browser;
+use crate::auth::{ATTEMPTS, Applied};
+use crate::{Actor, Auth, Deactivated, DeviceInfo, Erase, StoreError};
+
+/// For how long somebody who has shown who they are need not do so again for what can't be undone, in milliseconds.
+const FRESH: i64 = 10 * 60_000;
+/// For how long keys may be replaced after that was allowed, in milliseconds.
+const APPROVED: i64 = 10 * 60_000;
+/// The most devices that a page lists.
+const LISTED: usize = 1_000;
+
+/// A device, as its owner sees it on the account page.
+#[derive(Clone, Debug)]
+pub struct OwnDevice {
+    /// What there is to say of every device.
+    pub info: DeviceInfo,
+    /// The client that it was granted to, where it is known.
+    pub client: Option<ClientMetadata>,
+}
+
+impl Auth {
+    /// Whether who is signed in has shown who they are a short time ago.
+    #[must_use]
+    pub fn is_fresh(&self, browser: &Browser) -> bool {
+        self.now().saturating_sub(browser.authenticated_at) < FRESH
+    }
+
+    /// The devices of who is signed in, the one that was seen last first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn own_devices(&self, browser: &Browser) -> Result<Vec<OwnDevice>, StoreError> {
+        let user_id = &browser.user_id;
+        let mut infos = self.devices_of(user_id).await?;
+        infos.sort_by_key(|info| std::cmp::Reverse(info.last_seen_ts));
+        infos.truncate(LISTED);
+        let snapshot = self.engine.snapshot().await?;
+        let keys: Vec<_> = infos.iter().map(|info| (user_id.clone(), info.device_id.clone())).collect();
+        let grants = snapshot.get_all::<OauthGrant>(&keys).await?;
+        let mut named: Vec<_> = grants.iter().flatten().map(|grant| (grant.client_id.clone(),)).collect();
+        named.sort_unstable();
+        named.dedup();
+        let clients = snapshot.get_all::<OauthClient>(&named).await?;
+        let client_of = |grant: Option<OauthGrant>| {
+            let client_id = grant?.client_id;
+            let row = clients.iter().flatten().find(|row| row.client_id == client_id)?;
+            ClientMetadata::parse(row.metadata.as_bytes()).ok()
+        };
+        let devices = infos.into_iter().zip(grants);
+        Ok(devices.map(|(info, grant)| OwnDevice { info, client: client_of(grant) }).collect())
+    }
+
+    /// Ends a device of who is signed in; whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_own_device(
+        &self,
+        browser: &Browser,
+        device_id: &OwnedDeviceId,
+    ) -> Result<bool, StoreError> {
+        let user_id = &browser.user_id;
+        let key = (user_id.clone(), device_id.clone());
+        for _ in 0..ATTEMPTS {
+            let found = self.engine.snapshot().await?.get::<Device>(&key).await?;
+            let Some(device) = found else { return Ok(false) };
+            let mut batch = self.batch(user_id.as_str());
+            let detail = Some(device_id.to_string());
+            self.record(&mut batch, &Actor::User(user_id.clone()), "device.end", Some(user_id), detail);
+            self.extend_ends(&mut batch, user_id, &[device]).await?;
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Allows that the cross-signing keys of who is signed in be replaced, once and soon.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn allow_reset(&self, browser: &Browser) -> Result<(), StoreError> {
+        let user_id = &browser.user_id;
+        let expires_at = self.now().saturating_add(APPROVED);
+        let mut batch = self.batch(user_id.as_str());
+        batch.put(&ResetApproval { user_id: user_id.clone(), expires_at });
+        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.allow", Some(user_id), None);
+        self.engine.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Whether the requester's session was opened by OAuth 2.0.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_oauth(&self, requester: &Requester) -> Result<bool, StoreError> {
+        let Some(device_id) = &requester.device_id else { return Ok(false) };
+        let snapshot = self.engine.snapshot().await?;
+        let grant = snapshot.get::<OauthGrant>(&(requester.user_id.clone(), device_id.clone())).await?;
+        Ok(grant.is_some())
+    }
+
+    /// Uses up what the user allowed a short time ago: that their cross-signing keys be replaced. Whether they did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_reset_approval(&self, user_id: &OwnedUserId) -> Result<bool, StoreError> {
+        let key = (user_id.clone(),);
+        let approval = self.engine.snapshot().await?.get::<ResetApproval>(&key).await?;
+        if approval.is_none_or(|approval| approval.expires_at <= self.now()) {
+            return Ok(false);
+        }
+        let mut batch = self.batch(user_id.as_str());
+        batch.expect_present::<ResetApproval>(&key);
+        batch.delete::<ResetApproval>(&key);
+        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.reset", Some(user_id), None);
+        // Of two who want to use it, one does.
+        Ok(self.commit(batch, user_id).await? == Applied::Yes)
+    }
+
+    /// Deactivates the account of who is signed in; see [`Auth::deactivate`].
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub async fn deactivate_own(
+        &self,
+        browser: &Browser,
+        erase: Erase,
+    ) -> Result<Deactivated, crate::AccountError> {
+        self.deactivate(&Actor::User(browser.user_id.clone()), &browser.user_id, erase).await
+    }
+
+    /// Forgets approvals that nobody used.
+    pub(crate) async fn prune_approvals(&self) -> Result<(), StoreError> {
+        let mut batch = self.batch("cross_signing_approval");
+        batch.durability = Durability::MayLag;
+        let all = Scan::index::<ResetApproval>(ResetApproval::BY_END, (), usize::MAX);
+        batch.delete_range(all.up_to((self.now(),)));
+        self.engine.commit(batch).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! What a client leads somebody to the account's pages for (client-server API, "Account management URL actions").
+
+use myelin_oauth_core::params::Params;
+use url::form_urlencoded::Serializer;
+
+use crate::next::ACCOUNT;
+
+/// The actions that the pages know: those of the specification, and sessions as clients of before call devices.
+pub const ACTIONS: [&str; 8] = [
+    "org.matrix.devices_list",
+    "org.matrix.device_view",
+    "org.matrix.device_delete",
+    "org.matrix.account_deactivate",
+    "org.matrix.cross_signing_reset",
+    "org.matrix.sessions_list",
+    "org.matrix.session_view",
+    "org.matrix.session_end",
+];
+
+/// The longest device id that is looked for.
+const MAX_DEVICE_ID: usize = 255;
+
+/// What somebody wants of their account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// To see it, with its devices.
+    #[default]
+    Overview,
+    /// To see one device.
+    View(String),
+    /// To end one device.
+    End(String),
+    /// To let their cross-signing keys be replaced.
+    Reset,
+    /// To deactivate it.
+    Deactivate,
+}
+
+impl Wish {
+    /// What a query asks for. Whatever is not known, or lacks its device, is the overview.
+    pub(crate) fn of(params: &Params) -> Self {
+        let action = params.get("action").ok().flatten().unwrap_or_default();
+        let device_id = params.get("device_id").ok().flatten().filter(|id| id.len() <= MAX_DEVICE_ID);
+        // Clients of before left out the prefix, too.
+        match (action.strip_prefix("org.matrix.").unwrap_or(action), device_id) {
+            ("device_view" | "session_view", Some(id)) => Self::View(id.to_owned()),
+            ("device_delete" | "session_end", Some(id)) => Self::End(id.to_owned()),
+            ("cross_signing_reset", _) => Self::Reset,
+            ("account_deactivate", _) => Self::Deactivate,
+            _ => Self::Overview,
+        }
+    }
+
+    /// Whether it can't be undone, so that who wants it shows who they are first.
+    pub(crate) fn is_grave(&self) -> bool {
+        matches!(self, Self::Reset | Self::Deactivate)
+    }
+
+    /// The path and query of its page.
+    pub(crate) fn path(&self) -> String {
+        let (action, device_id) = match self {
+            Self::Overview => return ACCOUNT.to_owned(),
+            Self::View(id) => ("org.matrix.device_view", Some(id)),
+            Self::End(id) => ("org.matrix.device_delete", Some(id)),
+            Self::Reset => ("org.matrix.cross_signing_reset", None),
+            Self::Deactivate => ("org.matrix.account_deactivate", None),
+        };
+        let mut query = Serializer::new(String::new());
+        query.append_pair("action", action);
+        if let Some(id) = device_id {
+            query.append_pair("device_id", id);
+        }
+        format!("{ACCOUNT}?{}", query.finish())
+    }
+}
