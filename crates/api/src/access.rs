@@ -2,15 +2,12 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use myelin_model::Requester;
 
-use crate::oauth::Failure;
-use crate::state::{Dialect, Rule, Services};
+use crate::state::Rule;
 use crate::{Access, ApiState, Error};
 
 /// The address a request came from, as the listener saw it (or a trusted proxy told). Put there by the server.
@@ -18,21 +15,7 @@ use crate::{Access, ApiState, Error};
 pub struct ClientAddress(pub IpAddr);
 
 /// Checks a request against its route's rule. On success the requester, if any, is in the request's extensions.
-pub(crate) async fn guard(
-    State((state, rule)): State<(Services, Rule)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match admit(&state, rule, &mut request).await {
-        Ok(()) => next.run(request).await,
-        Err(error) => match rule.dialect {
-            Dialect::Matrix => error.into_response(),
-            Dialect::Oauth => Failure::from(error).into_response(),
-        },
-    }
-}
-
-async fn admit(state: &ApiState, rule: Rule, request: &mut Request) -> Result<(), Error> {
+pub(crate) async fn admit(state: &ApiState, rule: Rule, request: &mut Request) -> Result<(), Error> {
     let token = match rule.access {
         Access::Public => None,
         _ => token(request.headers(), request.uri().query())?,

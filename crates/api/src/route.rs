@@ -5,8 +5,8 @@ use axum::routing::MethodFilter;
 use axum::routing::{MethodRouter, on};
 use http::Method;
 
-use crate::state::Services;
-use crate::state::{Dialect, RateClass, Rule};
+use crate::guarded::{Guard, Guarded};
+use crate::state::{Dialect, RateClass, Rule, Services};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,12 @@ pub enum Access {
 
 /// One endpoint: its method, its paths (one for each version it is served under), its rule and its handler.
 pub struct Route {
-    pub(crate) method: Method,
-    pub(crate) paths: Vec<String>,
-    pub(crate) rule: Rule,
-    pub(crate) body_limit: Option<usize>,
-    pub(crate) handler: MethodRouter<Services>,
+    method: Method,
+    paths: Vec<String>,
+    rule: Rule,
+    body_limit: Option<usize>,
+    /// Its handler behind a guard.
+    handler: Box<dyn Fn(Guard) -> MethodRouter<Services>>,
 }
 
 impl Route {
@@ -50,8 +51,13 @@ impl Route {
                 dialect: Dialect::Matrix,
             },
             body_limit: Some(JSON_LIMIT),
-            handler: on(filter, handler),
+            handler: Box::new(move |guard| on(filter, Guarded::new(handler.clone(), guard))),
         }
+    }
+
+    /// What answers its requests on one of its paths.
+    pub(crate) fn endpoint(&self, path: &str) -> MethodRouter<Services> {
+        (self.handler)(Guard::new(self.rule, self.body_limit, &self.method, path))
     }
 
     /// Anyone may call it.

@@ -5,20 +5,16 @@ mod media;
 mod oauth;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use axum::routing::MethodRouter;
 use http::{HeaderName, Method, StatusCode, header};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{Any, CorsLayer};
+use tower::Layer;
+use tower_http::cors::{Any, Cors, CorsLayer};
 
-use crate::access::guard;
 use crate::client::{
     account_data, delayed, device, directory, filters, keys, notifications, openid, presence, profile,
     push_rules, pushers, receipts, reports, room_keys, rooms, search, server, session, sync, threads,
     to_device, user_directory, voip,
 };
+use crate::guarded::{Guard, Guarded};
 use crate::route::{delete, get, post, put};
 use crate::state::Services;
 use crate::{ApiState, Error, RateClass, Route, synapse};
@@ -325,38 +321,30 @@ fn push_routes() -> Vec<Route> {
     ]
 }
 
-/// The router over the whole table: guards, CORS, limits, and Matrix errors for what is not served.
+/// The router over the whole table, each handler behind its guard, and Matrix errors for what is not served.
 pub fn router(state: ApiState) -> Router {
     let oauth = if state.oauth.0.is_some() { oauth_table() } else { Vec::new() };
-    let state = Services::new(state);
     let mut router = Router::new();
     for route in table().into_iter().chain(oauth) {
-        let guarded: MethodRouter<Services> =
-            route.handler.layer(from_fn_with_state((state.clone(), route.rule), guard));
-        let limited = match route.body_limit {
-            Some(limit) => guarded.layer(DefaultBodyLimit::max(limit)),
-            None => guarded.layer(DefaultBodyLimit::disable()),
-        };
-        for path in &route.paths {
-            router = router.route(path, limited.clone());
+        for path in route.paths() {
+            router = router.route(path, route.endpoint(path));
         }
     }
     router
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(async || Error::unrecognized())
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(cors())
-        .with_state(state)
+        .method_not_allowed_fallback(Guarded::new(method_not_allowed, Guard::of_nothing()))
+        .fallback(Guarded::new(async || Error::unrecognized(), Guard::of_nothing()))
+        .with_state(Services::new(state))
+}
+
+/// The router, open to web browser clients. Around the router and not within it, where it would be there once for each
+/// route.
+pub fn for_browsers(router: Router) -> Cors<Router> {
+    cors().layer(router)
 }
 
 async fn method_not_allowed() -> Error {
     let message = "This endpoint is not served under this method.";
     Error::new(StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", message)
-}
-
-/// A handler panicked: a bug. The panic's message has been logged by the panic hook.
-fn panicked() -> Response {
-    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "The server failed to answer.").into_response()
 }
 
 /// Web browser clients, as the spec's section of that name asks.

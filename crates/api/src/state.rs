@@ -223,3 +223,14 @@ pub(crate) enum Dialect {
     /// With an `error`.
     Oauth,
 }
+
+impl Rule {
+    /// Anyone, whenever they like.
+    pub(crate) const PUBLIC: Self = Self {
+        access: Access::Public,
+        class: RateClass::Normal,
+        is_activity: false,
+        is_for_suspended: true,
+        dialect: Dialect::Matrix,
+    };
+}

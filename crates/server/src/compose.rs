@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
 use myelin_auth::{Auth, AuthConfig, EmailConfig, OauthConfig, RegistrationMode, SessionEnd, TurnConfig};
 use myelin_e2ee::E2ee;
@@ -22,6 +21,7 @@ use ruma::OwnedServerName;
 
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
+use crate::front::Front;
 use crate::outbound::{Identity, Web};
 use crate::ports::{
     Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States, Typers,
@@ -154,10 +154,10 @@ impl Server {
         Ok(Self { state, auth, engine, pages })
     }
 
-    /// The routes over the services.
-    pub fn router(&self) -> Router {
-        let api = myelin_api::router(self.state.clone());
-        if self.state.oauth.0.is_some() { api.merge(myelin_web::router(self.pages.clone())) } else { api }
+    /// What listeners hand requests to.
+    pub fn front(&self) -> Front {
+        let pages = self.state.oauth.0.is_some().then(|| myelin_web::router(self.pages.clone()));
+        Front::new(myelin_api::router(self.state.clone()), pages, Arc::clone(&self.engine))
     }
 }
 

@@ -1,25 +1,54 @@
-//! What every listener serves besides the Matrix APIs, and what is measured of each request.
+//! What every listener serves: the Matrix APIs and `/health` to programs, the pages to people.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
-use metrics_exporter_prometheus::PrometheusHandle;
-use myelin_runtime::Clock;
+use futures_util::future::Either;
+use http::{Request, StatusCode};
 use myelin_store::Engine;
 use serde_json::json;
+use tower::Service;
+use tower_http::cors::Cors;
 
-use crate::compose::Server;
+/// What listeners hand requests to. Web browser clients may call everything but the pages, which are for people and are
+/// nobody else's to read.
+#[derive(Clone)]
+pub struct Front {
+    programs: Cors<Router>,
+    pages: Option<Router>,
+}
 
-/// Adds `/health` and the measuring of requests to the routes.
-pub(crate) fn routes(api: Router, server: &Server, _recorder: PrometheusHandle) -> Router {
-    let engine = Arc::clone(&server.engine);
-    let clock = Arc::clone(&server.state.env.clock);
-    api.route("/health", get(health).with_state(engine)).layer(from_fn_with_state(clock, measure))
+impl Front {
+    pub(crate) fn new(api: Router, pages: Option<Router>, engine: Arc<dyn Engine>) -> Self {
+        let programs = api.route("/health", get(health).with_state(engine));
+        Self { programs: myelin_api::for_browsers(programs), pages }
+    }
+}
+
+type AnswerOf<S> = <S as Service<Request<Body>>>::Future;
+
+impl Service<Request<Body>> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<AnswerOf<Router>, AnswerOf<Cors<Router>>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match &mut self.pages {
+            Some(pages) if myelin_web::is_page(request.uri().path()) => Either::Left(pages.call(request)),
+            _ => Either::Right(self.programs.call(request)),
+        }
+    }
 }
 
 /// 200 while the store can be read: what a load balancer or a service manager asks.
@@ -31,17 +60,4 @@ async fn health(State(engine): State<Arc<dyn Engine>>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
         }
     }
-}
-
-/// Counts the request and its time under its route (not its path: rooms and users are nobody's labels).
-async fn measure(State(clock): State<Arc<dyn Clock>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
-    let method = request.method().as_str().to_owned();
-    let start = clock.elapsed();
-    let response = next.run(request).await;
-    let took = clock.elapsed().saturating_sub(start);
-    let class = format!("{}xx", response.status().as_u16() / 100);
-    metrics::histogram!("myelin_http_request_seconds", "method" => method, "route" => route, "status" => class)
-        .record(took.as_secs_f64());
-    response
 }

@@ -7,7 +7,7 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 mod departures;
-mod front;
+pub mod front;
 mod greeting;
 pub mod listen;
 mod logging;

@@ -1,13 +1,13 @@
 //! Listeners: plain HTTP and HTTPS, with a bound on connections and on how long a client may take over its headers.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,7 +17,7 @@ use myelin_runtime::Tasks;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use crate::config::Network;
 
@@ -30,11 +30,28 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of what is written to it.
 const TAKES_NOTHING: Duration = Duration::from_secs(60);
 
+/// What HTTP/2 begins with where nothing was agreed on before, as far as it takes to tell it from any HTTP/1 request.
+const HTTP2_PREFACE: &[u8] = b"PRI ";
+
+/// What answers requests. It is cloned for each.
+pub trait Answers:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// What all listeners share.
 #[derive(Clone)]
-pub struct Serving {
-    /// The routes.
-    pub router: Router,
+pub struct Serving<S> {
+    /// What answers.
+    pub service: S,
     /// Tells when to stop.
     pub tasks: Tasks,
     /// Bounds open connections, over all listeners.
@@ -60,7 +77,7 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until the server stops, then lets the open ones finish for a while.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Serving) {
+pub async fn serve<S: Answers>(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Serving<S>) {
     let graceful = GracefulShutdown::new();
     let stopping = serving.tasks.stopping();
     tokio::pin!(stopping);
@@ -87,42 +104,111 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, serving: Ser
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-fn accept(
+fn accept<S: Answers>(
     stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
     tls: Option<TlsAcceptor>,
-    serving: &Serving,
+    serving: &Serving<S>,
     watcher: Watcher,
 ) {
     let _ = stream.set_nodelay(true);
     give_up_after(&stream, TAKES_NOTHING);
-    let serving = serving.clone();
-    tokio::spawn(async move {
-        let _permit = permit;
-        match tls {
-            None => connection(TokioIo::new(stream), peer, serving, watcher).await,
-            Some(acceptor) => {
-                // A client that fails or stalls the handshake is nobody's news.
-                if let Ok(Ok(stream)) = tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-                    connection(TokioIo::new(stream), peer, serving, watcher).await;
-                }
-            }
-        }
-    });
+    let answering = Answering { peer: peer.ip(), serving: serving.clone(), watcher, _permit: permit };
+    // Two tasks, for one that could be either would be as large as the larger.
+    match tls {
+        None => drop(tokio::spawn(plain(stream, answering))),
+        Some(acceptor) => drop(tokio::spawn(secure(stream, acceptor, answering))),
+    }
 }
 
-async fn connection<I>(io: I, peer: SocketAddr, serving: Serving, watcher: Watcher)
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let Serving { router, proxies, .. } = serving;
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let address = client_address(peer.ip(), request.headers(), &proxies);
-        request.extensions_mut().insert(ClientAddress(address));
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
+/// What a connection needs besides its stream.
+struct Answering<S> {
+    peer: IpAddr,
+    serving: Serving<S>,
+    watcher: Watcher,
+    _permit: OwnedSemaphorePermit,
+}
+
+async fn plain<S: Answers>(stream: TcpStream, answering: Answering<S>) {
+    let looked = tokio::select! {
+        looked = tokio::time::timeout(HEADERS, look_ahead(&stream)) => looked,
+        () = answering.serving.tasks.stopping() => return,
+    };
+    // A client that fails or stalls is nobody's news.
+    if let Ok(Ok(speaks)) = looked {
+        answering.answer(TokioIo::new(stream), speaks).await;
+    }
+}
+
+async fn secure<S: Answers>(stream: TcpStream, acceptor: TlsAcceptor, answering: Answering<S>) {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(HEADERS, acceptor.accept(stream)) => accepted,
+        () = answering.serving.tasks.stopping() => return,
+    };
+    if let Ok(Ok(stream)) = accepted {
+        let agreed = stream.get_ref().1.alpn_protocol();
+        let speaks = if agreed == Some(b"h2") { Speaks::Http2 } else { Speaks::Http1 };
+        answering.answer(TokioIo::new(stream), speaks).await;
+    }
+}
+
+/// What the client of a connection speaks. Where that is known before anything is read, a connection takes half the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    Http2,
+    /// So little has come that it could be either.
+    Either,
+}
+
+impl Speaks {
+    fn from_start(start: &[u8]) -> Self {
+        let same = start.iter().zip(HTTP2_PREFACE).take_while(|(came, preface)| came == preface).count();
+        if same == HTTP2_PREFACE.len() {
+            Self::Http2
+        } else if same == start.len() {
+            Self::Either
+        } else {
+            Self::Http1
+        }
+    }
+}
+
+/// Waits for the first bytes, which stay to be read.
+async fn look_ahead(stream: &TcpStream) -> io::Result<Speaks> {
+    let mut start = [0; HTTP2_PREFACE.len()];
+    let came = stream.peek(&mut start).await?;
+    if came == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Speaks::from_start(start.get(..came).unwrap_or_default()))
+}
+
+impl<S: Answers> Answering<S> {
+    async fn answer<I>(self, io: I, speaks: Speaks)
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let Self { peer, serving: Serving { service, proxies, .. }, watcher, _permit } = self;
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let address = client_address(peer, request.headers(), &proxies);
+            request.extensions_mut().insert(ClientAddress(address));
+            service.clone().oneshot(request.map(Body::new))
+        });
+        let connection = builder(speaks).serve_connection(io, service).into_owned();
+        // Clients hang up in the middle of things all the time.
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+/// How connections are served.
+fn builder(speaks: Speaks) -> Builder<TokioExecutor> {
+    let mut builder = match speaks {
+        Speaks::Http1 => Builder::new(TokioExecutor::new()).http1_only(),
+        Speaks::Http2 => Builder::new(TokioExecutor::new()).http2_only(),
+        Speaks::Either => Builder::new(TokioExecutor::new()),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -133,9 +219,7 @@ where
         .max_header_list_size(HEADER_BYTES as u32)
         .max_concurrent_streams(256)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    let connection = builder.serve_connection(io, service).into_owned();
-    // Clients hang up in the middle of things all the time.
-    let _ = watcher.watch(connection).await;
+    builder
 }
 
 /// Closes the connection when what is written to it has not been taken for so long: a client that does not read its answers
@@ -176,7 +260,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{client_address, give_up_after};
+    use super::{Speaks, client_address, give_up_after};
     use crate::config::Network;
 
     fn address(peer: &str, forwarded: &str, proxies: &[&str]) -> String {
@@ -198,6 +282,15 @@ mod tests {
         );
         assert_eq!(address("10.0.0.1", "1.2.3.4, 10.0.0.2", &["10.0.0.0/8"]), "1.2.3.4");
         assert_eq!(address("10.0.0.1", "nonsense", &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_first_bytes_tell_what_a_client_speaks() {
+        assert_eq!(Speaks::from_start(b"PRI "), Speaks::Http2);
+        assert_eq!(Speaks::from_start(b"GET "), Speaks::Http1);
+        assert_eq!(Speaks::from_start(b"PUT "), Speaks::Http1);
+        assert_eq!(Speaks::from_start(b"PRIC"), Speaks::Http1);
+        assert_eq!(Speaks::from_start(b"PR"), Speaks::Either);
     }
 
     #[cfg(target_os = "linux")]

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::compose::{Base, ComposeError, Server};
 use crate::config::{Config, ConfigError, Durability};
+use crate::front::Front;
 use crate::listen::{self, Serving};
 use crate::outbound::PushGateways;
 use crate::signing_key::{self, KeyError};
@@ -78,9 +79,8 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, gateway };
     let server = Server::compose(config, base).await?;
     let recorder = metrics::install();
-    let router = crate::front::routes(server.router(), &server, recorder.clone());
     let serving = Serving {
-        router,
+        service: server.front(),
         tasks: env.tasks.clone(),
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         proxies: config.proxies()?.into(),
@@ -107,7 +107,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn spawn(self, serving: &Serving, metrics: &Router) {
+    fn spawn(self, serving: &Serving<Front>, metrics: &Router) {
         for listener in self.plain {
             serving.tasks.spawn("http", listen::serve(listener, None, serving.clone()));
         }
@@ -115,7 +115,12 @@ impl Listeners {
             serving.tasks.spawn("https", listen::serve(listener, Some(acceptor), serving.clone()));
         }
         for listener in self.metrics {
-            let serving = Serving { router: metrics.clone(), ..serving.clone() };
+            let serving = Serving {
+                service: metrics.clone(),
+                tasks: serving.tasks.clone(),
+                connections: Arc::clone(&serving.connections),
+                proxies: Arc::clone(&serving.proxies),
+            };
             serving.tasks.clone().spawn("metrics", listen::serve(listener, None, serving));
         }
     }

@@ -29,11 +29,40 @@ pub struct ListRequest {
     pub config: Arc<RoomConfig>,
 }
 
+/// Lists by name, in the order of their names. A request waits with them, so they take no more memory than they need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists(Box<[(String, ListRequest)]>);
+
+impl FromIterator<(String, ListRequest)> for Lists {
+    /// Of two with one name the later counts.
+    fn from_iter<I: IntoIterator<Item = (String, ListRequest)>>(lists: I) -> Self {
+        Self(lists.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
+
+impl Lists {
+    /// The lists with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &ListRequest)> {
+        self.0.iter().map(|(name, list)| (name, list))
+    }
+
+    /// The list with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&ListRequest> {
+        self.iter().find(|(other, _)| *other == name).map(|(_, list)| list)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut ListRequest> {
+        self.0.iter_mut().find(|(other, _)| other == name).map(|(_, list)| list)
+    }
+}
+
 /// The part of a request that says which rooms it is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowRequest {
-    /// Lists by name; shared, for they are the same in every answer to a request.
-    pub lists: Arc<BTreeMap<String, ListRequest>>,
+    /// Lists; shared, for they are the same in every answer to a request.
+    pub lists: Arc<Lists>,
     /// Rooms asked for whatever lists they are in.
     pub subscriptions: BTreeMap<RoomKey, Arc<RoomConfig>>,
 }
@@ -69,13 +98,13 @@ impl WindowRequest {
     /// # Errors
     /// The first limit that it breaks.
     pub fn check(&self) -> Result<(), InvalidRequest> {
-        if self.lists.len() > MAX_LISTS {
+        if self.lists.0.len() > MAX_LISTS {
             return Err(InvalidRequest::TooManyLists);
         }
         if self.subscriptions.len() > MAX_SUBSCRIPTIONS {
             return Err(InvalidRequest::TooManySubscriptions);
         }
-        for list in self.lists.values() {
+        for (_, list) in self.lists.iter() {
             if list.ranges.len() > MAX_RANGES {
                 return Err(InvalidRequest::TooManyRanges);
             }
@@ -89,8 +118,8 @@ impl WindowRequest {
     /// Whether it is about the room: any list has it, within its ranges or not, or it is asked for by name.
     #[must_use]
     pub fn wants(&self, room: RoomKey, entry: &RoomEntry) -> bool {
-        let listed = |list: &ListRequest| list.filter.allows(room, entry);
-        (entry.standing.is_listed() && self.lists.values().any(listed))
+        let listed = |(_, list): (&String, &ListRequest)| list.filter.allows(room, entry);
+        (entry.standing.is_listed() && self.lists.iter().any(listed))
             || self.subscriptions.contains_key(&room)
     }
 }
@@ -153,7 +182,7 @@ pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
         }
     }
     let mut merged: HashMap<ListSet, Arc<RoomConfig>> = HashMap::new();
-    let lists: Vec<&Arc<RoomConfig>> = request.lists.values().map(|list| &list.config).collect();
+    let lists: Vec<&Arc<RoomConfig>> = request.lists.iter().map(|(_, list)| &list.config).collect();
     let mut selected: Vec<(Reverse<i64>, WantedRoom)> = found
         .into_iter()
         .map(|(room, (in_lists, subscribed))| {
@@ -212,7 +241,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use super::{InvalidRequest, ListRequest, MAX_LISTS, WindowRequest, select};
+    use super::{InvalidRequest, ListRequest, Lists, MAX_LISTS, WindowRequest, select};
     use crate::config::{RequiredState, RoomConfig};
     use crate::rooms::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
 
@@ -246,7 +275,7 @@ mod tests {
         }
     }
 
-    fn shared(lists: impl IntoIterator<Item = (String, ListRequest)>) -> Arc<BTreeMap<String, ListRequest>> {
+    fn shared(lists: impl IntoIterator<Item = (String, ListRequest)>) -> Arc<Lists> {
         Arc::new(lists.into_iter().collect())
     }
 

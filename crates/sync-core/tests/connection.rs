@@ -212,7 +212,7 @@ fn request(last: u64, limit: u32, kinds: &BTreeSet<u8>, subscribe: Option<i64>) 
     let config = Arc::new(RoomConfig { timeline_limit: limit, required_state: state });
     let list = ListRequest { ranges: vec![(0, last)], config: Arc::clone(&config), ..ListRequest::default() };
     WindowRequest {
-        lists: Arc::new([("all".to_owned(), list)].into()),
+        lists: Arc::new([("all".to_owned(), list)].into_iter().collect()),
         subscriptions: subscribe.map(|room| (RoomKey(room), config)).into_iter().collect(),
     }
 }

@@ -131,12 +131,12 @@ async fn slide(server: &Server, requester: Requester, conn_id: usize, order: &Or
         body["conn_id"] = json!(conn_id.to_string());
         serde_json::from_value(body).unwrap()
     };
-    let first = server.sync.sliding(&requester, body(), None, None).await.unwrap();
+    let first = server.sync.sliding(&requester, Box::new(body()), None, None).await.unwrap();
     let first: Value = serde_json::from_slice(&first).unwrap();
     let (sync, body, order) = (Arc::clone(&server.sync), body(), Arc::clone(order));
     tokio::spawn(async move {
         let pos = first["pos"].as_str();
-        let answer = sync.sliding(&requester, body, pos, Some(LONG)).await.unwrap();
+        let answer = sync.sliding(&requester, Box::new(body), pos, Some(LONG)).await.unwrap();
         order.lock().unwrap().push(requester.user_id.to_string());
         serde_json::from_slice(&answer).unwrap()
     })

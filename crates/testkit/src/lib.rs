@@ -8,7 +8,6 @@ mod gateway;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use myelin_media::MemoryBlobs;
@@ -18,6 +17,7 @@ use myelin_runtime::{Clock, Env, ManualClock, Millis};
 use myelin_server::admin::{self, Command, Reply};
 use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
+use myelin_server::front::Front;
 use myelin_store::memory::MemoryEngine;
 use myelin_store::{Engine, Identity};
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ pub struct TestServer {
     pub gateway: Arc<TestGateway>,
     memory: MemoryEngine,
     server: Server,
-    router: Router,
+    front: Front,
     env: Env,
     config: Config,
     seed: u64,
@@ -107,7 +107,7 @@ impl TestServer {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, memory, gateway, router: server.router(), server, env, config, seed }
+        Self { clock, engine, memory, gateway, front: server.front(), server, env, config, seed }
     }
 
     /// Sends a request into the router.
@@ -117,7 +117,7 @@ impl TestServer {
     pub async fn request(&self, request: Request<Body>) -> Response<Body> {
         // In a task of its own, as over a connection: it ends where nobody waits for it any more.
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.router.clone().oneshot(request));
+        tasks.spawn(self.front.clone().oneshot(request));
         match tasks.join_next().await {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(never))) => match never {},

@@ -19,6 +19,6 @@ mod state;
 mod wish;
 
 pub use language::LOCALES;
-pub use routes::{ROUTES, router};
+pub use routes::{ROUTES, is_page, router};
 pub use state::Pages;
 pub use wish::ACTIONS;

@@ -30,6 +30,12 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (ACCOUNT, &[Method::GET, Method::POST]),
 ];
 
+/// Whether a path is a page's.
+#[must_use]
+pub fn is_page(path: &str) -> bool {
+    ROUTES.iter().any(|(page, _)| *page == path)
+}
+
 /// The router over the pages.
 pub fn router(pages: Pages) -> Router {
     let post = |handler: MethodRouter<Pages>, class| {

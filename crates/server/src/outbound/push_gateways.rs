@@ -112,7 +112,7 @@ mod tests {
             .route("/long", post(async || "x".repeat(100_000)))
             .route("/moved", post(async || (StatusCode::FOUND, [("location", "/_matrix/push/v1/notify")])));
         let (tasks, connections) = (Tasks::new(), Arc::new(Semaphore::new(16)));
-        let serving = Serving { router: routes, tasks, connections, proxies: Arc::new([]) };
+        let serving = Serving { service: routes, tasks, connections, proxies: Arc::new([]) };
         tokio::spawn(serve(listener, None, serving));
         port
     }

@@ -285,11 +285,11 @@ mod tests {
         }))
         .unwrap();
         let window = request.wanted(user_id!("@me:x"), &Wishes::default()).unwrap();
-        let list = &window.lists["foo-list"];
+        let list = window.lists.get("foo-list").unwrap();
         assert_eq!((list.ranges.as_slice(), list.config.timeline_limit), (&[(0, 99)][..], 10));
         assert_eq!((list.filter.is_dm, list.filter.is_invite), (Some(true), Some(false)));
         assert!(list.config.required_state.is_lazy());
-        assert_eq!(window.lists["all"].ranges, [(0, u64::MAX)]);
+        assert_eq!(window.lists.get("all").unwrap().ranges, [(0, u64::MAX)]);
         assert_eq!(window.subscriptions.len(), 1);
         assert!(request.extensions.typing.is_on() && request.extensions.e2ee.is_on());
         let names = [("e2ee", "e2ee"), ("typing", "org.matrix.msc4508.typing")];

@@ -12,6 +12,7 @@ mod room_answer;
 mod sticky;
 pub(crate) mod wishes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,10 +71,24 @@ impl Sync {
     pub async fn sliding(
         &self,
         requester: &Requester,
-        mut request: SlidingRequest,
+        request: Box<SlidingRequest>,
         pos: Option<&str>,
         timeout: Option<Duration>,
     ) -> Result<Bytes, SlidingError> {
+        let (asked, turn) = boxed(self.enter(requester, request, pos, timeout)).await?;
+        let answer = self.answer(&asked, turn).await;
+        self.sends.answered(requester).await;
+        answer
+    }
+
+    /// Everything up to where a request may wait. What comes out is little: there may be tens of thousands that do.
+    async fn enter<'r>(
+        &self,
+        requester: &'r Requester,
+        mut request: Box<SlidingRequest>,
+        pos: Option<&str>,
+        timeout: Option<Duration>,
+    ) -> Result<(Asked<'r>, Turn), SlidingError> {
         let pos = pos.map(|pos| pos.parse::<ConnectionPos>().map_err(|_| UnknownPos)).transpose()?;
         let wanted = request.wanted(&requester.user_id, &self.wishes)?;
         let conn_id = request.conn_id.take().unwrap_or_default();
@@ -94,19 +109,17 @@ impl Sync {
         let live = self.connections.enter(&id);
         // The signal comes before any reading, so that no commit falls between.
         let signal = self.notifier.subscribe(&requester.user_id);
-        let mine = boxed(self.begin(&id, &live, &request, pos.as_ref())).await?;
+        let mine = self.begin(&id, &live, &request, pos.as_ref()).await?;
         // What was received is deleted only for a request that is good.
         if let (Some(device_id), Some(_)) = (requester.device_id(), &request.extensions.to_device.since) {
             self.inboxes.acknowledge(&requester.user_id, device_id, inbox).await;
         }
         let wait = if pos.is_some() { timeout.unwrap_or_default() } else { Duration::ZERO };
         let wait = wait.min(MOST_WAIT);
-        // What a client waits with is little: there may be tens of thousands of them.
-        let SlidingRequest { txn_id, form, .. } = request;
+        let SlidingRequest { txn_id, form, .. } = *request;
+        let over = live.turn.subscribe();
         let asked = Asked { requester, wanted, txn_id, form, pos, inbox, sticky, wait };
-        let answer = self.answer(&asked, &live, mine, signal).await;
-        self.sends.answered(requester).await;
-        answer
+        Ok((asked, Turn { live, mine, over, signal }))
     }
 
     /// Goes on with the connection, or begins it; answers which turn of it the request has. An earlier request that still
@@ -174,23 +187,15 @@ impl Sync {
         Ok(mine)
     }
 
-    async fn answer(
-        &self,
-        asked: &Asked<'_>,
-        live: &Live,
-        mine: u64,
-        mut signal: watch::Receiver<u64>,
-    ) -> Result<Bytes, SlidingError> {
+    async fn answer(&self, asked: &Asked<'_>, mut turn: Turn) -> Result<Bytes, SlidingError> {
         let _waiting = self.waiters.enter();
         let slot = self.users.slot(&asked.requester.user_id);
-        let mut turn = live.turn.subscribe();
         let mut limit = std::pin::pin!(tokio::time::sleep(asked.wait));
         loop {
-            signal.borrow_and_update();
+            turn.signal.borrow_and_update();
             let over = asked.wait.is_zero() || limit.is_elapsed() || self.env.tasks.is_stopping();
             let quiet = if over || self.waiters.is_full() { Quiet::Answers } else { Quiet::Waits };
-            let look = self.look(asked, live, (mine, &turn), &slot, quiet);
-            let settled = match boxed(look).await? {
+            let settled = match boxed(self.look(asked, &turn, &slot, quiet)).await? {
                 Look::Answer(answer) => return Ok(answer),
                 Look::Nothing { settled } => settled,
             };
@@ -198,8 +203,8 @@ impl Sync {
                 continue;
             }
             tokio::select! {
-                _ = signal.changed() => {}
-                _ = turn.changed() => return Ok(superseded(asked.pos.as_ref())),
+                _ = turn.signal.changed() => {}
+                _ = turn.over.changed() => return Ok(superseded(asked.pos.as_ref())),
                 () = &mut limit => {}
                 // The server goes; the client is answered and comes back to the next one.
                 () = self.env.tasks.stopping() => {}
@@ -218,6 +223,22 @@ fn inbox_since(request: &SlidingRequest) -> Result<Pos, SlidingError> {
     Ok(since.map_or(Pos::ZERO, |since| Pos::new(since.0)))
 }
 
+/// A request's turn of its connection, and what it waits for.
+struct Turn {
+    live: Arc<Live>,
+    mine: u64,
+    /// The connection's turns: the next one ends this.
+    over: watch::Receiver<u64>,
+    /// Commits that concern the user.
+    signal: watch::Receiver<u64>,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        *self.over.borrow() != self.mine
+    }
+}
+
 /// What became of a look at what there is to tell.
 enum Look {
     /// The answer.
@@ -231,14 +252,13 @@ impl Sync {
     async fn look(
         &self,
         asked: &Asked<'_>,
-        live: &Live,
-        (mine, turn): (u64, &watch::Receiver<u64>),
+        turn: &Turn,
         slot: &Slot,
         quiet: Quiet,
     ) -> Result<Look, SlidingError> {
         let _place = slot.place().await;
-        let mut state = live.state.lock().await;
-        if *turn.borrow() != mine {
+        let mut state = turn.live.state.lock().await;
+        if turn.is_over() {
             // The client has asked again and will not look at this answer.
             return Ok(Look::Answer(superseded(asked.pos.as_ref())));
         }

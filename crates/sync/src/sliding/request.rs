@@ -6,7 +6,7 @@ use std::sync::Arc;
 use myelin_sync_core::config::{RequiredState, RoomConfig};
 use myelin_sync_core::rooms::ListFilter;
 use myelin_sync_core::window::{
-    InvalidRequest, ListRequest, MAX_STATE_RULES, MAX_SUBSCRIPTIONS, MAX_TIMELINE, WindowRequest,
+    InvalidRequest, ListRequest, Lists, MAX_STATE_RULES, MAX_SUBSCRIPTIONS, MAX_TIMELINE, WindowRequest,
 };
 use ruma::{OwnedRoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -256,7 +256,7 @@ impl From<Filters> for ListFilter {
 /// What a request is about, as it is kept while its client waits.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    pub(crate) lists: Arc<BTreeMap<String, ListRequest>>,
+    pub(crate) lists: Arc<Lists>,
     pub(crate) subscriptions: Vec<(OwnedRoomId, Arc<RoomConfig>)>,
     /// By list: what of its filter depends on the user's rooms.
     pub(crate) searches: Vec<(String, Search)>,
@@ -278,7 +278,7 @@ impl SlidingRequest {
     /// A limit that it breaks.
     pub(crate) fn wanted(&mut self, user_id: &UserId, wishes: &Wishes) -> Result<Wanted, InvalidRequest> {
         let mut wanted = Wanted::default();
-        let mut lists = BTreeMap::new();
+        let mut lists = Vec::with_capacity(self.lists.len());
         for (name, list) in std::mem::take(&mut self.lists) {
             let config = wishes.shared(list.room.config(user_id)?);
             let ranges = list.ranges();
@@ -286,9 +286,10 @@ impl SlidingRequest {
             let searches =
                 [filters.spaces.take().map(Search::Within), filters.room_name_like.take().map(Search::Named)];
             wanted.searches.extend(searches.into_iter().flatten().map(|search| (name.clone(), search)));
-            lists.insert(name, ListRequest { ranges, filter: filters.into(), config });
+            lists.push((name, ListRequest { ranges, filter: filters.into(), config }));
         }
-        let request = WindowRequest { lists: Arc::new(lists), subscriptions: BTreeMap::new() };
+        let lists = Arc::new(lists.into_iter().collect());
+        let request = WindowRequest { lists, subscriptions: BTreeMap::new() };
         request.check()?;
         wanted.lists = request.lists;
         if self.room_subscriptions.len() > MAX_SUBSCRIPTIONS {
@@ -324,8 +325,11 @@ mod tests {
         });
         let mut request: SlidingRequest = serde_json::from_value(body).unwrap();
         let window = request.wanted(user_id!("@me:x"), &Wishes::default()).unwrap();
-        assert_eq!(window.lists["all_rooms"].config.timeline_limit, 1);
-        assert_eq!(window.lists["all_rooms"].filter.not_room_types, [Some("m.space".to_owned()), None]);
+        assert_eq!(window.lists.get("all_rooms").unwrap().config.timeline_limit, 1);
+        assert_eq!(
+            window.lists.get("all_rooms").unwrap().filter.not_room_types,
+            [Some("m.space".to_owned()), None]
+        );
         assert!(request.extensions.typing.is_on());
     }
 

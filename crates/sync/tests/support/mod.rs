@@ -202,7 +202,8 @@ impl Client {
     ) -> Result<Value, SlidingError> {
         let request = serde_json::from_value(body).unwrap();
         let timeout = Some(Duration::from_millis(timeout));
-        let answer = server.sync.sliding(&self.requester, request, self.pos.as_deref(), timeout).await?;
+        let answer =
+            server.sync.sliding(&self.requester, Box::new(request), self.pos.as_deref(), timeout).await?;
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         self.pos = Some(answer["pos"].as_str().unwrap().to_owned());
         Ok(answer)

@@ -33,7 +33,7 @@ pub(crate) async fn post(
     let presence = set_presence(request.set_presence.as_deref())?;
     let request = request.translate()?;
     let _connected = users.presence().connect(&requester, presence);
-    Ok(RawAnswer(sync.sliding(&requester, request, pos.as_deref(), timeout).await?))
+    Ok(RawAnswer(sync.sliding(&requester, Box::new(request), pos.as_deref(), timeout).await?))
 }
 
 impl From<MergedError> for Error {

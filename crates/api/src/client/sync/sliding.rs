@@ -41,7 +41,7 @@ pub(crate) async fn post(
     let Query(query) =
         query.map_err(|_| Error::invalid_param("timeout must be a number of milliseconds."))?;
     let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
-    let request = parse(&body)?;
+    let request = Box::new(parse(&body)?);
     // While it waits, a request keeps no memory that the connection could read the next one into.
     drop(body);
     let timeout = query.timeout.map(Duration::from_millis);
