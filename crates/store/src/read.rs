@@ -45,7 +45,7 @@ pub trait Reader {
     /// When the store can't be read.
     fn scan<K: Keyspace>(&self, scan: Scan) -> impl Future<Output = Result<Vec<K>, ReadError>> + Send;
 
-    /// The rows of several scans of one keyspace, in one round trip.
+    /// The rows of several scans of one keyspace, in one round trip; in none where there are no scans.
     ///
     /// # Errors
     /// When the store can't be read.
@@ -68,8 +68,11 @@ impl Reader for dyn Snapshot + '_ {
         &self,
         keys: &[K::Key],
     ) -> impl Future<Output = Result<Vec<Option<K>>, ReadError>> + Send {
-        let keys = keys.iter().map(KeyTuple::to_datums).collect();
+        let keys: Vec<_> = keys.iter().map(KeyTuple::to_datums).collect();
         async move {
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
             let rows = self.get_many(K::DEF, keys).await?;
             rows.into_iter().map(|row| Ok(row.map(K::from_row).transpose()?)).collect()
         }
@@ -81,6 +84,9 @@ impl Reader for dyn Snapshot + '_ {
     }
 
     async fn scan_all<K: Keyspace>(&self, scans: Vec<Scan>) -> Result<Vec<Vec<K>>, ReadError> {
+        if scans.is_empty() {
+            return Ok(Vec::new());
+        }
         let each = self.scan_many(scans).await?;
         each.into_iter().map(|rows| rows.into_iter().map(|row| Ok(K::from_row(row)?)).collect()).collect()
     }

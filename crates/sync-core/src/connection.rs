@@ -15,8 +15,10 @@ pub use sent::{Globals, Missed, ProfilesSent, RoomSent};
 pub use stored::StoredConnection;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::config::{RequiredState, RoomConfig};
 use crate::lazy::LazyMembers;
@@ -37,9 +39,9 @@ pub struct UnknownPos;
 pub struct Connection {
     nonce: u64,
     seen: Globals,
-    rooms: HashMap<RoomKey, RoomSent>,
+    rooms: FxHashMap<RoomKey, RoomSent>,
     configs: Configs,
-    sent: Option<(Globals, HashMap<RoomKey, RoomSent>)>,
+    sent: Option<(Globals, FxHashMap<RoomKey, RoomSent>)>,
     answers: u64,
     unwritten: stored::Unwritten,
     /// For the answer that is being made: after which position rooms were left that it has no place for.
@@ -109,7 +111,7 @@ pub enum TimelineSent {
 #[derive(Debug)]
 pub struct Progress {
     globals: Globals,
-    rooms: HashMap<RoomKey, RoomSent>,
+    rooms: FxHashMap<RoomKey, RoomSent>,
 }
 
 impl Connection {
@@ -119,7 +121,7 @@ impl Connection {
         Self {
             nonce,
             seen: Globals::default(),
-            rooms: HashMap::new(),
+            rooms: FxHashMap::default(),
             configs: Configs::default(),
             sent: None,
             answers: 0,
@@ -186,26 +188,30 @@ impl Connection {
         let left_after = self.seen.left_after.unwrap_or(self.seen.position);
         self.left_untold = None;
         let mut due = Vec::new();
-        let mut wanted = HashSet::with_capacity(window.rooms.len());
         // Rooms share their wishes, so that each is compared with those known once and not for every room.
-        let mut numbers: HashMap<*const RoomConfig, Option<u32>> = HashMap::new();
+        let mut last: Option<(&Arc<RoomConfig>, Option<u32>)> = None;
         for wish in &window.rooms {
             if due.len() >= MAX_ROOMS_PER_ANSWER {
                 self.left_untold = Some(left_after);
                 return due;
             }
-            wanted.insert(wish.room);
             let Some(entry) = rooms.entry(wish.room) else { continue };
-            let number = numbers.entry(Arc::as_ptr(&wish.config));
-            let number = *number.or_insert_with(|| self.configs.find(&wish.config));
+            let number = match last {
+                Some((config, number)) if Arc::ptr_eq(config, &wish.config) => number,
+                _ => self.configs.find(&wish.config),
+            };
+            last = Some((&wish.config, number));
             due.extend(self.room_due(wish.room, entry, &wish.config, number));
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         let known = !self.rooms.is_empty() || self.forgetful;
+        let mut wanted: Option<HashSet<RoomKey>> = None;
         for (room, entry) in rooms.changed_after(left_after).take_while(|_| known) {
-            let left =
-                matches!(entry.standing, Standing::Left | Standing::Removed) && !wanted.contains(&room);
-            if !left {
+            if !matches!(entry.standing, Standing::Left | Standing::Removed) {
+                continue;
+            }
+            let wanted = wanted.get_or_insert_with(|| window.rooms.iter().map(|wish| wish.room).collect());
+            if wanted.contains(&room) {
                 continue;
             }
             if due.len() >= MAX_ROOMS_PER_ANSWER {
@@ -273,7 +279,7 @@ impl Connection {
     #[must_use]
     pub fn begin(&self, position: i64) -> Progress {
         let globals = Globals { position, certain: None, ..self.seen };
-        Progress { globals, rooms: HashMap::new() }
+        Progress { globals, rooms: FxHashMap::default() }
     }
 
     /// Notes that a room was written into the answer.

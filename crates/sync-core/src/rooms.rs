@@ -1,7 +1,7 @@
 //! A user's rooms, in the order that lists show them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -79,19 +79,20 @@ const MOST_EXPECTED: usize = 1 << 18;
 /// A user's rooms by recency.
 #[derive(Clone, Debug, Default)]
 pub struct RoomList {
-    rooms: FxHashMap<RoomKey, RoomEntry>,
-    /// Newest first.
-    by_change: BTreeSet<(Reverse<i64>, RoomKey)>,
+    /// The rooms, close together: a list that was read is walked through in the order in which it lies in memory.
+    rooms: Vec<(RoomKey, RoomEntry)>,
+    /// Where in `rooms` each is.
+    places: FxHashMap<RoomKey, usize>,
+    /// The same, newest first.
+    by_change: BTreeMap<(Reverse<i64>, RoomKey), usize>,
     listed: usize,
 }
 
 impl FromIterator<(RoomKey, RoomEntry)> for RoomList {
-    /// A list of these rooms, each of which is there once.
+    /// A list of these rooms. Of two about one room the later counts.
     fn from_iter<I: IntoIterator<Item = (RoomKey, RoomEntry)>>(rooms: I) -> Self {
         let rooms: FxHashMap<RoomKey, RoomEntry> = rooms.into_iter().collect();
-        let by_change = rooms.iter().map(|(room, entry)| (Reverse(entry.changed), *room)).collect();
-        let listed = rooms.values().filter(|entry| entry.standing.is_listed()).count();
-        Self { rooms, by_change, listed }
+        Self::of_different(rooms.into_iter().collect()).unwrap_or_default()
     }
 }
 
@@ -108,17 +109,11 @@ impl<'de> Deserialize<'de> for RoomList {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<RoomList, A::Error> {
                 let expected = pairs.size_hint().unwrap_or_default().min(MOST_EXPECTED);
-                let mut rooms = FxHashMap::with_capacity_and_hasher(expected, FxBuildHasher);
-                let mut by_change = Vec::with_capacity(expected);
-                let mut listed = 0;
-                while let Some((room, entry)) = pairs.next_element::<(RoomKey, RoomEntry)>()? {
-                    by_change.push((Reverse(entry.changed), room));
-                    listed += usize::from(entry.standing.is_listed());
-                    if rooms.insert(room, entry).is_some() {
-                        return Err(A::Error::custom("a room twice"));
-                    }
+                let mut rooms = Vec::with_capacity(expected);
+                while let Some(pair) = pairs.next_element()? {
+                    rooms.push(pair);
                 }
-                Ok(RoomList { rooms, by_change: by_change.into_iter().collect(), listed })
+                RoomList::of_different(rooms).ok_or_else(|| A::Error::custom("a room twice"))
             }
         }
         deserializer.deserialize_seq(Pairs)
@@ -126,30 +121,57 @@ impl<'de> Deserialize<'de> for RoomList {
 }
 
 impl RoomList {
+    /// A list of these rooms; `None` where one is there twice.
+    fn of_different(rooms: Vec<(RoomKey, RoomEntry)>) -> Option<Self> {
+        let mut places = FxHashMap::with_capacity_and_hasher(rooms.len(), FxBuildHasher);
+        for (place, (room, _)) in rooms.iter().enumerate() {
+            if places.insert(*room, place).is_some() {
+                return None;
+            }
+        }
+        let order =
+            |(place, (room, entry)): (usize, &(RoomKey, RoomEntry))| ((Reverse(entry.changed), *room), place);
+        let by_change = rooms.iter().enumerate().map(order).collect();
+        let listed = rooms.iter().filter(|(_, entry)| entry.standing.is_listed()).count();
+        Some(Self { rooms, places, by_change, listed })
+    }
+
     /// Adds a room, or replaces what was known of it.
     pub fn put(&mut self, room: RoomKey, entry: RoomEntry) {
-        self.remove(room);
-        self.by_change.insert((Reverse(entry.changed), room));
+        if self.places.contains_key(&room) {
+            self.update(room, |known| *known = entry);
+            return;
+        }
+        let place = self.rooms.len();
+        self.places.insert(room, place);
+        self.by_change.insert((Reverse(entry.changed), room), place);
         self.listed += usize::from(entry.standing.is_listed());
-        self.rooms.insert(room, entry);
+        self.rooms.push((room, entry));
     }
 
     /// Forgets a room.
     pub fn remove(&mut self, room: RoomKey) -> Option<RoomEntry> {
-        let entry = self.rooms.remove(&room)?;
+        let place = self.places.remove(&room)?;
+        let (_, entry) = self.rooms.swap_remove(place);
         self.by_change.remove(&(Reverse(entry.changed), room));
         self.listed -= usize::from(entry.standing.is_listed());
+        // The last one fills the gap.
+        if let Some((moved, other)) = self.rooms.get(place) {
+            self.places.insert(*moved, place);
+            self.by_change.insert((Reverse(other.changed), *moved), place);
+        }
         Some(entry)
     }
 
     /// Changes what is known of a room, if it is here.
     pub fn update(&mut self, room: RoomKey, change: impl FnOnce(&mut RoomEntry)) {
-        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        let Some(place) = self.places.get(&room).copied() else { return };
+        let Some((_, entry)) = self.rooms.get_mut(place) else { return };
         let (changed, listed) = (entry.changed, entry.standing.is_listed());
         change(entry);
         if entry.changed != changed {
             self.by_change.remove(&(Reverse(changed), room));
-            self.by_change.insert((Reverse(entry.changed), room));
+            self.by_change.insert((Reverse(entry.changed), room), place);
         }
         self.listed = self.listed + usize::from(entry.standing.is_listed()) - usize::from(listed);
     }
@@ -171,12 +193,12 @@ impl RoomList {
     /// What is known of a room.
     #[must_use]
     pub fn entry(&self, room: RoomKey) -> Option<&RoomEntry> {
-        self.rooms.get(&room)
+        self.rooms.get(*self.places.get(&room)?).map(|(_, entry)| entry)
     }
 
     /// Every room, newest first, those that lists don't show included.
     pub fn all(&self) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
-        self.by_change.iter().filter_map(|(_, room)| Some((*room, self.rooms.get(room)?)))
+        self.by_change.values().filter_map(|place| self.rooms.get(*place).map(|(room, entry)| (*room, entry)))
     }
 
     /// Rooms that lists show, newest first.

@@ -1,8 +1,10 @@
 //! Which rooms a request is about: lists of ranges over the user's rooms, and rooms asked for by name.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::config::RoomConfig;
 use crate::rooms::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
@@ -133,6 +135,15 @@ impl ListSet {
         Self(self.0 | 1 << (list % 128))
     }
 
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The one list, where it is one.
+    fn only(self) -> Option<usize> {
+        self.0.is_power_of_two().then(|| self.0.trailing_zeros() as usize)
+    }
+
     /// Whether the room is in the list with this number.
     #[must_use]
     pub const fn has(self, list: usize) -> bool {
@@ -165,44 +176,80 @@ pub struct Window {
 /// Selects the rooms that a request is about.
 #[must_use]
 pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
-    let mut found: HashMap<RoomKey, (ListSet, bool)> = HashMap::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut counts = BTreeMap::new();
     for (number, (name, list)) in request.lists.iter().enumerate() {
-        let count = walk(rooms, list, |room| {
-            let (lists, _) = found.entry(room).or_default();
-            *lists = lists.with(number);
+        let count = walk(rooms, list, |room, entry| {
+            let lists = ListSet::default().with(number);
+            found.push(Found { changed: Reverse(entry.changed), room, lists, subscribed: false });
         });
         counts.insert(name.clone(), count);
     }
     for room in request.subscriptions.keys() {
         // Only rooms that the user is or was in, or is asked into: of others nothing is shown.
         let may_see = |standing| standing != Standing::Left;
-        if rooms.entry(*room).is_some_and(|entry| may_see(entry.standing) || entry.joined_at.is_some()) {
-            found.entry(*room).or_default().1 = true;
+        let entry = rooms.entry(*room);
+        if let Some(entry) = entry.filter(|entry| may_see(entry.standing) || entry.joined_at.is_some()) {
+            let (changed, lists) = (Reverse(entry.changed), ListSet::default());
+            found.push(Found { changed, room: *room, lists, subscribed: true });
         }
     }
-    let mut merged: HashMap<ListSet, Arc<RoomConfig>> = HashMap::new();
-    let lists: Vec<&Arc<RoomConfig>> = request.lists.iter().map(|(_, list)| &list.config).collect();
-    let mut selected: Vec<(Reverse<i64>, WantedRoom)> = found
-        .into_iter()
-        .map(|(room, (in_lists, subscribed))| {
-            let config = merged.entry(in_lists).or_insert_with(|| merge(&lists, in_lists));
-            let subscription = request.subscriptions.get(&room).filter(|_| subscribed);
-            let config = match subscription {
-                Some(wish) if in_lists == ListSet::default() => Arc::clone(wish),
-                Some(wish) => Arc::new(config.union(wish)),
-                None => Arc::clone(config),
-            };
-            let changed = rooms.entry(room).map_or(0, |entry| entry.changed);
-            (Reverse(changed), WantedRoom { room, config, lists: in_lists, subscribed })
-        })
-        .collect();
-    selected.sort_by_key(|(changed, wanted)| (*changed, wanted.room));
-    Window { counts, rooms: selected.into_iter().map(|(_, wanted)| wanted).collect() }
+    // Each list is sorted already. What is found of one room comes to lie together.
+    found.sort_by_key(|found| (found.changed, found.room));
+    found.dedup_by(|later, first| {
+        let same = later.room == first.room;
+        if same {
+            first.lists = first.lists.and(later.lists);
+            first.subscribed |= later.subscribed;
+        }
+        same
+    });
+    let mut wishes = Wishes { request, of_several: FxHashMap::default() };
+    let wanted = |found: Found| WantedRoom {
+        room: found.room,
+        config: wishes.of(&found),
+        lists: found.lists,
+        subscribed: found.subscribed,
+    };
+    Window { counts, rooms: found.into_iter().map(wanted).collect() }
+}
+
+/// A room that a list or a subscription is about.
+struct Found {
+    changed: Reverse<i64>,
+    room: RoomKey,
+    lists: ListSet,
+    subscribed: bool,
+}
+
+/// What is wanted of rooms.
+struct Wishes<'r> {
+    request: &'r WindowRequest,
+    /// Of rooms that are in several lists.
+    of_several: FxHashMap<ListSet, Arc<RoomConfig>>,
+}
+
+impl Wishes<'_> {
+    fn of(&mut self, found: &Found) -> Arc<RoomConfig> {
+        let listed = match found.lists.only() {
+            Some(number) => self.request.lists.iter().nth(number).map(|(_, list)| Arc::clone(&list.config)),
+            None if found.lists == ListSet::default() => None,
+            None => {
+                let merged = || merge(&self.request.lists, found.lists);
+                Some(Arc::clone(self.of_several.entry(found.lists).or_insert_with(merged)))
+            }
+        };
+        let subscription = self.request.subscriptions.get(&found.room).filter(|_| found.subscribed);
+        match (listed, subscription) {
+            (Some(listed), Some(wish)) => Arc::new(listed.union(wish)),
+            (Some(wish), None) => wish,
+            (None, wish) => wish.map(Arc::clone).unwrap_or_default(),
+        }
+    }
 }
 
 /// Calls back for each room in the list's ranges; answers how many rooms the list has.
-fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey)) -> usize {
+fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, &RoomEntry)) -> usize {
     let mut ranges = list.ranges.clone();
     ranges.sort_unstable();
     let end = ranges.iter().map(|(_, end)| *end).max();
@@ -217,19 +264,21 @@ fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey))
         }
         while ranges.next_if(|(_, end)| *end < count).is_some() {}
         if ranges.peek().is_some_and(|(start, _)| *start <= count) {
-            in_range(room);
+            in_range(room, entry);
         }
         count += 1;
     }
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn merge(lists: &[&Arc<RoomConfig>], chosen: ListSet) -> Arc<RoomConfig> {
+fn merge(lists: &Lists, chosen: ListSet) -> Arc<RoomConfig> {
     let mut merged: Option<Arc<RoomConfig>> = None;
-    for (_, config) in lists.iter().enumerate().filter(|(number, _)| chosen.has(*number)) {
+    for (_, (_, ListRequest { config, .. })) in
+        lists.iter().enumerate().filter(|(number, _)| chosen.has(*number))
+    {
         merged = Some(match merged {
             None => Arc::clone(config),
-            Some(merged) if merged == **config => merged,
+            Some(merged) if merged == *config => merged,
             Some(merged) => Arc::new(merged.union(config)),
         });
     }
@@ -238,7 +287,6 @@ fn merge(lists: &[&Arc<RoomConfig>], chosen: ListSet) -> Arc<RoomConfig> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::{InvalidRequest, ListRequest, Lists, MAX_LISTS, WindowRequest, select};

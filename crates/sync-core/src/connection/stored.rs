@@ -5,9 +5,10 @@
 //! where. Whatever else changes (a room that is new to the client, another wish, another standing) is rare and asks to be
 //! written before the next answer ([`Connection::must_be_written`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Configs, Connection, Globals, Missed, RoomSent};
@@ -26,7 +27,7 @@ pub struct StoredConnection {
 /// What a client has seen that is not stored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unwritten {
-    rooms: HashSet<RoomKey>,
+    rooms: FxHashSet<RoomKey>,
     /// There is more to it than a `pos` can carry.
     urgent: bool,
 }
@@ -41,7 +42,7 @@ impl Connection {
 
     /// The connection as it was stored, which may be older than what the client has seen since.
     #[must_use]
-    pub fn restore(stored: StoredConnection, rooms: HashMap<RoomKey, RoomSent>) -> Self {
+    pub fn restore(stored: StoredConnection, rooms: FxHashMap<RoomKey, RoomSent>) -> Self {
         let known: BTreeMap<u32, _> =
             stored.configs.into_iter().map(|(number, config)| (number, Arc::new(config))).collect();
         let next = known.keys().next_back().copied().unwrap_or_default();
@@ -73,7 +74,7 @@ impl Connection {
     }
 
     /// The client has seen an answer.
-    pub(super) fn confirm(&mut self, globals: Globals, rooms: HashMap<RoomKey, RoomSent>) {
+    pub(super) fn confirm(&mut self, globals: Globals, rooms: FxHashMap<RoomKey, RoomSent>) {
         let moved_on = |(room, sent): (&RoomKey, &RoomSent)| {
             self.rooms.get(room).is_some_and(|before| sent.only_goes_on_from(before))
         };
@@ -105,7 +106,7 @@ impl Connection {
 
     /// What a `pos` has to carry: the rooms that only went on since they were stored. What is left out, because there is
     /// more to it or because it does not fit, is repeated after a restart: of the answer that names the `pos`, and of none before.
-    pub(super) fn carried(&self, position: i64, sent: &HashMap<RoomKey, RoomSent>) -> Carried {
+    pub(super) fn carried(&self, position: i64, sent: &FxHashMap<RoomKey, RoomSent>) -> Carried {
         if self.unwritten.urgent {
             return Carried::default();
         }

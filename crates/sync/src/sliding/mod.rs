@@ -36,6 +36,9 @@ use crate::users::{Quiet, Slot, View};
 /// After so many milliseconds of use a connection is written though nothing of its rooms changed.
 const REWRITTEN_AFTER: i64 = 600_000;
 
+/// For how many bytes there is room in an answer at first: one message in one room.
+const ANSWER_BYTES: usize = 1536;
+
 /// The longest name of a connection.
 const MAX_CONN_ID: usize = 64;
 
@@ -324,8 +327,10 @@ fn finish(asked: &Asked<'_>, state: &mut LiveState, made: Made) -> Bytes {
     state.counts = made.counts;
     let Some(connection) = &mut state.connection else { return superseded(asked.pos.as_ref()) };
     let pos = connection.finish(made.progress);
-    let answer = serde_json::to_vec(&made.answer.with_pos(pos.to_string()));
-    Bytes::from(answer.unwrap_or_default())
+    let mut answer = Vec::with_capacity(ANSWER_BYTES);
+    // Nothing of it can fail to be written: names are texts, and numbers are whole.
+    let _ = serde_json::to_writer(&mut answer, &made.answer.with_pos(pos.to_string()));
+    Bytes::from(answer)
 }
 
 /// To a request that another one of the same connection has overtaken: nothing, and where the client stood.

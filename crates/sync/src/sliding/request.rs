@@ -48,7 +48,7 @@ pub struct RoomBody {
 
 /// A list.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(from = "FlatList")]
 pub struct ListBody {
     /// Inclusive ranges.
     pub ranges: Vec<(u64, u64)>,
@@ -57,10 +57,29 @@ pub struct ListBody {
     /// All rooms, whatever the ranges.
     pub slow_get_all_rooms: bool,
     /// What is wanted of its rooms.
-    #[serde(flatten)]
     pub room: RoomBody,
     /// Which rooms it has.
     pub filters: Option<Filters>,
+}
+
+/// A list as it is written. (Serde's `flatten` would read all of it twice.)
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FlatList {
+    ranges: Vec<(u64, u64)>,
+    range: Option<(u64, u64)>,
+    slow_get_all_rooms: bool,
+    required_state: Vec<(String, String)>,
+    timeline_limit: u64,
+    filters: Option<Filters>,
+}
+
+impl From<FlatList> for ListBody {
+    fn from(list: FlatList) -> Self {
+        let FlatList { ranges, range, slow_get_all_rooms, required_state, timeline_limit, filters } = list;
+        let room = RoomBody { required_state, timeline_limit, chosen: None };
+        Self { ranges, range, slow_get_all_rooms, room, filters }
+    }
 }
 
 /// Criteria of a list.
