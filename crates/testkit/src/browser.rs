@@ -153,11 +153,27 @@ impl Page {
     /// A parameter of the place that it sends the browser to, in the query or in the fragment.
     #[must_use]
     pub fn sent(&self, name: &str) -> Option<String> {
-        let url = url::Url::parse(&self.url).ok()?;
-        let parts = [url.query(), url.fragment()].into_iter().flatten();
-        let mut pairs = parts.flat_map(|part| url::form_urlencoded::parse(part.as_bytes()));
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        parameter(&self.url, name)
     }
+
+    /// Where its first link leads.
+    #[must_use]
+    pub fn back(&self) -> String {
+        self.html.split("<a").nth(1).and_then(|link| attribute(link, "href")).unwrap_or_default()
+    }
+
+    /// The same of that link.
+    #[must_use]
+    pub fn told(&self, name: &str) -> Option<String> {
+        parameter(&self.back(), name)
+    }
+}
+
+fn parameter(url: &str, name: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let parts = [url.query(), url.fragment()].into_iter().flatten();
+    let mut pairs = parts.flat_map(|part| url::form_urlencoded::parse(part.as_bytes()));
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// An attribute of the tag that a text begins with.

@@ -58,7 +58,7 @@ messages! {
         deactivate_warning, erase, deactivate_button, deactivated, cancel,
     }
     Done { title, signed_in, close, sign_out, signed_out }
-    Problem { title, explain, for_developers, form }
+    Problem { title, explain, back, for_developers, form }
 }
 
 impl Messages {

@@ -7,13 +7,23 @@ use maud::{Markup, html};
 use myelin_auth::{OauthError, StoreError};
 use myelin_oauth_core::error::Refusal;
 
-use crate::messages::Messages;
+use crate::messages::{Messages, fill};
 
 /// Why a page does not do what was wanted.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// A client asked for something that can't be.
+    /// A client asked for something that can't be, and nobody knows where to tell it.
     Client(Refusal),
+    /// The same, and it is told at this address when the person follows a link there. The browser is not sent by itself:
+    /// anybody may register a client, and the server's address would lead wherever they like (RFC 9700, section 4.11.2).
+    Told {
+        /// What is wrong.
+        refusal: Refusal,
+        /// What the client is called.
+        client: String,
+        /// Where the link leads.
+        place: String,
+    },
     /// A form that is not one of ours, or was open for too long.
     Form,
     /// Too many attempts.
@@ -41,7 +51,7 @@ impl From<OauthError> for Problem {
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Client(_) => StatusCode::BAD_REQUEST,
+            Self::Client(_) | Self::Told { .. } => StatusCode::BAD_REQUEST,
             Self::Form => StatusCode::FORBIDDEN,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
@@ -53,6 +63,11 @@ impl Problem {
         match self {
             Self::Client(refusal) => html! {
                 p { (problem.explain) }
+                p.soft { (problem.for_developers) " " bdi lang="en" { (refusal.description) } }
+            },
+            Self::Told { refusal, client, place } => html! {
+                p { (problem.explain) }
+                p { a href=(place) rel="noreferrer" { (fill(&problem.back, &[("client", &html! { bdi { (client) } })])) } }
                 p.soft { (problem.for_developers) " " bdi lang="en" { (refusal.description) } }
             },
             Self::Form => html! { p { (problem.form) } },

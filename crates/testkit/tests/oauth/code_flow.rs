@@ -1,4 +1,4 @@
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use myelin_server::config::{Config, Registration};
 use myelin_testkit::{Browser, TestServer};
 use serde_json::json;
@@ -32,6 +32,8 @@ async fn a_client_finds_everything_and_logs_in_renews_and_logs_out() {
     assert!(page.html.contains("href=\"https://example.com/policy\""));
     let sent = browser.submit(&page, &[("decision", "approve")]).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER);
+    assert_eq!(sent.headers[header::REFERRER_POLICY], "no-referrer");
+    assert_eq!(sent.headers[header::CACHE_CONTROL], "no-store");
     assert!(sent.url.starts_with(&format!("{REDIRECT}#state=st%26te&code=")), "{}", sent.url);
     assert_eq!(sent.sent("iss").as_deref(), Some("https://hs/"));
 
@@ -134,14 +136,14 @@ async fn who_says_no_or_may_not_be_asked_is_told_to_the_client() {
     let app = App::register(&server).await;
     let mut browser = Browser::new(&server);
     let silent = browser.open(&app.authorize(&[("prompt", "none")])).await;
-    assert_eq!(silent.sent("error").as_deref(), Some("login_required"));
+    assert_eq!(silent.told("error").as_deref(), Some("login_required"));
     let page = browser.open(&app.authorize(&[("response_mode", "query")])).await;
     let page = browser.submit(&page, &[("user_name", "alice"), ("password", PASSWORD)]).await;
     let sent = browser.submit(&page, &[("decision", "deny")]).await;
     assert!(sent.url.starts_with(&format!("{REDIRECT}?state=st%26te&error=access_denied&")), "{}", sent.url);
     assert!(sent.sent("code").is_none());
     let silent = browser.open(&app.authorize(&[("prompt", "none")])).await;
-    assert_eq!(silent.sent("error").as_deref(), Some("interaction_required"));
+    assert_eq!(silent.told("error").as_deref(), Some("interaction_required"));
     let again = browser.open(&app.authorize(&[("prompt", "login")])).await;
     assert_eq!(heading(&again), "Sign in", "though they are signed in");
     let other = browser.open(&app.authorize(&[("login_hint", "mxid:@bob:hs")])).await;

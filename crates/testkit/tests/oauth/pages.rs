@@ -182,7 +182,7 @@ async fn a_request_that_would_lead_elsewhere_is_shown_on_a_page() {
 }
 
 #[tokio::test]
-async fn whatever_else_is_wrong_is_told_to_the_client() {
+async fn whatever_else_is_wrong_is_told_to_the_client_where_the_person_goes_back_to_it() {
     let server = TestServer::new(97).await;
     let app = App::register(&server).await;
     let mut browser = Browser::new(&server);
@@ -196,9 +196,10 @@ async fn whatever_else_is_wrong_is_told_to_the_client() {
         (&[("request", "x")], "request_not_supported"),
     ] {
         let page = browser.open(&app.authorize(changes)).await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{changes:?}");
-        assert!(page.url.starts_with(&format!("{REDIRECT}#")), "{}", page.url);
-        assert_eq!(page.sent("error").as_deref(), Some(code), "{changes:?}");
+        // Not by itself: anybody may register a client, and this server's address would lead to it (RFC 9700, 4.11.2).
+        assert_eq!((page.status, page.location()), (StatusCode::BAD_REQUEST, None), "{changes:?}");
+        assert!(page.back().starts_with(&format!("{REDIRECT}#")), "{}", page.html);
+        assert_eq!(page.told("error").as_deref(), Some(code), "{changes:?}");
     }
 }
 
@@ -207,26 +208,28 @@ async fn guesses_are_limited_on_pages_and_a_client_is_never_told_4xx_for_being_q
     let config =
         Config { server_name: "hs".to_owned(), registration: Registration::Open, ..Config::default() };
     let server = TestServer::with(98, config).await;
-    let request = |path: &str, method: Method| {
+    let request = |path: &str, from: u32| {
         let kind = "application/x-www-form-urlencoded";
         let mut request = Request::builder()
-            .method(method)
+            .method(Method::POST)
             .uri(path)
             .header(header::CONTENT_TYPE, kind)
             .body(Body::empty())
             .unwrap();
-        request.extensions_mut().insert(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        request.extensions_mut().insert(ClientAddress(IpAddr::V4(Ipv4Addr::from_bits(from))));
         server.request(request)
     };
-    let mut statuses = Vec::new();
-    for _ in 0..30 {
-        statuses.push(request("/oauth2/sign-in", Method::POST).await.status());
+    for (from, path) in [(1, "/oauth2/sign-in"), (2, "/oauth2/sign-up"), (3, "/link")] {
+        let mut statuses = Vec::new();
+        for _ in 0..30 {
+            statuses.push(request(path, from).await.status());
+        }
+        assert_eq!(statuses[0], StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(statuses[29], StatusCode::TOO_MANY_REQUESTS, "{path}");
     }
-    assert_eq!(statuses[0], StatusCode::FORBIDDEN);
-    assert_eq!(statuses[29], StatusCode::TOO_MANY_REQUESTS);
-    let mut last = request("/oauth2/token", Method::POST).await;
+    let mut last = request("/oauth2/token", 4).await;
     for _ in 0..500 {
-        last = request("/oauth2/token", Method::POST).await;
+        last = request("/oauth2/token", 4).await;
     }
     assert_eq!(last.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(last.headers().contains_key(header::RETRY_AFTER));

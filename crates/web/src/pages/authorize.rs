@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use maud::{Markup, html};
 use myelin_auth::{Browser, OauthError};
-use myelin_oauth_core::authorization::{self, Prompt, Request};
+use myelin_oauth_core::authorization::{self, Answer, Prompt, Request};
 use myelin_oauth_core::client::ClientMetadata;
 use myelin_oauth_core::error::{ErrorCode, Refusal};
 use myelin_oauth_core::params::Params;
@@ -30,10 +30,10 @@ pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> R
     visit.answer(result)
 }
 
-/// What a client asks for, or where its error goes.
-enum Asked {
-    Of(Box<Request>, Box<ClientMetadata>),
-    Answered(Response),
+/// What a client asks for.
+struct Asked {
+    request: Request,
+    client: ClientMetadata,
 }
 
 async fn read(visit: &Visit) -> Result<Asked, Problem> {
@@ -43,19 +43,20 @@ async fn read(visit: &Visit) -> Result<Asked, Problem> {
     let unknown = || Refusal::new(ErrorCode::InvalidClient, "The client_id is unknown: register first.");
     let client = client.ok_or_else(|| Problem::Client(unknown()))?;
     match Request::parse(&params, &client) {
-        Ok(request) => Ok(Asked::Of(Box::new(request), Box::new(client))),
+        Ok(request) => Ok(Asked { request, client }),
         Err(authorization::Problem::Page(refusal)) => Err(Problem::Client(refusal)),
-        Err(authorization::Problem::Redirect(answer, refusal)) => {
-            Ok(Asked::Answered(see_other(&answer.with_refusal(&refusal, &visit.pages.issuer()))))
-        }
+        Err(authorization::Problem::Redirect(answer, refusal)) => Err(told(visit, &client, &answer, refusal)),
     }
 }
 
+/// What is wrong with a request, with the way to tell its client.
+fn told(visit: &Visit, client: &ClientMetadata, answer: &Answer, refusal: Refusal) -> Problem {
+    let place = answer.with_refusal(&refusal, &visit.pages.issuer());
+    Problem::Told { refusal, client: name_of(client, visit).to_owned(), place }
+}
+
 async fn ask(visit: &Visit) -> Result<Response, Problem> {
-    let (request, client) = match read(visit).await? {
-        Asked::Of(request, client) => (request, client),
-        Asked::Answered(response) => return Ok(response),
-    };
+    let Asked { request, client } = read(visit).await?;
     let hint = request.login_hint.as_deref();
     match (request.prompt, &visit.browser) {
         (Prompt::None, browser) => {
@@ -63,7 +64,7 @@ async fn ask(visit: &Visit) -> Result<Response, Problem> {
             let code =
                 if browser.is_none() { ErrorCode::LoginRequired } else { ErrorCode::InteractionRequired };
             let refusal = Refusal::new(code, "The user must be asked.");
-            Ok(see_other(&request.answer.with_refusal(&refusal, &visit.pages.issuer())))
+            Err(told(visit, &client, &request.answer, refusal))
         }
         (Prompt::Create, _) if visit.pages.offers_sign_up() => {
             Ok(see_other(&Next::heeded(&visit.query).through(SIGN_UP, hint)))
@@ -85,10 +86,7 @@ fn is_meant(hint: &str, browser: &Browser) -> bool {
 
 async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let form = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
-    let (request, client) = match read(visit).await? {
-        Asked::Of(request, client) => (request, client),
-        Asked::Answered(response) => return Ok(response),
-    };
+    let Asked { request, client } = read(visit).await?;
     let Some(browser) = &visit.browser else {
         return Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, None)));
     };
