@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub struct Client {
     address: SocketAddr,
     token: Option<String>,
+    cookies: String,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -43,6 +44,8 @@ fn broken(error: impl fmt::Display) -> Broken {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub bytes: Bytes,
 }
@@ -75,18 +78,23 @@ impl Client {
     /// A client without a session.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, token: None, connection: None }
+        Self { address, token: None, cookies: String::new(), connection: None }
     }
 
     /// A client that sends this access token.
     #[must_use]
     pub fn with_token(address: SocketAddr, token: &str) -> Self {
-        Self { address, token: Some(token.to_owned()), connection: None }
+        Self { token: Some(token.to_owned()), ..Self::new(address) }
     }
 
     /// Sends another access token from now on.
     pub fn set_token(&mut self, token: &str) {
         self.token = Some(token.to_owned());
+    }
+
+    /// Sends these cookies from now on.
+    pub fn set_cookies(&mut self, cookies: &str) {
+        cookies.clone_into(&mut self.cookies);
     }
 
     /// Sends a request once.
@@ -124,11 +132,14 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
+        if !self.cookies.is_empty() {
+            request = request.header(header::COOKIE, &self.cookies);
+        }
         let request = request.body(Full::new(body)).map_err(broken)?;
         let sent = self.connection().await?.send_request(request).await.map_err(broken)?;
-        let status = sent.status();
-        let bytes = sent.into_body().collect().await.map_err(broken)?.to_bytes();
-        Ok(Answer { status, bytes })
+        let (parts, body) = sent.into_parts();
+        let bytes = body.collect().await.map_err(broken)?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, bytes })
     }
 
     /// The connection, opened anew where it was closed.
