@@ -19,7 +19,7 @@ use myelin_store::{
 use myelin_sync::Flush;
 use myelin_sync::v3::V3Request;
 use myelin_timeline::testing::World;
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
 use support::{Server, alice, bob, list};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
@@ -248,5 +248,52 @@ async fn a_session_waits_with_its_newest_requests_only() {
     server.world.say(room, alice(), "hello").await;
     for (number, request) in requests.into_iter().enumerate() {
         assert_eq!(request.await.unwrap().to_string().contains("hello"), number >= 484, "{number}");
+    }
+}
+
+/// Members of a crowded room, and the connections on which each of them waits.
+const CROWD: (usize, usize) = (500, 4);
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_thousands_who_wait_lets_others_have_their_turn() {
+    let world = World::new();
+    let crowded = world.room(alice(), "crowded").await;
+    world.room(bob(), "quiet").await;
+    let (members, each) = CROWD;
+    let members: Vec<OwnedUserId> =
+        (0..members).map(|number| format!("@member{number}:test").try_into().unwrap()).collect();
+    for member in &members {
+        world.member(crowded, member, member, Membership::Join).await;
+    }
+    let engine = Arc::clone(&world.engine) as Arc<dyn Engine>;
+    let server = Server::reading(world, 1, engine);
+    let order = Order::default();
+    let mut requests = Vec::new();
+    for (number, member) in members.iter().enumerate() {
+        for connection in 0..each {
+            requests.push(slide(&server, device(member, 200_000 + number), connection, &order).await);
+        }
+    }
+    while server.sync.load().1 < requests.len() {
+        tokio::task::yield_now().await;
+    }
+    server.world.say(crowded, alice(), "hello").await;
+    // Whom it does not concern asks again and again; what waits its turn before each of their requests is what they wait for.
+    let answered = || order.lock().unwrap().len();
+    let (mut rounds, mut most) = (0, 0);
+    while answered() < requests.len() {
+        let (before, sync) = (answered(), Arc::clone(&server.sync));
+        let asking = tokio::spawn(async move {
+            let body = serde_json::from_value(list(9, 1, json!([]))).unwrap();
+            sync.sliding(&device(bob(), 0), Box::new(body), None, None).await.unwrap()
+        });
+        asking.await.unwrap();
+        most = most.max(answered() - before);
+        rounds += 1;
+    }
+    assert!(most <= 200, "{most} of the crowd were answered before one who asked");
+    assert!(rounds >= requests.len() / 200, "{rounds}");
+    for request in requests {
+        assert!(request.await.unwrap().to_string().contains("hello"));
     }
 }
