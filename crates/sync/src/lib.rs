@@ -12,6 +12,7 @@ mod connections;
 mod crowds;
 mod devices;
 mod heroes;
+mod look;
 mod notifier;
 mod parts;
 mod personal;

@@ -130,11 +130,24 @@ pub(crate) async fn follow(sync: Arc<Sync>) {
     }
 }
 
-/// In which rooms these users are. Who is there syncs, as a rule: their list of rooms is in memory, or is about to be.
+/// In which rooms these users are. Who is there syncs, as a rule: their list of rooms is in memory. Those of the others are read
+/// together.
 async fn read_rooms(sync: &Sync, changed: Vec<(u64, OwnedUserId)>) -> Result<Vec<(u64, Change)>, ReadError> {
-    let mut changes = Vec::with_capacity(changed.len());
-    for (version, user_id) in changed {
+    let (known, others): (Vec<_>, Vec<_>) =
+        changed.into_iter().partition(|(_, user_id)| sync.users.has(user_id));
+    let mut changes = Vec::with_capacity(known.len() + others.len());
+    for (version, user_id) in known {
         let rooms = sync.users.joined(&sync.engine, &user_id).await?;
+        changes.push((version, Change { user_id, rooms }));
+    }
+    if others.is_empty() {
+        return Ok(changes);
+    }
+    let snapshot = sync.engine.snapshot().await?;
+    let scans = others.iter().map(|(_, user_id)| rooms_of(user_id)).collect();
+    for ((version, user_id), rows) in others.into_iter().zip(snapshot.scan_all::<Member>(scans).await?) {
+        let joined = rows.into_iter().filter(|row| row.membership == Membership::Join);
+        let rooms = Arc::new(joined.map(|row| row.room).collect());
         changes.push((version, Change { user_id, rooms }));
     }
     Ok(changes)

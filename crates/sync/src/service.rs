@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use myelin_model::Requester;
 use myelin_runtime::Env;
 use myelin_store::{CommitError, Engine};
@@ -133,9 +132,4 @@ impl Sync {
     pub fn load(&self) -> (usize, usize) {
         (self.connections.len(), self.waiters.len())
     }
-}
-
-/// Work that takes much memory, in a place of its own: a request that waits afterwards does not keep it.
-pub(crate) fn boxed<'f, T>(work: impl Future<Output = T> + Send + 'f) -> BoxFuture<'f, T> {
-    Box::pin(work)
 }

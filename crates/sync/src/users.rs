@@ -84,6 +84,11 @@ impl Users {
         Self { slots: Mutex::default(), notifier, cache, recents, uses: AtomicU64::new(0), newest }
     }
 
+    /// Whether the user has a place in memory.
+    pub(crate) fn has(&self, user_id: &UserId) -> bool {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).contains_key(user_id)
+    }
+
     /// The user's place in memory.
     pub(crate) fn slot(&self, user_id: &UserId) -> Arc<Slot> {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);

@@ -27,7 +27,8 @@ use tokio::sync::watch;
 
 use crate::Sync;
 use crate::connections::{ConnectionId, Live, LiveState, is_stored, restore, write};
-use crate::service::{MOST_WAIT, boxed};
+use crate::look::{Look, boxed};
+use crate::service::MOST_WAIT;
 use crate::sliding::make::{Made, Making};
 use crate::sliding::merged::Form;
 use crate::sliding::request::{SlidingRequest, Wanted};
@@ -240,14 +241,6 @@ impl Turn {
     fn is_over(&self) -> bool {
         *self.over.borrow() != self.mine
     }
-}
-
-/// What became of a look at what there is to tell.
-enum Look {
-    /// The answer.
-    Answer(Bytes),
-    /// Nothing to tell; whether the client is woken by all that comes after it.
-    Nothing { settled: bool },
 }
 
 impl Sync {

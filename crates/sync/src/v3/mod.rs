@@ -15,7 +15,8 @@ use myelin_store::{ReadError, Reader};
 use myelin_sync_core::token::{InvalidToken, SyncToken};
 
 use crate::Sync;
-use crate::service::{MOST_WAIT, boxed};
+use crate::look::{Look, boxed};
+use crate::service::MOST_WAIT;
 use crate::users::{Quiet, Slot, View};
 use crate::v3::filter::SyncFilter;
 use crate::v3::make::Making;
@@ -87,11 +88,13 @@ impl Sync {
             signal.borrow_and_update();
             let over = turn.is_none() || limit.is_elapsed() || self.env.tasks.is_stopping();
             let quiet = if over { Quiet::Answers } else { Quiet::Waits };
-            let (answer, settled) = boxed(self.look_v3(&asked, &slot, quiet)).await?;
-            if let Some(answer) = answer {
-                self.sends.answered(requester).await;
-                return Ok(answer);
-            }
+            let settled = match boxed(self.look_v3(&asked, &slot, quiet)).await? {
+                Look::Answer(answer) => {
+                    self.sends.answered(requester).await;
+                    return Ok(answer);
+                }
+                Look::Nothing { settled } => settled,
+            };
             if !settled {
                 continue;
             }
@@ -110,14 +113,8 @@ impl Sync {
         }
     }
 
-    /// The answer, if there is anything to tell or it is due at once; and whether the client is woken by all that comes
-    /// after it.
-    async fn look_v3(
-        &self,
-        asked: &Asked<'_>,
-        slot: &Slot,
-        quiet: Quiet,
-    ) -> Result<(Option<Bytes>, bool), V3Error> {
+    /// The answer, if there is anything to tell or it is due at once.
+    async fn look_v3(&self, asked: &Asked<'_>, slot: &Slot, quiet: Quiet) -> Result<Look, V3Error> {
         let _place = slot.place().await;
         // This face always reads (account data, messages between devices), so it begins with a snapshot.
         let user_id = &asked.requester.user_id;
@@ -128,9 +125,10 @@ impl Sync {
         }
         let settled = !reading.came || *self.engine.positions().borrow() <= position;
         let answer = Making { sync: self, asked }.make(reading).await?;
-        let told = answer.is_news() || quiet == Quiet::Answers || self.waiters.is_full();
-        let answer = told.then(|| Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
-        Ok((answer, settled))
+        if answer.is_news() || quiet == Quiet::Answers || self.waiters.is_full() {
+            return Ok(Look::Answer(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default())));
+        }
+        Ok(Look::Nothing { settled })
     }
 
     async fn filter(&self, requester: &Requester, filter: Option<&str>) -> Result<SyncFilter, V3Error> {
