@@ -105,6 +105,8 @@ fn session_routes() -> Vec<Route> {
     vec![
         get(V3, "/login", session::login::get).public(),
         post(V3, "/login", session::login::post).public().class(RateClass::Login),
+        get(V3, "/login/sso/redirect", session::sso::get).public(),
+        get(V3, "/login/sso/redirect/{idp_id}", session::sso::of_provider).public(),
         post(V1, "/login/get_token", session::get_token::post).class(RateClass::Rare),
         post(V3, "/refresh", session::refresh::post).public(),
         post(V3, "/logout", session::logout::post).logging_out(),

@@ -48,7 +48,7 @@ messages! {
         taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
     }
     Consent {
-        title, signed_in_as, not_you, wants, account, messages, device, sent_to, sent_to_app, approve, deny, links,
+        title, signed_in_as, not_you, wants, wants_there, careful, account, messages, device, sent_to, sent_to_app, approve, deny, links,
         terms, policy,
     }
     Device { title, intro, code, code_hint, button, unknown, check_title, check, careful, denied, approved }

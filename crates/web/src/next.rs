@@ -1,6 +1,7 @@
 //! Where somebody goes on who had to sign in first: always one of these pages.
 
 use myelin_oauth_core::device::UserCode;
+use myelin_oauth_core::legacy::LegacyRedirect;
 use myelin_oauth_core::params::Params;
 use url::form_urlencoded::{self, Serializer};
 
@@ -16,6 +17,8 @@ pub(crate) const SIGN_UP: &str = "/oauth2/sign-up";
 pub(crate) const SIGN_OUT: &str = "/oauth2/sign-out";
 /// The path of who came for nothing in particular.
 pub(crate) const DONE: &str = "/oauth2/done";
+/// The path of letting a client of the legacy API in.
+pub(crate) const SSO: &str = "/oauth2/sso";
 /// The path of typing a device's code: short, because people type it.
 pub(crate) const LINK: &str = "/link";
 
@@ -37,6 +40,8 @@ pub(crate) enum Next {
     Link(Option<UserCode>),
     /// To the account's pages.
     Account(Wish),
+    /// To let a client of the legacy API in, that is at this place.
+    Sso(LegacyRedirect),
 }
 
 impl Next {
@@ -48,6 +53,10 @@ impl Next {
     fn of_path(path: &str) -> Self {
         if let Some(query) = path.strip_prefix(AUTHORIZE).and_then(|rest| rest.strip_prefix('?')) {
             return Self::request(query, &[]);
+        }
+        if let Some(query) = path.strip_prefix(SSO).and_then(|rest| rest.strip_prefix('?')) {
+            let params = Params::parse(query.as_bytes()).unwrap_or_default();
+            return place(&params).map(Self::Sso).unwrap_or_default();
         }
         if let Some(rest) = path.strip_prefix(ACCOUNT) {
             let query = rest.strip_prefix('?').unwrap_or(rest);
@@ -89,6 +98,11 @@ impl Next {
             Self::Link(None) => LINK.to_owned(),
             Self::Link(Some(code)) => format!("{LINK}?user_code={}", code.shown()),
             Self::Account(wish) => wish.path(),
+            Self::Sso(place) => {
+                let mut query = Serializer::new(String::new());
+                query.append_pair("redirect_url", place.as_str());
+                format!("{SSO}?{}", query.finish())
+            }
         }
     }
 
@@ -112,6 +126,11 @@ impl Next {
             _ => None,
         }
     }
+}
+
+/// The place of a client of the legacy API.
+pub(crate) fn place(params: &Params) -> Option<LegacyRedirect> {
+    params.get("redirect_url").ok().flatten().and_then(LegacyRedirect::parse)
 }
 
 /// The code in a query or a form, if it can be one.
@@ -147,6 +166,12 @@ mod tests {
         ] {
             assert_eq!(next(elsewhere), DONE, "{elsewhere}");
         }
+        assert_eq!(next("/oauth2/sso?redirect_url=javascript:alert(1)"), DONE);
+        assert_eq!(
+            next("/oauth2/sso?redirect_url=https://evil.org/"),
+            "/oauth2/sso?redirect_url=https%3A%2F%2Fevil.org%2F",
+            "the page, which asks"
+        );
         assert_eq!(next("/account/../x"), DONE);
         assert_eq!(next("/account?action=nonsense&x=y"), "/account");
         assert_eq!(

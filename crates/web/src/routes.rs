@@ -14,8 +14,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
-use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP};
-use crate::pages::{account, authorize, done, link, sign_in, sign_out, sign_up};
+use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
+use crate::pages::{account, authorize, done, link, sign_in, sign_out, sign_up, sso};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -28,6 +28,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (DONE, &[Method::GET]),
     (LINK, &[Method::GET, Method::POST]),
     (ACCOUNT, &[Method::GET, Method::POST]),
+    (SSO, &[Method::GET, Method::POST]),
 ];
 
 /// Whether a path is a page's.
@@ -54,6 +55,7 @@ pub fn router(pages: Pages) -> Router {
         .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
         .route(DONE, get(done::get))
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
+        .route(SSO, get(sso::get).merge(on(MethodFilter::POST, sso::post)))
         .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
         .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
         .layer(DefaultBodyLimit::max(MAX_BYTES))

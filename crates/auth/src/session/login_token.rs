@@ -9,15 +9,19 @@ use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Device, LoginToken};
 use myelin_store::{Durability, Reader, Scan};
 
+use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token::{self, Kind};
-use crate::{Auth, StoreError};
+use crate::{Auth, Browser, StoreError};
 
 /// How long a token is good for, as the spec recommends.
 const LIFETIME: Duration = Duration::from_secs(120);
 
 /// How many tokens of one session are good at once. With another one, the one that expires first is good no more.
 const MOST_TOKENS: usize = 4;
+
+/// In place of the session of a token that hangs on none: sessions are numbered from 1.
+const NO_SESSION: i64 = -1;
 
 /// A token that was made durable just now.
 #[derive(Debug)]
@@ -67,6 +71,26 @@ impl Auth {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Makes a login token for who is signed in on the pages. It hangs on no session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn login_token_of(&self, browser: &Browser) -> Result<NewLoginToken, StoreError> {
+        let user_id = &browser.user_id;
+        let lifetime = i64::try_from(LIFETIME.as_millis()).unwrap_or(i64::MAX);
+        let token = token::mint(&self.env.random, Kind::Login);
+        let mut batch = self.batch(user_id.as_str());
+        batch.insert(&LoginToken {
+            hash: Bytes::copy_from_slice(&token::hash(token.expose())),
+            session: NO_SESSION,
+            user_id: user_id.clone(),
+            expires_at: self.now().saturating_add(lifetime),
+        });
+        self.record(&mut batch, &Actor::User(user_id.clone()), "sso.approve", Some(user_id), None);
+        self.engine.commit(batch).await?;
+        Ok(NewLoginToken { token, lifetime: LIFETIME })
     }
 
     /// Forgets tokens that have expired.

@@ -103,7 +103,8 @@ keyspace! {
 
 keyspace! {
     /// A token by which a session's user logs in elsewhere, once (client-server API, `/login/get_token`), by the SHA-256
-    /// of it. It ends with the session that asked for it; deleted when it is used, or some time after it has expired.
+    /// of it. It ends with the session that asked for it (-1: somebody on the pages did); deleted when it is used, or some time
+    /// after it has expired.
     pub struct LoginToken in "login_token" {
         key { hash: Bytes }
         value { session: i64, user_id: OwnedUserId, expires_at: i64 }

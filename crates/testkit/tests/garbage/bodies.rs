@@ -75,6 +75,7 @@ pub(crate) fn refused(method: &Method, template: &str) -> &'static str {
         // The room is public, nobody is banned from it, and who asks is in it.
         ("POST", "/knock/{room_id_or_alias}" | "/rooms/{room_id}/unban") => "M_FORBIDDEN",
         ("POST", "/rooms/{room_id}/forget") | ("POST", "/_synapse/admin/v1/register") => "M_UNKNOWN",
+        ("GET", "/login/sso/redirect/{idp_id}") => "M_NOT_FOUND",
         // No contact is in the configuration.
         ("GET", "/.well-known/matrix/support") => "M_NOT_FOUND",
         ("GET", "/federation/v1/openid/userinfo") => "M_UNKNOWN_TOKEN",
@@ -127,6 +128,7 @@ fn query(tail: &str, world: &World<'_>) -> String {
         "/sync" => "timeout=0".to_owned(),
         "/keys/changes" => format!("from={0}&to={0}", world.since),
         "/register/available" => "username=free".to_owned(),
+        "/login/sso/redirect" => "redirectUrl=https://chat.example.org/".to_owned(),
         "/register/m.login.registration_token/validity" => "token=abc".to_owned(),
         "/mutual_rooms" | "/uk.half-shot.msc2666/user/mutual_rooms" => "user_id=@bob:hs".to_owned(),
         "/rooms/{room_id}/messages" | "/io.element.msc4308/thread_subscriptions" => "dir=b".to_owned(),

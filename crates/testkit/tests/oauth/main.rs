@@ -7,4 +7,5 @@ mod bad_input;
 mod code_flow;
 mod device_flow;
 mod pages;
+mod sso;
 mod world;

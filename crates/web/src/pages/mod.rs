@@ -7,6 +7,7 @@ pub(crate) mod link;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
+pub(crate) mod sso;
 
 use maud::{Markup, html};
 use myelin_oauth_core::client::ClientMetadata;

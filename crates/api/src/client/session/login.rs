@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::body::Body;
 use crate::client::session::told;
+use crate::state::Oauth;
 use crate::uia::{Identifier, named};
 
 /// The body of a login, in its present and its older form.
@@ -34,12 +35,20 @@ pub(crate) struct LoginBody {
     refresh_token: bool,
 }
 
-/// The ways to log in.
-pub(crate) async fn get() -> Json<Value> {
-    Json(json!({ "flows": [
-        { "type": "m.login.password" },
-        { "type": "m.login.token", "get_login_token": true },
-    ] }))
+/// The ways to log in. Where there are pages to log in on, clients that know of them prefer those (MSC3824).
+pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>) -> Json<Value> {
+    let mut flows = vec![
+        json!({ "type": "m.login.password" }),
+        json!({ "type": "m.login.token", "get_login_token": true }),
+    ];
+    if oauth.is_some() {
+        flows.push(json!({
+            "type": "m.login.sso",
+            "oauth_aware_preferred": true,
+            "org.matrix.msc3824.delegated_oidc_compatibility": true,
+        }));
+    }
+    Json(json!({ "flows": flows }))
 }
 
 /// Opens a session.

@@ -5,6 +5,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logout_all;
 pub(crate) mod refresh;
+pub(crate) mod sso;
 
 use http::StatusCode;
 use myelin_auth::{DeviceProblem, Issued, LoginError, RefreshError};

@@ -1,0 +1,46 @@
+//! `GET /_matrix/client/v3/login/sso/redirect` and `.../{idpId}`
+//! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3loginssoredirect>
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use myelin_auth::Auth;
+use myelin_oauth_core::legacy::LegacyRedirect;
+use url::form_urlencoded::{Serializer, parse};
+
+use crate::Error;
+use crate::state::Oauth;
+
+/// Sends the browser to the page on which its user signs in and lets the client in.
+pub(crate) async fn get(
+    State(auth): State<Arc<Auth>>,
+    State(Oauth(oauth)): State<Oauth>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    if oauth.is_none() {
+        return Err(Error::unrecognized());
+    }
+    let query = query.unwrap_or_default();
+    let of_query = |names: &[&str]| {
+        let found = parse(query.as_bytes()).find(|(name, _)| names.contains(&&**name));
+        found.map(|(_, value)| value.into_owned())
+    };
+    let place =
+        of_query(&["redirectUrl"]).ok_or_else(|| Error::missing_param("`redirectUrl` is missing."))?;
+    let place = LegacyRedirect::parse(&place)
+        .ok_or_else(|| Error::invalid_param("`redirectUrl` is no URL that a browser may be sent to."))?;
+    let mut page = Serializer::new(String::new());
+    page.append_pair("redirect_url", place.as_str());
+    if of_query(&["action", "org.matrix.msc3824.action"]).as_deref() == Some("register") {
+        page.append_pair("action", "register");
+    }
+    let location = format!("{}/oauth2/sso?{}", auth.config().public_url, page.finish());
+    Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+}
+
+/// There are no identity providers to choose from.
+pub(crate) async fn of_provider() -> Error {
+    Error::not_found("This server has no identity provider of this id.")
+}
