@@ -44,8 +44,6 @@ pub struct Connection {
     sent: Option<(Globals, FxHashMap<RoomKey, RoomSent>)>,
     answers: u64,
     unwritten: stored::Unwritten,
-    /// For the answer that is being made: after which position rooms were left that it has no place for.
-    left_untold: Option<i64>,
     /// The state was restored, and no answer was seen since: the client may be ahead of it.
     behind: bool,
     /// It was restored once: the client may have rooms that it does not know of.
@@ -98,6 +96,16 @@ impl RoomDue {
     }
 }
 
+/// What the next answer must contain.
+#[derive(Debug)]
+pub struct Plan {
+    /// The rooms.
+    pub due: Vec<RoomDue>,
+    /// Where there is no place for all rooms that the user has left: after which position those were left that are to be told
+    /// in the next answer.
+    pub left_after: Option<i64>,
+}
+
 /// What was written into an answer of a room's timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimelineSent {
@@ -126,7 +134,6 @@ impl Connection {
             sent: None,
             answers: 0,
             unwritten: stored::Unwritten::default(),
-            left_untold: None,
             behind: false,
             forgetful: false,
         }
@@ -184,16 +191,15 @@ impl Connection {
     }
 
     /// What the next answer must contain, newest rooms first.
-    pub fn plan(&mut self, rooms: &RoomList, window: &Window) -> Vec<RoomDue> {
+    #[must_use]
+    pub fn plan(&self, rooms: &RoomList, window: &Window) -> Plan {
         let left_after = self.seen.left_after.unwrap_or(self.seen.position);
-        self.left_untold = None;
         let mut due = Vec::new();
         // Rooms share their wishes, so that each is compared with those known once and not for every room.
         let mut last: Option<(&Arc<RoomConfig>, Option<u32>)> = None;
         for wish in &window.rooms {
             if due.len() >= MAX_ROOMS_PER_ANSWER {
-                self.left_untold = Some(left_after);
-                return due;
+                return Plan { due, left_after: Some(left_after) };
             }
             let Some(entry) = rooms.entry(wish.room) else { continue };
             let number = match last {
@@ -215,8 +221,7 @@ impl Connection {
                 continue;
             }
             if due.len() >= MAX_ROOMS_PER_ANSWER {
-                self.left_untold = Some(left_after);
-                break;
+                return Plan { due, left_after: Some(left_after) };
             }
             match self.rooms.get(&room) {
                 Some(known) if known.standing != entry.standing || known.joined_at != entry.joined_at => {
@@ -227,7 +232,7 @@ impl Connection {
                 _ => {}
             }
         }
-        due
+        Plan { due, left_after: None }
     }
 
     /// What the room is due, if anything. Costs no allocation where nothing is: it is asked for every room of a window.
@@ -275,10 +280,10 @@ impl Connection {
         }
     }
 
-    /// Begins an answer about the log up to `position`.
+    /// Begins an answer about the log up to `position`, as planned with `left_after`.
     #[must_use]
-    pub fn begin(&self, position: i64) -> Progress {
-        let globals = Globals { position, certain: None, ..self.seen };
+    pub fn begin(&self, position: i64, left_after: Option<i64>) -> Progress {
+        let globals = Globals { position, left_after, certain: None, ..self.seen };
         Progress { globals, rooms: FxHashMap::default() }
     }
 
@@ -328,8 +333,7 @@ impl Connection {
     /// Ends an answer: remembers it as sent, and answers the `pos` that names it.
     pub fn finish(&mut self, progress: Progress) -> ConnectionPos {
         self.answers += 1;
-        let left_after = self.left_untold.take();
-        let globals = Globals { answer: self.answers, left_after, ..progress.globals };
+        let globals = Globals { answer: self.answers, ..progress.globals };
         let carried = self.carried(globals.position, &progress.rooms);
         self.sent = Some((globals, progress.rooms));
         if self.configs.known.len() > CONFIGS_BEFORE_PRUNING {

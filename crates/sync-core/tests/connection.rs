@@ -235,9 +235,10 @@ fn answer(
         write(connection, stored);
     }
     let window = select(&world.list, asked);
-    let mut progress = connection.begin(world.position);
+    let plan = connection.plan(&world.list, &window);
+    let mut progress = connection.begin(world.position, plan.left_after);
     let mut rooms = Vec::new();
-    for due in connection.plan(&world.list, &window) {
+    for due in plan.due {
         let (answer, sent) = world.write(&due);
         connection.sent(&mut progress, &due, sent, Default::default());
         rooms.push((due.room.0, answer));

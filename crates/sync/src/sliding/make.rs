@@ -77,7 +77,7 @@ impl Making<'_> {
         let live_since = (!connection.is_new()).then_some(connection.seen().position);
         let manner = Manner { live_since, stable_sticky: extensions.sticky_events.is_on() };
         let written = write_rooms(snapshot, &viewer, &mut picked.due, manner).await?;
-        let mut progress = connection.begin(snapshot.position().get());
+        let mut progress = connection.begin(snapshot.position().get(), picked.left_after);
         for room in &written {
             if let Some(due) = picked.due.iter().find(|due| due.due.room == RoomKey(room.room.0)) {
                 connection.sent(&mut progress, &due.due, room.timeline, room.lazy.clone());

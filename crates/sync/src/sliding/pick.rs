@@ -6,7 +6,7 @@ use std::sync::Arc;
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::State;
 use myelin_store::{ReadError, Reader, Scan, Snapshot};
-use myelin_sync_core::connection::Connection;
+use myelin_sync_core::connection::{Connection, Plan};
 use myelin_sync_core::rooms::{RoomKey, Standing};
 use myelin_sync_core::window::{Window, WindowRequest, select};
 use ruma::{OwnedRoomId, RoomId};
@@ -27,6 +27,8 @@ const MOST_CHILDREN: usize = 100_000;
 /// What is read later, taken from the user's rooms while they are held.
 pub(crate) struct Picked {
     pub(super) due: Vec<Due>,
+    /// For the connection: what of its plan is for a later answer.
+    pub(super) left_after: Option<i64>,
     pub(super) window: Window,
     /// The rooms of the window that the user is in, by number.
     pub(super) rooms: Vec<WindowRoom>,
@@ -58,7 +60,7 @@ pub(super) struct Picking<'a> {
 impl Picking<'_> {
     pub(super) async fn pick(
         &self,
-        connection: &mut Connection,
+        connection: &Connection,
         extensions: &Extensions,
         rooms: &mut UserRooms,
     ) -> Result<Picked, SlidingError> {
@@ -74,7 +76,7 @@ impl Picking<'_> {
         let mut request = WindowRequest { lists: Arc::clone(&asked.wanted.lists), subscriptions };
         self.resolve_filters(rooms, &mut request).await?;
         let window = select(&rooms.list, &request);
-        let due = connection.plan(&rooms.list, &window);
+        let Plan { due, left_after } = connection.plan(&rooms.list, &window);
         let new: HashSet<RoomKey> =
             due.iter().filter(|due| due.known.is_none()).map(|due| due.room).collect();
         let nids: Vec<RoomNid> = due.iter().map(|due| RoomNid(due.room.0)).collect();
@@ -109,7 +111,7 @@ impl Picking<'_> {
             None => None,
         };
         let own_rooms = if profiles.is_on() { rooms.joined() } else { Arc::default() };
-        Ok(Picked { due, rooms: in_window, subscribed, members, own_rooms, sticky, window })
+        Ok(Picked { due, left_after, rooms: in_window, subscribed, members, own_rooms, sticky, window })
     }
 
     /// Replaces the spaces and names that lists ask for by the rooms that are meant.
