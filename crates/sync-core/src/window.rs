@@ -167,8 +167,8 @@ pub struct WantedRoom {
 /// The rooms that a request is about.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// How many rooms each list has, within its ranges or not.
-    pub counts: BTreeMap<String, usize>,
+    /// How many rooms each of the request's lists has, within its ranges or not.
+    pub counts: Vec<usize>,
     /// The rooms, newest first.
     pub rooms: Vec<WantedRoom>,
 }
@@ -177,13 +177,13 @@ pub struct Window {
 #[must_use]
 pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
     let mut found: Vec<Found> = Vec::new();
-    let mut counts = BTreeMap::new();
-    for (number, (name, list)) in request.lists.iter().enumerate() {
+    let mut counts = Vec::with_capacity(request.lists.0.len());
+    for (number, (_, list)) in request.lists.iter().enumerate() {
         let count = walk(rooms, list, |room, entry| {
             let lists = ListSet::default().with(number);
             found.push(Found { changed: Reverse(entry.changed), room, lists, subscribed: false });
         });
-        counts.insert(name.clone(), count);
+        counts.push(count);
     }
     for room in request.subscriptions.keys() {
         // Only rooms that the user is or was in, or is asked into: of others nothing is shown.
@@ -335,7 +335,7 @@ mod tests {
             ("secret".to_owned(), list(&[(1, 2)], encrypted, 5)),
         ];
         let window = select(&rooms(), &WindowRequest { lists: shared(lists), ..Default::default() });
-        assert_eq!(window.counts, [("all".to_owned(), 10), ("secret".to_owned(), 5)].into());
+        assert_eq!(window.counts, [10, 5], "in the order of their names");
         let found: Vec<_> =
             window.rooms.iter().map(|room| (room.room.0, room.config.timeline_limit)).collect();
         assert_eq!(found, [(9, 1), (8, 1), (6, 5), (4, 5), (1, 1), (0, 1)]);

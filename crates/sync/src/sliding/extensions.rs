@@ -269,7 +269,7 @@ impl MakingExtensions<'_> {
         picked: &'p Picked,
         scope: &Scope,
     ) -> impl Iterator<Item = &'p WindowRoom> + use<'p> {
-        let names = picked.window.counts.keys().enumerate();
+        let names = self.asked.wanted.lists.iter().map(|(name, _)| name).enumerate();
         let wanted = |name: &String| scope.lists.as_ref().is_none_or(|lists| lists.contains(name));
         let lists: Vec<usize> = names.filter(|(_, name)| wanted(name)).map(|(number, _)| number).collect();
         let rooms: Option<HashSet<RoomNid>> = scope

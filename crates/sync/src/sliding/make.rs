@@ -1,14 +1,15 @@
 //! One answer of sliding sync, from one snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use myelin_model::RoomNid;
 use myelin_store::schema::rooms::Membership;
 use myelin_sync_core::connection::{Connection, Progress};
 use myelin_sync_core::rooms::RoomKey;
-use myelin_sync_core::window::ListSet;
+use myelin_sync_core::window::{ListSet, Lists};
 use myelin_timeline::Viewer;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Sync;
 use crate::connections::LiveState;
@@ -27,7 +28,7 @@ pub(crate) struct Answer {
     pos: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     txn_id: Option<String>,
-    lists: BTreeMap<String, ListAnswer>,
+    lists: ListsAnswer,
     rooms: RoomsOfAnswer,
     extensions: NamedExtensions,
 }
@@ -38,9 +39,22 @@ impl Answer {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct ListAnswer {
-    count: usize,
+/// How many rooms each list has.
+#[derive(Debug)]
+struct ListsAnswer {
+    lists: Arc<Lists>,
+    counts: Vec<usize>,
+}
+
+impl Serialize for ListsAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct ListAnswer {
+            count: usize,
+        }
+        let names = self.lists.iter().map(|(name, _)| name);
+        serializer.collect_map(names.zip(self.counts.iter().map(|count| ListAnswer { count: *count })))
+    }
 }
 
 /// An answer, and what the connection remembers if it is sent.
@@ -95,12 +109,12 @@ impl Making<'_> {
         let counts = answers.e2ee.as_ref().map(|e2ee| e2ee.counts.clone());
         let counts_changed = told.is_some() && counts.is_some() && *told != counts;
         let is_news = !written.is_empty() || answers.is_news() || counts_changed;
-        let rooms = rooms_of_answer(&asked.form, &picked, written);
-        let lists = picked.window.counts.into_iter();
+        let rooms = rooms_of_answer(asked, &picked, written);
+        let lists = ListsAnswer { lists: Arc::clone(&asked.wanted.lists), counts: picked.window.counts };
         let answer = Answer {
             pos: String::new(),
             txn_id: asked.txn_id.clone(),
-            lists: lists.map(|(name, count)| (name, ListAnswer { count })).collect(),
+            lists,
             rooms,
             extensions: NamedExtensions { answer: answers, form: asked.form.clone() },
         };
@@ -108,11 +122,11 @@ impl Making<'_> {
     }
 }
 
-fn rooms_of_answer(form: &Form, picked: &Picked, written: Vec<WrittenRoom>) -> RoomsOfAnswer {
-    if *form == Form::Live {
+fn rooms_of_answer(asked: &Asked<'_>, picked: &Picked, written: Vec<WrittenRoom>) -> RoomsOfAnswer {
+    if asked.form == Form::Live {
         return RoomsOfAnswer::Live(written.into_iter().map(|room| (room.room_id, room.answer)).collect());
     }
-    let names: Vec<&String> = picked.window.counts.keys().collect();
+    let names: Vec<&String> = asked.wanted.lists.iter().map(|(name, _)| name).collect();
     let wanted: HashMap<RoomKey, ListSet> =
         picked.window.rooms.iter().map(|room| (room.room, room.lists)).collect();
     let memberships: HashMap<RoomNid, Membership> =
