@@ -5,7 +5,7 @@
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use myelin_server::config::{Config, Email, Registration};
-use myelin_testkit::{Answer, Client, TestServer};
+use myelin_testkit::{Answer, Browser, Client, TestServer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -382,4 +382,38 @@ async fn phones_and_identity_servers_are_not_served_nor_mail_where_none_is_set_u
     let alice = silent.register("alice").await;
     let capabilities = alice.get("/_matrix/client/v3/capabilities").await.ok();
     assert_eq!(capabilities["capabilities"]["m.3pid_changes"], json!({"enabled": false}));
+}
+
+#[tokio::test]
+async fn who_makes_an_account_on_the_page_confirms_their_address_first_where_the_operator_wants_it() {
+    let (server, mut mail) = started(31, |config| config.email.required_to_register = true).await;
+    let metadata = server.anonymous().get("/_matrix/client/v1/auth_metadata").await.ok();
+    assert_eq!(metadata["prompt_values_supported"], json!(["create"]));
+    let mut browser = Browser::new(&server);
+    let page = browser.open("/oauth2/sign-up").await;
+    assert!(!page.html.contains("new-password"), "the address comes first");
+    for (email, said) in [("nonsense", "sent to this address"), ("", "sent to this address")] {
+        let page = browser.submit(&page, &[("user_name", "alice"), ("email", email)]).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.html.contains(said), "{}", page.html);
+    }
+    let page = browser.submit(&page, &[("user_name", "alice"), ("email", "alice@example.org")]).await;
+    assert!(page.html.contains("alice@example.org") && page.html.contains("new-password"), "{}", page.html);
+    let password = [("password", "correct horse")];
+    let early = browser.submit(&page, &password).await;
+    assert_eq!(early.status, StatusCode::BAD_REQUEST);
+    assert!(early.html.contains("not confirmed yet"), "{}", early.html);
+    let received = mail.next().await;
+    assert_eq!(press(&server, received.token()).await.status, StatusCode::OK);
+    let forged = [("password", "correct horse"), ("secret", "guessed")];
+    assert!(browser.submit(&page, &forged).await.html.contains("not confirmed yet"));
+    let done = browser.submit(&early, &password).await;
+    assert!(done.html.contains("@alice:hs"), "{}", done.html);
+
+    let mut other = Browser::new(&server);
+    let page = other.open("/oauth2/sign-up").await;
+    let page = other.submit(&page, &[("user_name", "bob"), ("email", "alice@example.org")]).await;
+    assert_eq!(page.status, StatusCode::OK, "the page says nothing about whose the address is");
+    let received = mail.next().await;
+    assert!(received.text.contains("already"), "the mail does: {}", received.text);
 }

@@ -18,31 +18,31 @@ pub struct Pages {
     pub limits: Arc<Limits>,
 }
 
-/// How somebody may make an account on these pages.
+/// What somebody needs who makes an account on these pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SignUp {
-    /// Not at all.
-    Closed,
-    /// With a registration token.
-    WithToken,
-    /// As they like.
-    Open,
+pub(crate) struct SignUp {
+    /// A registration token.
+    pub(crate) token: bool,
+    /// An e-mail address that they read mails of.
+    pub(crate) email: bool,
 }
 
 impl Pages {
-    /// Whether people may make accounts here. Where an address must be confirmed first, clients do that.
+    /// Whether people may make accounts here.
     #[must_use]
     pub fn offers_sign_up(&self) -> bool {
-        self.sign_up() != SignUp::Closed
+        self.sign_up().is_some()
     }
 
-    pub(crate) fn sign_up(&self) -> SignUp {
+    /// What they need for it; nothing where they may not.
+    pub(crate) fn sign_up(&self) -> Option<SignUp> {
         let config = self.auth.config();
+        let email = config.email.required_to_register;
         match config.registration {
-            _ if config.email.required_to_register => SignUp::Closed,
-            RegistrationMode::Closed => SignUp::Closed,
-            RegistrationMode::Token => SignUp::WithToken,
-            RegistrationMode::Open => SignUp::Open,
+            RegistrationMode::Closed => None,
+            _ if email && !self.auth.sends_email() => None,
+            RegistrationMode::Token => Some(SignUp { token: true, email }),
+            RegistrationMode::Open => Some(SignUp { token: false, email }),
         }
     }
 

@@ -175,6 +175,19 @@ impl Auth {
         }))
     }
 
+    /// The address that was confirmed for this in a session, if one was.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn confirmed_email(
+        &self,
+        purpose: EmailPurpose,
+        credentials: &EmailCredentials,
+    ) -> Result<Option<ValidatedEmail>, StoreError> {
+        let snapshot = self.engine.snapshot().await?;
+        self.validated(&*snapshot, purpose, credentials).await
+    }
+
     /// The account that an address belongs to.
     pub(crate) async fn owner_of(
         &self,

@@ -1,87 +1,154 @@
 //! `GET` and `POST /oauth2/sign-up`: an account for who has none, as far as the operator lets people make them.
+//!
+//! Where an address must be confirmed first, there are two steps: name and address, then, when the link in the mail was
+//! opened, the password. What was filled in goes along in the form; nothing of it is stored.
+
+mod form;
 
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use maud::{Markup, html};
-use myelin_auth::{Actor, LoginError, NameProblem, NewAccount, PasswordProblem, RegisterError};
+use myelin_auth::{
+    Actor, EmailCredentials, EmailError, EmailPurpose, EmailRequest, LoginError, NameProblem, NewAccount,
+    PasswordProblem, RegisterError, ValidatedEmail,
+};
 use myelin_oauth_core::params::Params;
 use myelin_runtime::Secret;
 use ruma::OwnedUserId;
 
-use super::sign_in::client_name;
-use super::{alert, named};
+use self::form::{Filled, Step};
 use crate::browser::Visit;
 use crate::guard::posted;
 use crate::messages::fill;
-use crate::next::{Next, SIGN_IN, SIGN_UP};
+use crate::next::Next;
 use crate::problem::Problem;
 use crate::state::SignUp;
 
-/// What somebody filled in, for the form that is shown again.
-#[derive(Default)]
-struct Filled {
-    name: String,
-    token: String,
+/// Letters and digits in the secret that goes with a confirmation.
+const SECRET: usize = 32;
+
+/// Why a step is shown again.
+enum Again {
+    /// The account can't be made.
+    Account(RegisterError),
+    /// No mail is on its way.
+    Mail(EmailError),
+    /// The address was not confirmed.
+    Unconfirmed,
+}
+
+impl<E: Into<RegisterError>> From<E> for Again {
+    fn from(error: E) -> Self {
+        Self::Account(error.into())
+    }
 }
 
 /// Asks for what an account needs.
 pub(crate) async fn get(visit: Visit) -> Response {
+    let Some(needs) = visit.pages.sign_up() else { return form::closed(&visit) };
     let hint = visit.params.get("hint").ok().flatten().unwrap_or_default();
     // Of a user id only the name is filled in.
     let name = hint.trim_start_matches('@').split(':').next().unwrap_or_default().to_owned();
-    let result = form(&visit, StatusCode::OK, &Filled { name, ..Filled::default() }, None).await;
+    let filled = Filled { name, ..Filled::default() };
+    let result = form::show(&visit, needs, Step::first(needs), &filled, (StatusCode::OK, None)).await;
     visit.answer(result)
 }
 
-/// Makes the account, and signs its user in.
+/// Goes a step on.
 pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> Response {
-    let result = sign_up(&visit, body).await;
+    let result = go_on(&visit, body).await;
     visit.answer(result)
 }
 
-async fn sign_up(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+async fn go_on(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
-    if visit.pages.sign_up() == SignUp::Closed {
-        return form(visit, StatusCode::FORBIDDEN, &Filled::default(), None).await;
-    }
-    let field = |name| fields.get(name).ok().flatten().unwrap_or_default();
-    let filled =
-        Filled { name: field("user_name").trim().to_owned(), token: field("token").trim().to_owned() };
-    let user_id = match create(visit, &filled, &fields).await {
-        Ok(user_id) => user_id,
-        Err(RegisterError::Store(error)) => return Err(error.into()),
-        Err(error) => {
-            let (status, message) = refusal(visit, &error);
-            return form(visit, status, &filled, Some(message)).await;
-        }
+    let Some(needs) = visit.pages.sign_up() else { return Ok(form::closed(visit)) };
+    let mut filled = Filled::of(&fields);
+    let step = filled.step(needs);
+    let outcome = match step {
+        Step::Address => ask_for_mail(visit, needs, &mut filled).await.map(|()| None),
+        Step::Password => create(visit, needs, &filled, &fields).await.map(Some),
     };
-    match visit.pages.auth.sign_in_new(&user_id).await {
+    match outcome {
+        Ok(None) => form::show(visit, needs, Step::Password, &filled, (StatusCode::OK, None)).await,
+        Ok(Some(user_id)) => sign_in(visit, &user_id).await,
+        Err(Again::Account(RegisterError::Store(error)) | Again::Mail(EmailError::Store(error))) => {
+            Err(error.into())
+        }
+        Err(Again::Mail(EmailError::Limited(wait))) => Err(Problem::Limited(wait)),
+        Err(again) => {
+            let (status, message) = refusal(visit, &again);
+            form::show(visit, needs, step, &filled, (status, Some(message))).await
+        }
+    }
+}
+
+async fn sign_in(visit: &Visit, user_id: &OwnedUserId) -> Result<Response, Problem> {
+    match visit.pages.auth.sign_in_new(user_id).await {
         Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Err(LoginError::Store(error)) => Err(error.into()),
         Err(_) => Err(Problem::Failed),
     }
 }
 
-async fn create(visit: &Visit, filled: &Filled, fields: &Params) -> Result<OwnedUserId, RegisterError> {
-    let auth = &visit.pages.auth;
-    let user_id = auth.available(&filled.name).await?;
-    let password = fields.get("password").ok().flatten().unwrap_or_default();
-    let registration_token = match visit.pages.sign_up() {
-        SignUp::WithToken if filled.token.is_empty() => return Err(RegisterError::Token),
-        SignUp::WithToken => Some(filled.token.clone()),
-        SignUp::Open | SignUp::Closed => None,
+/// The name that is wanted, if it can be had; and the token, if one is needed and good.
+async fn check(visit: &Visit, needs: SignUp, filled: &Filled) -> Result<OwnedUserId, RegisterError> {
+    let user_id = visit.pages.auth.available(&filled.name).await?;
+    let is_good = !needs.token || visit.pages.auth.registration_token_valid(&filled.token).await?;
+    if is_good { Ok(user_id) } else { Err(RegisterError::Token) }
+}
+
+/// Has a mail sent to the address, which nobody learns anything of that way.
+async fn ask_for_mail(visit: &Visit, needs: SignUp, filled: &mut Filled) -> Result<(), Again> {
+    check(visit, needs, filled).await?;
+    let client_secret = visit.pages.env.random.alphanumeric(SECRET);
+    let request = EmailRequest {
+        purpose: EmailPurpose::Register,
+        email: filled.email.clone(),
+        client_secret: client_secret.clone(),
+        send_attempt: 1,
+        next_link: None,
     };
+    let sid = visit.pages.auth.request_email(request).await.map_err(Again::Mail)?;
+    filled.confirmation = Some(EmailCredentials { sid, client_secret });
+    Ok(())
+}
+
+async fn create(
+    visit: &Visit,
+    needs: SignUp,
+    filled: &Filled,
+    fields: &Params,
+) -> Result<OwnedUserId, Again> {
+    let auth = &visit.pages.auth;
+    let user_id = check(visit, needs, filled).await?;
+    let email: Option<ValidatedEmail> = match &filled.confirmation {
+        Some(credentials) if needs.email => {
+            let confirmed = auth.confirmed_email(EmailPurpose::Register, credentials).await;
+            let confirmed = confirmed.map_err(RegisterError::Store)?;
+            Some(confirmed.ok_or(Again::Unconfirmed)?)
+        }
+        _ => None,
+    };
+    let password = fields.get("password").ok().flatten().unwrap_or_default();
     let new = NewAccount {
-        registration_token,
+        registration_token: needs.token.then(|| filled.token.clone()),
+        email,
         ..NewAccount::new(user_id.clone(), Secret::new(password.to_owned()))
     };
     Ok(auth.create_account(&Actor::User(user_id), new).await?.user_id)
 }
 
-fn refusal(visit: &Visit, error: &RegisterError) -> (StatusCode, Markup) {
+fn refusal(visit: &Visit, again: &Again) -> (StatusCode, Markup) {
     let (say, common) = (&visit.messages().sign_up, &visit.messages().common);
+    let error = match again {
+        Again::Account(error) => error,
+        Again::Mail(EmailError::Address) => return (StatusCode::BAD_REQUEST, html! { (say.email_wrong) }),
+        Again::Mail(_) => return (StatusCode::SERVICE_UNAVAILABLE, html! { (common.failed) }),
+        Again::Unconfirmed => return (StatusCode::BAD_REQUEST, html! { (say.not_confirmed) }),
+    };
     let message = match error {
         RegisterError::Taken => &say.taken,
         RegisterError::Name(NameProblem::Empty) => &say.name_empty,
@@ -94,67 +161,9 @@ fn refusal(visit: &Visit, error: &RegisterError) -> (StatusCode, Markup) {
         RegisterError::Password(PasswordProblem::TooLong) => &say.password_long,
         RegisterError::Token => &say.token_wrong,
         RegisterError::Closed => &say.closed,
+        RegisterError::EmailInUse => &say.email_taken,
         RegisterError::Busy => return (StatusCode::SERVICE_UNAVAILABLE, html! { (common.busy) }),
-        RegisterError::Device(_) | RegisterError::EmailInUse | RegisterError::Store(_) => &common.failed,
+        RegisterError::Device(_) | RegisterError::Store(_) => &common.failed,
     };
     (StatusCode::BAD_REQUEST, html! { (message) })
-}
-
-async fn form(
-    visit: &Visit,
-    status: StatusCode,
-    filled: &Filled,
-    message: Option<Markup>,
-) -> Result<Response, Problem> {
-    let (say, common) = (&visit.messages().sign_up, &visit.messages().common);
-    let next = Next::of_query(&visit.params);
-    let sign_up = visit.pages.sign_up();
-    let body = if sign_up == SignUp::Closed {
-        html! { p { (say.closed) } }
-    } else {
-        let server = visit.server();
-        let client = client_name(visit, &next).await?;
-        let least = visit.pages.auth.config().min_password_chars;
-        html! {
-            p.soft {
-                @if let Some(client) = &client {
-                    (fill(&say.intro_client, &[("server", &server), ("client", &named(client))]))
-                } @else {
-                    (fill(&say.intro, &[("server", &server)]))
-                }
-            }
-            (alert(message))
-            form method="post" action={ (SIGN_UP) "?" (visit.query) } {
-                (visit.form_token())
-                div.field {
-                    label for="user_name" { (common.user_name) }
-                    input #user_name name="user_name" value=(filled.name) required autocomplete="username"
-                        autocapitalize="none" autocorrect="off" spellcheck="false" maxlength="255" autofocus
-                        aria-describedby="user_name_hint";
-                    small #user_name_hint { (fill(&say.user_name_hint, &[("server", &server)])) }
-                }
-                div.field {
-                    label for="password" { (common.password) }
-                    input #password name="password" type="password" required autocomplete="new-password"
-                        minlength=(least) maxlength="1024" aria-describedby="password_hint";
-                    small #password_hint { (fill(&say.password_hint, &[("least", &least)])) }
-                }
-                @if sign_up == SignUp::WithToken {
-                    div.field {
-                        label for="token" { (say.token) }
-                        input #token name="token" value=(filled.token) required autocomplete="off" autocapitalize="none"
-                            autocorrect="off" spellcheck="false" maxlength="64" aria-describedby="token_hint";
-                        small #token_hint { (say.token_hint) }
-                    }
-                }
-                button { (say.button) }
-            }
-        }
-    };
-    let body = html! {
-        (body)
-        p.foot.soft { (say.have_account) " " a href=(next.through(SIGN_IN, None)) { (say.sign_in) } }
-    };
-    let status = if sign_up == SignUp::Closed { StatusCode::FORBIDDEN } else { status };
-    Ok(visit.page_with(status, html! { (say.title) }, body, None))
 }
