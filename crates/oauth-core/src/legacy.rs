@@ -4,7 +4,7 @@
 
 use url::{Host, Url};
 
-use crate::redirect::{MAX_URI, has_userinfo};
+use crate::redirect::{MAX_URI, has_plain_host, has_userinfo};
 
 /// Schemes that a browser runs or shows instead of handing them to an application.
 const RUN: &[&str] = &[
@@ -33,8 +33,10 @@ impl LegacyRedirect {
             return None;
         }
         let url = Url::parse(text).ok()?;
-        let is_run = RUN.contains(&url.scheme());
-        (!is_run && !url.cannot_be_a_base() && !has_userinfo(&url)).then_some(Self(url))
+        let is_run = RUN.contains(&url.scheme()) || url.cannot_be_a_base();
+        // As it is written in the pages' own queries, it is longer.
+        let fits = url.as_str().len() <= MAX_URI && has_plain_host(&url) && !has_userinfo(&url);
+        (fits && !is_run).then_some(Self(url))
     }
 
     /// The place, as it is written in a query.
@@ -99,7 +101,9 @@ mod tests {
             "blob:https://example.org/x",
             "https://user@example.org/",
             "mailto:a@example.org",
+            "https://a;script-src'unsafe-inline'.example.org/",
             &format!("https://example.org/{}", "x".repeat(2048)),
+            &format!("https://example.org/{}", "\u{e9}".repeat(1000)),
         ] {
             assert!(LegacyRedirect::parse(text).is_none(), "{text}");
         }

@@ -219,7 +219,14 @@ impl Target {
 pub(crate) fn plain(text: &str) -> Option<Url> {
     let legal = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
     let fits = text.len() <= MAX_URI && text.bytes().all(legal);
-    if fits { Url::parse(text).ok() } else { None }
+    if fits { Url::parse(text).ok().filter(has_plain_host) } else { None }
+}
+
+/// Whether the host, if there is one, has only what hosts of the DNS have. URLs may have more in them, such as `;` and `'`,
+/// which say other things in a policy.
+pub(crate) fn has_plain_host(url: &Url) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+    url.host_str().is_none_or(|host| host.bytes().all(plain))
 }
 
 pub(crate) fn has_userinfo(url: &Url) -> bool {

@@ -34,6 +34,8 @@ fn the_specification_s_examples_of_web_clients_hold() {
         "https://example.com/a b",
         "https://example.com/\r\nX: y",
         "https://ex\u{e4}mple.com/",
+        "https://a;script-src'unsafe-inline'.example.com/",
+        "https://a,b.example.com/",
         "com.example:/callback",
         "javascript:alert(1)",
         "data:text/html,x",
