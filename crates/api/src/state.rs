@@ -13,7 +13,7 @@ use myelin_model::Requester;
 use myelin_notify::Notify;
 use myelin_oauth_core::metadata::ServerMetadata;
 use myelin_rooms::Rooms;
-use myelin_runtime::{Env, Quota, RateLimiter};
+use myelin_runtime::{Env, Quota, RateLimiter, neighbourhood};
 use myelin_search::Search;
 use ruma::OwnedServerName;
 
@@ -185,7 +185,7 @@ impl Limits {
             RateClass::Rare => &classes.rare_by_address,
             _ => &classes.by_address,
         };
-        limiter.take(&address, env.clock.elapsed()).map_err(Error::limit_exceeded)
+        limiter.take(&neighbourhood(address), env.clock.elapsed()).map_err(Error::limit_exceeded)
     }
 
     /// Counts a request of a session.

@@ -15,6 +15,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use crate::account::password::{Chooser, PasswordProblem, check_choice};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
+use crate::oauth::approvals::end_approvals;
 use crate::session::expect_account;
 use crate::{Auth, StoreError};
 
@@ -124,6 +125,7 @@ impl Auth {
         let hash = self.hash(password).await?;
         self.change_account(actor, user_id, "account.password", |batch, account| {
             let user_id = account.user_id.clone();
+            end_approvals(batch, &user_id);
             batch.put(&Password { user_id, hash: hash.clone(), changed_at: self.now() });
             more(batch);
             (others == OtherSessions::End).then_some(keep)
@@ -151,6 +153,7 @@ impl Auth {
                 account.erase = erase == Erase::Yes;
                 account.is_admin = false;
                 batch.delete::<Password>(&(account.user_id.clone(),));
+                end_approvals(batch, &account.user_id);
                 batch.delete_range(ThirdPartyId::of_user(&account.user_id, usize::MAX));
                 Some(None)
             })

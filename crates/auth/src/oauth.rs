@@ -5,6 +5,7 @@
 //! what else hangs on a device (keys, pushers) goes the same way in both.
 
 mod account;
+pub(crate) mod approvals;
 mod approve;
 mod browser;
 mod clients;
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use myelin_oauth_core::error::{ErrorCode, Refusal};
-use myelin_runtime::{Quota, RateLimiter, Secret};
+use myelin_runtime::{Quota, RateLimiter, Secret, neighbourhood};
 
 use crate::{Issued, StoreError};
 
@@ -95,7 +96,7 @@ impl OauthLimits {
 
     fn take_client(&self, address: Option<IpAddr>, now: Duration) -> Result<(), Refusal> {
         if let Some(address) = address {
-            self.clients_of.take(&address, now).map_err(|_| busy())?;
+            self.clients_of.take(&neighbourhood(address), now).map_err(|_| busy())?;
         }
         self.clients.take(&(), now).map_err(|_| busy())
     }

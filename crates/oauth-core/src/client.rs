@@ -20,7 +20,7 @@ pub use self::localized::Localized;
 use self::localized::Reader;
 
 /// The most bytes of a registration.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 16 * 1024;
 /// The most redirect URIs of a client.
 const MAX_REDIRECT_URIS: usize = 32;
 /// How much of the digest a client's id has, in bytes.

@@ -95,6 +95,9 @@ impl RedirectUri {
         if text.contains('#') {
             return Err(invalid("A redirect URI must not have a fragment."));
         }
+        if !names_host(text, &url) {
+            return Err(invalid("A redirect URI must write its host after two slashes."));
+        }
         let problem = match (url.scheme(), kind) {
             ("https", _) => of_web(&url, home),
             ("http", ApplicationType::Web) if is_loopback_http(&url) && is_loopback_http(&home.0) => {
@@ -227,6 +230,16 @@ pub(crate) fn plain(text: &str) -> Option<Url> {
 pub(crate) fn has_plain_host(url: &Url) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
     url.host_str().is_none_or(|host| host.bytes().all(plain))
+}
+
+/// Whether the host of a web address stands where everybody reads it: `https:host` and `https:///host` are absolute to one
+/// parser, and relative to another.
+fn names_host(text: &str, url: &Url) -> bool {
+    if !matches!(url.scheme(), "http" | "https") {
+        return true;
+    }
+    let rest = text.get(url.scheme().len()..).and_then(|rest| rest.strip_prefix("://"));
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '['))
 }
 
 pub(crate) fn has_userinfo(url: &Url) -> bool {

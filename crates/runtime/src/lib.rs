@@ -12,7 +12,7 @@ mod tasks;
 
 pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use cpu::{CpuPool, PoolBusy};
-pub use limit::{Quota, RateLimiter};
+pub use limit::{Quota, RateLimiter, neighbourhood};
 pub use random::Random;
 pub use secret::Secret;
 pub use tasks::Tasks;

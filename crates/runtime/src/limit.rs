@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,19 @@ pub struct Quota {
     pub per_second: f64,
     /// Requests at once after a rest.
     pub burst: f64,
+}
+
+/// The key of an address where one person is to have one bucket: an IPv6 address stands for its /64, the least that a network
+/// gives to one customer (RFC 6177).
+#[must_use]
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 /// Token buckets for any number of keys. A key that has been at rest long enough to have a full bucket takes no

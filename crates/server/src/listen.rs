@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -191,14 +192,22 @@ impl<S: Answers> Answering<S> {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let Self { peer, serving: Serving { service, proxies, .. }, watcher, _permit } = self;
+        let asked = Arc::new(AtomicBool::new(false));
+        let asks = Arc::clone(&asked);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            asks.store(true, Ordering::Relaxed);
             let address = client_address(peer, request.headers(), &proxies);
             request.extensions_mut().insert(ClientAddress(address));
             service.clone().oneshot(request.map(Body::new))
         });
         let connection = builder(speaks).serve_connection(io, service).into_owned();
-        // Clients hang up in the middle of things all the time.
-        let _ = watcher.watch(connection).await;
+        let mut connection = std::pin::pin!(watcher.watch(connection));
+        // Clients hang up in the middle of things all the time. One that asks nothing is not waited for: HTTP/2's handshake has
+        // no end of its own.
+        let over = tokio::time::timeout(HEADERS, &mut connection).await.is_ok();
+        if !over && asked.load(Ordering::Relaxed) {
+            let _ = connection.await;
+        }
     }
 }
 
@@ -253,14 +262,17 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpA
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use axum::Router;
     use http::HeaderMap;
-    use tokio::io::AsyncWriteExt;
+    use myelin_runtime::Env;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Semaphore;
 
-    use super::{Speaks, client_address, give_up_after};
+    use super::{HEADERS, Serving, Speaks, client_address, give_up_after};
     use crate::config::Network;
 
     fn address(peer: &str, forwarded: &str, proxies: &[&str]) -> String {
@@ -291,6 +303,26 @@ mod tests {
         assert_eq!(Speaks::from_start(b"PUT "), Speaks::Http1);
         assert_eq!(Speaks::from_start(b"PRIC"), Speaks::Http1);
         assert_eq!(Speaks::from_start(b"PR"), Speaks::Either);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_is_asked_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = Serving {
+            service: Router::new(),
+            tasks: Env::seeded(1).0.tasks,
+            connections: Arc::new(Semaphore::new(8)),
+            proxies: Arc::new([]),
+        };
+        tokio::spawn(super::serve(listener, None, serving));
+        for start in ["", "P", "PRI ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(start.as_bytes()).await.unwrap();
+            let mut said = Vec::new();
+            let ended = tokio::time::timeout(HEADERS * 3, client.read_to_end(&mut said)).await;
+            assert!(ended.is_ok(), "after {start:?}");
+        }
     }
 
     #[cfg(target_os = "linux")]

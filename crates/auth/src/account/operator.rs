@@ -6,6 +6,7 @@ use myelin_store::{Reader, Scan};
 use ruma::OwnedUserId;
 
 use crate::audit::Actor;
+use crate::oauth::approvals::end_browsers;
 use crate::{AccountError, Auth, OtherSessions, StoreError};
 
 /// An account, as an operator sees it.
@@ -78,14 +79,15 @@ impl Auth {
         Ok(row.map(AccountInfo::from))
     }
 
-    /// Locks an account: its sessions stay and can do nothing but log out until it is unlocked
+    /// Locks an account: its sessions stay and can do nothing but log out until it is unlocked; on the pages it is signed out
     /// (<https://spec.matrix.org/v1.19/client-server-api/#account-locking>).
     ///
     /// # Errors
     /// Why it could not be.
     pub async fn lock(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
         let now = self.now();
-        self.change_account(actor, user_id, "account.lock", |_, account| {
+        self.change_account(actor, user_id, "account.lock", |batch, account| {
+            end_browsers(batch, &account.user_id);
             account.locked_at = account.locked_at.or(Some(now));
             None
         })

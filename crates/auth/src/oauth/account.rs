@@ -1,5 +1,8 @@
 //! What people do on the account pages: look at their devices, end one, allow that their cross-signing keys be replaced.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use myelin_model::Requester;
 use myelin_oauth_core::client::ClientMetadata;
 use myelin_store::schema::auth::Device;
@@ -24,7 +27,7 @@ pub struct OwnDevice {
     /// What there is to say of every device.
     pub info: DeviceInfo,
     /// The client that it was granted to, where it is known.
-    pub client: Option<ClientMetadata>,
+    pub client: Option<Arc<ClientMetadata>>,
 }
 
 impl Auth {
@@ -49,12 +52,15 @@ impl Auth {
         let mut named: Vec<_> = grants.iter().flatten().map(|grant| (grant.client_id.clone(),)).collect();
         named.sort_unstable();
         named.dedup();
-        let clients = snapshot.get_all::<OauthClient>(&named).await?;
-        let client_of = |grant: Option<OauthGrant>| {
-            let client_id = grant?.client_id;
-            let row = clients.iter().flatten().find(|row| row.client_id == client_id)?;
-            ClientMetadata::parse(row.metadata.as_bytes()).ok()
+        let rows = snapshot.get_all::<OauthClient>(&named).await?;
+        // Each is read once, however many devices it has.
+        let read = |row: OauthClient| {
+            let metadata = ClientMetadata::parse(row.metadata.as_bytes()).ok()?;
+            Some((row.client_id, Arc::new(metadata)))
         };
+        let clients: HashMap<String, Arc<ClientMetadata>> =
+            rows.into_iter().flatten().filter_map(read).collect();
+        let client_of = |grant: Option<OauthGrant>| clients.get(&grant?.client_id).cloned();
         let devices = infos.into_iter().zip(grants);
         Ok(devices.map(|(info, grant)| OwnDevice { info, client: client_of(grant) }).collect())
     }

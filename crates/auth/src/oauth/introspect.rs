@@ -1,10 +1,11 @@
 //! What a trusted service may know of a token (RFC 7662).
 
 use bytes::Bytes;
+use myelin_oauth_core::scope::Scope;
 use myelin_store::Reader;
 use myelin_store::schema::auth::{AccessToken, RefreshToken};
 use myelin_store::schema::oauth::OauthGrant;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId};
 use subtle::ConstantTimeEq;
 
 use crate::session::authenticate::{Holder, holder};
@@ -79,9 +80,31 @@ impl Auth {
         let snapshot = self.engine.snapshot().await?;
         let grant = snapshot.get::<OauthGrant>(&(user_id.clone(), device_id.clone())).await?;
         let (client_id, scope) = grant.map(|grant| (grant.client_id, grant.scope)).unzip();
-        // A session of the legacy API may do the same.
-        let scope =
-            scope.unwrap_or_else(|| format!("urn:matrix:client:api:* urn:matrix:client:device:{device_id}"));
+        let scope = scope.unwrap_or_else(|| legacy_scope(&device_id));
         Ok(Introspection { user_id, device_id, client_id, scope, expires_at, token_type })
+    }
+}
+
+/// What a session of the legacy API may do: the same. Its device id is whatever its client chose, and one that would say more
+/// than a device is left out.
+fn legacy_scope(device_id: &DeviceId) -> String {
+    let scope = format!("{API} urn:matrix:client:device:{device_id}");
+    let says_so = |read: &Scope| read.as_str() == scope && read.device_id() == device_id.as_str();
+    if Scope::parse(&scope).is_ok_and(|read| says_so(&read)) { scope } else { API.to_owned() }
+}
+
+/// The scope of the whole client-server API.
+const API: &str = "urn:matrix:client:api:*";
+
+#[cfg(test)]
+mod tests {
+    use super::{API, legacy_scope};
+
+    #[test]
+    fn a_device_id_says_nothing_but_a_device() {
+        assert_eq!(legacy_scope("ABCDEFGHIJ".into()), format!("{API} urn:matrix:client:device:ABCDEFGHIJ"));
+        for said in ["X urn:synapse:admin:*", "A\tB", "", "\u{fc}"] {
+            assert_eq!(legacy_scope(said.into()), API, "{said:?}");
+        }
     }
 }

@@ -20,11 +20,12 @@ impl Auth {
         self.end_devices(&requester.user_id, std::slice::from_ref(device_id)).await
     }
 
-    /// Ends every session of the requester.
+    /// Ends every session of the requester, on the pages too, and what was approved for others.
     ///
     /// # Errors
     /// When the store fails; some sessions may have ended.
     pub async fn logout_all(&self, requester: &Requester) -> Result<(), StoreError> {
+        self.end_approvals_of(&requester.user_id).await?;
         self.end_all(&requester.user_id, None).await.map(drop)
     }
 

@@ -1,5 +1,6 @@
 //! OAuth 2.0 over the store: who gets in, who is thrown out, and what races do.
 
+mod approvals;
 mod browsers;
 mod codes;
 mod devices;

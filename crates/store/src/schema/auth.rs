@@ -108,7 +108,11 @@ keyspace! {
     pub struct LoginToken in "login_token" {
         key { hash: Bytes }
         value { session: i64, user_id: OwnedUserId, expires_at: i64 }
-        index { BY_EXPIRY = "by_expiry" (expires_at), BY_SESSION = "by_session" (session, expires_at) }
+        index {
+            BY_EXPIRY = "by_expiry" (expires_at),
+            BY_SESSION = "by_session" (session, expires_at),
+            BY_USER = "by_user" (user_id),
+        }
     }
 }
 

@@ -41,7 +41,7 @@ keyspace! {
             /// When the row goes.
             forgotten_at: i64,
         }
-        index { BY_END = "by_end" (forgotten_at) }
+        index { BY_END = "by_end" (forgotten_at), BY_USER = "by_user" (user_id) }
     }
 }
 
@@ -78,7 +78,11 @@ keyspace! {
             /// When the row goes.
             forgotten_at: i64,
         }
-        index { BY_USER_CODE = "by_user_code" (user_code), BY_END = "by_end" (forgotten_at) }
+        index {
+            BY_USER_CODE = "by_user_code" (user_code),
+            BY_END = "by_end" (forgotten_at),
+            BY_USER = "by_user" (user_id),
+        }
     }
 }
 

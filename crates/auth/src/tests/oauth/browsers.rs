@@ -45,7 +45,8 @@ async fn a_new_password_a_lock_and_a_deactivation_sign_browsers_out() {
     let refused = auth.sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD)).await;
     assert!(matches!(refused, Err(LoginError::Locked)), "{refused:?}");
     auth.unlock(&Actor::Operator, &oauth.user_id).await.unwrap();
-    assert!(oauth.is_signed_in(&cookie).await);
+    assert!(!oauth.is_signed_in(&cookie).await, "who had it locked does not want to find it open");
+    let cookie = oauth.cookie().await;
     oauth.world.clock.advance(Duration::from_millis(1));
     let (actor, keep) = (Actor::Operator, OtherSessions::Keep);
     auth.set_password(&actor, &oauth.user_id, secret(PASSWORD), keep, None).await.unwrap();

@@ -10,15 +10,15 @@ use super::{Oauth, refusal, scope};
 use crate::{DeviceAuthorization, OauthError, OauthTokens, RefreshTokens};
 
 impl Oauth {
-    async fn waiting(&self, device_id: &str) -> DeviceAuthorization {
+    pub(super) async fn waiting(&self, device_id: &str) -> DeviceAuthorization {
         self.world.auth.authorize_device(&self.client_id, &scope(device_id)).await.unwrap()
     }
 
-    async fn poll(&self, waiting: &DeviceAuthorization) -> Result<OauthTokens, OauthError> {
+    pub(super) async fn poll(&self, waiting: &DeviceAuthorization) -> Result<OauthTokens, OauthError> {
         self.world.auth.poll_device(waiting.device_code.expose(), &self.client_id).await
     }
 
-    async fn decide(&self, waiting: &DeviceAuthorization, decision: Decision) -> bool {
+    pub(super) async fn decide(&self, waiting: &DeviceAuthorization, decision: Decision) -> bool {
         let browser = self.browser().await;
         self.world.auth.decide_device(&browser, &waiting.user_code, decision).await.unwrap()
     }

@@ -1,0 +1,41 @@
+//! What somebody approved in a browser and nobody has used yet, and the browsers in which they are signed in: all of it ends
+//! with the password, and with the sessions.
+
+use myelin_store::schema::auth::LoginToken;
+use myelin_store::schema::oauth::{BrowserSession, OauthCode, OauthDeviceCode};
+use myelin_store::{Batch, Scan};
+use ruma::OwnedUserId;
+
+use crate::auth::{ATTEMPTS, Applied};
+use crate::{Auth, StoreError};
+
+/// Adds to the batch that nothing comes any more of what the user approved, and that they are signed in in no browser. Who
+/// redeems something at the same moment expects its row, and finds it gone.
+pub(crate) fn end_approvals(batch: &mut Batch, user_id: &OwnedUserId) {
+    let user = (user_id.clone(),);
+    batch.delete_range(Scan::index::<OauthCode>(OauthCode::BY_USER, user.clone(), usize::MAX));
+    let decided = (Some(user_id.clone()),);
+    batch.delete_range(Scan::index::<OauthDeviceCode>(OauthDeviceCode::BY_USER, decided, usize::MAX));
+    batch.delete_range(Scan::index::<LoginToken>(LoginToken::BY_USER, user, usize::MAX));
+    end_browsers(batch, user_id);
+}
+
+/// Adds to the batch that the user is signed in in no browser.
+pub(crate) fn end_browsers(batch: &mut Batch, user_id: &OwnedUserId) {
+    let all = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), usize::MAX);
+    batch.delete_range(all);
+}
+
+impl Auth {
+    /// The same, by itself.
+    pub(crate) async fn end_approvals_of(&self, user_id: &OwnedUserId) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let mut batch = self.batch(user_id.as_str());
+            end_approvals(&mut batch, user_id);
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Contended)
+    }
+}
