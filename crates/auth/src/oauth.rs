@@ -72,7 +72,7 @@ impl From<myelin_store::ReadError> for OauthError {
 }
 
 /// What bounds the rows that anybody can have written: registrations and device codes. What is registered already does not
-/// count. Nobody alone can use up what is for all.
+/// count until it would be kept longer. No address alone uses up what is for all.
 #[derive(Debug)]
 pub(crate) struct OauthLimits {
     clients: RateLimiter<()>,
@@ -83,7 +83,7 @@ pub(crate) struct OauthLimits {
 impl OauthLimits {
     pub(crate) fn new() -> Self {
         // With the days that an unused registration lives: 150,000 of them at most. With the time that a device code is
-        // kept: 32,000.
+        // kept, and until they are swept: 50,000.
         let clients = Quota { per_second: 0.5, burst: 5_000.0 };
         let clients_of = Quota { per_second: 1.0 / 180.0, burst: 20.0 };
         let device_codes = Quota { per_second: 5.0, burst: 5_000.0 };

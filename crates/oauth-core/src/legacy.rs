@@ -6,19 +6,27 @@ use url::{Host, Url};
 
 use crate::redirect::{MAX_URI, has_plain_host, has_userinfo};
 
-/// Schemes that a browser runs or shows instead of handing them to an application.
+/// Schemes that a browser runs or shows instead of handing them to an application, and those by which an application hands a
+/// page to a browser: what is shown of such a place would not say where it leads.
 const RUN: &[&str] = &[
     "about",
+    "android-app",
     "blob",
     "data",
     "file",
     "filesystem",
+    "firefox",
     "ftp",
+    "googlechrome",
+    "googlechromes",
+    "intent",
     "javascript",
     "vbscript",
     "view-source",
     "ws",
     "wss",
+    "x-safari-http",
+    "x-safari-https",
 ];
 
 /// A place that may be shown and, when the person decides so, be sent a token.
@@ -101,6 +109,8 @@ mod tests {
             "blob:https://example.org/x",
             "https://user@example.org/",
             "mailto:a@example.org",
+            "intent://example.org/x#Intent;scheme=https;end",
+            "googlechromes://example.org/x",
             "https://a;script-src'unsafe-inline'.example.org/",
             &format!("https://example.org/{}", "x".repeat(2048)),
             &format!("https://example.org/{}", "\u{e9}".repeat(1000)),

@@ -45,12 +45,18 @@ impl Auth {
         let metadata = ClientMetadata::parse(json)?;
         let client_id = metadata.client_id();
         for _ in 0..ATTEMPTS {
-            if let Some(row) = self.touch_client(&client_id).await? {
+            let limit = || match self.config.limit_failures {
+                true => self.oauth.take_client(address, self.env.clock.elapsed()),
+                false => Ok(()),
+            };
+            if let Some(row) = self.client_row(&client_id).await? {
+                // To keep one that nobody uses counts like another: else what is registered once could be kept for ever.
+                if self.is_due(&row) && limit().is_ok() {
+                    self.touch_client(&client_id).await?;
+                }
                 return Ok(RegisteredClient { client_id, metadata, registered_at: row.created_at });
             }
-            if self.config.limit_failures {
-                self.oauth.take_client(address, self.env.clock.elapsed())?;
-            }
+            limit()?;
             let now = self.now();
             let row = OauthClient {
                 client_id: client_id.clone(),
@@ -74,9 +80,17 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn oauth_client(&self, client_id: &str) -> Result<Option<ClientMetadata>, StoreError> {
-        let snapshot = self.engine.snapshot().await?;
-        let row = snapshot.get::<OauthClient>(&(client_id.to_owned(),)).await?;
+        let row = self.client_row(client_id).await?;
         Ok(row.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok()))
+    }
+
+    async fn client_row(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
+        Ok(self.engine.snapshot().await?.get::<OauthClient>(&(client_id.to_owned(),)).await?)
+    }
+
+    /// Whether it is time to note that a client is used.
+    fn is_due(&self, row: &OauthClient) -> bool {
+        self.now().saturating_sub(row.used_at) >= DAY
     }
 
     /// A client that may go this way to tokens.
@@ -99,13 +113,11 @@ impl Auth {
     pub(super) async fn touch_client(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
         let key = (client_id.to_owned(),);
         for _ in 0..ATTEMPTS {
-            let Some(row) = self.engine.snapshot().await?.get::<OauthClient>(&key).await? else {
-                return Ok(None);
-            };
-            let now = self.now();
-            if now.saturating_sub(row.used_at) < DAY {
+            let Some(row) = self.client_row(client_id).await? else { return Ok(None) };
+            if !self.is_due(&row) {
                 return Ok(Some(row));
             }
+            let now = self.now();
             let mut batch = self.batch("oauth_client");
             batch.expect_column::<OauthClient>(&key, "used_at", &row.used_at);
             batch.put(&OauthClient { used_at: now, ..row.clone() });

@@ -193,3 +193,25 @@ async fn new_clients_are_bounded_by_address_and_in_all_and_those_that_are_known_
     oauth.world.clock.advance(Duration::from_secs(2));
     assert!(register(5_000, 5_000).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_client_that_nobody_uses_is_not_kept_for_ever_by_being_registered_again() {
+    let oauth = Oauth::new().await;
+    let register = async |json: &str| {
+        oauth.world.auth.register_client(json.as_bytes(), Some(Ipv4Addr::LOCALHOST.into())).await
+    };
+    let used_at = async || {
+        let rows = oauth.world.rows::<OauthClient>().await;
+        rows.into_iter().find(|row| row.client_id == oauth.client_id).unwrap().used_at
+    };
+    let first = used_at().await;
+    oauth.world.clock.advance(Duration::from_secs(90_000));
+    for number in 0..40 {
+        let _ = register(&REGISTRATION.replace("Example", &format!("Example {number}"))).await;
+    }
+    register(REGISTRATION).await.unwrap();
+    assert_eq!(used_at().await, first, "who has used up their share prolongs nothing");
+    oauth.world.clock.advance(Duration::from_secs(3600));
+    register(REGISTRATION).await.unwrap();
+    assert!(used_at().await > first);
+}
