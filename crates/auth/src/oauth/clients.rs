@@ -45,18 +45,14 @@ impl Auth {
         let metadata = ClientMetadata::parse(json)?;
         let client_id = metadata.client_id();
         for _ in 0..ATTEMPTS {
-            let limit = || match self.config.limit_failures {
-                true => self.oauth.take_client(address, self.env.clock.elapsed()),
-                false => Ok(()),
-            };
             if let Some(row) = self.client_row(&client_id).await? {
                 // To keep one that nobody uses counts like another: else what is registered once could be kept for ever.
-                if self.is_due(&row) && limit().is_ok() {
+                if self.is_due(&row) && self.take_client(address).is_ok() {
                     self.touch_client(&client_id).await?;
                 }
                 return Ok(RegisteredClient { client_id, metadata, registered_at: row.created_at });
             }
-            limit()?;
+            self.take_client(address)?;
             let now = self.now();
             let row = OauthClient {
                 client_id: client_id.clone(),
@@ -82,6 +78,14 @@ impl Auth {
     pub async fn oauth_client(&self, client_id: &str) -> Result<Option<ClientMetadata>, StoreError> {
         let row = self.client_row(client_id).await?;
         Ok(row.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok()))
+    }
+
+    /// Counts a registration that is written, where the operator has limits.
+    fn take_client(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
+        if !self.config.limit_failures {
+            return Ok(());
+        }
+        self.oauth.take_client(address, self.env.clock.elapsed())
     }
 
     async fn client_row(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
