@@ -12,7 +12,8 @@ use myelin_oauth_core::token::TokenRequest;
 const PLACE: &str = "https://app.example.com/callback";
 
 fuzz_target!(|query: &[u8]| {
-    let registration = br#"{"client_uri": "https://example.com/", "redirect_uris": ["https://app.example.com/callback"]}"#;
+    let registration =
+        br#"{"client_uri": "https://example.com/", "redirect_uris": ["https://app.example.com/callback"]}"#;
     let client = ClientMetadata::parse(registration).expect("a good registration");
     let Ok(params) = Params::parse(query) else { return };
     let leads = |place: &str| {
