@@ -45,7 +45,9 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Read(error) => error.into(),
             StoreError::Commit(error) => error.into(),
-            StoreError::Contended | StoreError::Stopping => Self::unavailable(&error),
+            StoreError::Contended | StoreError::Unsealable | StoreError::Stopping => {
+                Self::unavailable(&error)
+            }
         }
     }
 }

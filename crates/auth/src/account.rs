@@ -15,6 +15,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use crate::account::password::{Chooser, PasswordProblem, check_choice};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
+use crate::factor::delete_factors;
 use crate::oauth::approvals::end_approvals;
 use crate::session::expect_account;
 use crate::{Auth, StoreError};
@@ -154,6 +155,7 @@ impl Auth {
                 account.is_admin = false;
                 batch.delete::<Password>(&(account.user_id.clone(),));
                 end_approvals(batch, &account.user_id);
+                delete_factors(batch, &account.user_id);
                 batch.delete_range(ThirdPartyId::of_user(&account.user_id, usize::MAX));
                 Some(None)
             })

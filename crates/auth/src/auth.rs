@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use myelin_model::{Fence, Shard};
-use myelin_runtime::{Env, Quota, RateLimiter};
+use myelin_runtime::{Env, Quota, RateLimiter, Sealer};
 use myelin_store::{Batch, CommitError, Engine, IdBlock, ReadError, Snapshot, reserve_ids};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::account::localpart::meant;
 use crate::email::mail::Mailer;
 use crate::email::queue::Mails;
+use crate::factor::limit::SecondFailures;
 use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
 use crate::session::cache::TokenCache;
@@ -68,6 +69,8 @@ pub struct Auth {
     pub(crate) failures: Option<RateLimiter<String>>,
     pub(crate) mails: Option<Mails>,
     pub(crate) oauth: OauthLimits,
+    pub(crate) sealer: Sealer,
+    pub(crate) second_failures: Option<SecondFailures>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -79,13 +82,15 @@ pub(crate) enum Applied {
 }
 
 impl Auth {
-    /// The service over a store. `ends` are told whenever a device goes.
+    /// The service over a store. `ends` are told whenever a device goes; `sealer` seals what must not be in the store as it
+    /// is.
     #[must_use]
     pub fn new(
         engine: Arc<dyn Engine>,
         env: Env,
         config: AuthConfig,
         ends: Vec<Arc<dyn SessionEnd>>,
+        sealer: Sealer,
     ) -> Self {
         // Ten guesses at once, then one in half a minute: far below what guessing a password needs, far above what
         // a person who has forgotten theirs does.
@@ -98,6 +103,8 @@ impl Auth {
             nonces: Nonces::default(),
             mails: None,
             oauth: OauthLimits::new(),
+            second_failures: config.limit_failures.then(SecondFailures::new),
+            sealer,
             numbers: Mutex::new(None),
             engine,
             env,
@@ -180,7 +187,7 @@ impl Auth {
     }
 
     /// Under what wrong passwords for a name are counted: however an account is named, its guesses are the same ones.
-    fn counted(&self, name: &str) -> String {
+    pub(crate) fn counted(&self, name: &str) -> String {
         let meant = meant(name, &self.config.server_name).pop();
         meant.map_or_else(|| name.to_lowercase(), |user_id| user_id.to_string())
     }

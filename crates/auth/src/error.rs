@@ -14,6 +14,9 @@ pub enum StoreError {
     /// Others changed the same rows at every attempt.
     #[error("others kept changing the same account or session")]
     Contended,
+    /// There is no key to seal a secret with.
+    #[error("no secret can be sealed: there is no key")]
+    Unsealable,
     /// The server stopped before it knew how the commit ended.
     #[error("the server is stopping")]
     Stopping,

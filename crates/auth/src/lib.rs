@@ -15,6 +15,7 @@ mod auth;
 mod config;
 mod email;
 mod error;
+mod factor;
 mod maintain;
 mod oauth;
 mod openid;
@@ -37,6 +38,7 @@ pub use email::mail::{Mail, MailError, Mailer};
 pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, ValidatedEmail};
 pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;
+pub use factor::{HalfSignedIn, NewHalf, SecondFactors, SecondStepError, SignIn, TotpEnrolment, TotpError};
 pub use myelin_store::schema::auth::EmailPurpose;
 pub use oauth::{
     Browser, DeviceAuthorization, DeviceToDecide, Introspection, NewBrowser, OauthConfig, OauthError,

@@ -25,6 +25,7 @@ use myelin_runtime::{Quota, RateLimiter, Secret, neighbourhood};
 use crate::{Issued, StoreError};
 
 pub use self::account::OwnDevice;
+pub(crate) use self::browser::is_usable;
 pub use self::browser::{Browser, NewBrowser};
 pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod emails;
+mod factors;
 mod interrupted;
 mod login_tokens;
 mod oauth;
@@ -12,7 +13,7 @@ mod uia;
 use std::sync::{Arc, Mutex};
 
 use myelin_model::Requester;
-use myelin_runtime::{Env, ManualClock, Secret};
+use myelin_runtime::{Env, ManualClock, Sealer, Secret};
 use myelin_store::memory::MemoryEngine;
 use myelin_store::schema::auth::DeviceSeen;
 use myelin_store::{Batch, Engine, Identity, Keyspace, Reader, Scan};
@@ -82,7 +83,8 @@ fn build(mailer: Option<Arc<dyn Mailer>>, change: impl FnOnce(&mut AuthConfig)) 
     config.password_cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
     change(&mut config);
     let ports: Vec<Arc<dyn SessionEnd>> = vec![Arc::clone(&ends) as Arc<dyn SessionEnd>];
-    let auth = Auth::new(Arc::clone(&engine) as Arc<dyn Engine>, env, config, ports);
+    let sealer = Sealer::new(&[Secret::new([1; 32])], env.random.clone());
+    let auth = Auth::new(Arc::clone(&engine) as Arc<dyn Engine>, env, config, ports, sealer);
     let auth = match mailer {
         Some(mailer) => auth.with_mailer(mailer),
         None => auth,

@@ -23,6 +23,7 @@ pub mod client;
 pub mod code;
 pub mod device;
 pub mod error;
+pub mod factor;
 pub mod legacy;
 pub mod metadata;
 pub mod params;

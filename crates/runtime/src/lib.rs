@@ -7,6 +7,7 @@ mod clock;
 mod cpu;
 mod limit;
 mod random;
+mod seal;
 mod secret;
 mod tasks;
 
@@ -14,6 +15,7 @@ pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use cpu::{CpuPool, PoolBusy};
 pub use limit::{Quota, RateLimiter, neighbourhood};
 pub use random::Random;
+pub use seal::{SealKey, Sealer};
 pub use secret::Secret;
 pub use tasks::Tasks;
 

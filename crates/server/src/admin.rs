@@ -89,6 +89,11 @@ pub enum Command {
         /// The new password.
         password: String,
     },
+    /// Takes its second factors away.
+    UserRemoveFactors {
+        /// Its name.
+        name: String,
+    },
     /// Makes it an administrator, or not.
     UserAdmin {
         /// Its name.
@@ -290,6 +295,10 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             auth.reset_password(&actor, &user_id, Secret::new(password), OtherSessions::End)
                 .await
                 .map_err(text)?;
+            Ok(Value::Null)
+        }
+        Command::UserRemoveFactors { name } => {
+            auth.remove_factors(&actor, &user_id(server, &name)?).await.map_err(text)?;
             Ok(Value::Null)
         }
         Command::UserAdmin { name, admin } => {

@@ -11,7 +11,7 @@ use myelin_notify::{Gateway, Notify, Schemes};
 use myelin_oauth_core::metadata::{Offers, ServerMetadata};
 use myelin_pdu::SigningKey;
 use myelin_rooms::Rooms;
-use myelin_runtime::{Env, Secret};
+use myelin_runtime::{Env, Sealer, Secret};
 use myelin_search::Search;
 use myelin_store::{Engine, ReadError};
 use myelin_sync::Sync;
@@ -37,6 +37,8 @@ pub struct Base {
     pub env: Env,
     /// The key events are signed with.
     pub signing_key: SigningKey,
+    /// What seals secrets in the store.
+    pub sealer: Sealer,
     /// The way out to push gateways.
     pub gateway: Arc<dyn Gateway>,
 }
@@ -73,7 +75,7 @@ impl Server {
     /// # Errors
     /// See [`ComposeError`].
     pub async fn compose(config: &Config, base: Base) -> Result<Self, ComposeError> {
-        let Base { engine, blobs, env, signing_key, gateway } = base;
+        let Base { engine, blobs, env, signing_key, sealer, gateway } = base;
         let server_name = config.server_name()?;
         let schemes = if config.push.allow_private_addresses { Schemes::HttpToo } else { Schemes::HttpsOnly };
         let notify = Notify::new(Arc::clone(&engine), env.clone(), server_name.clone(), schemes);
@@ -90,7 +92,8 @@ impl Server {
             Arc::new(PushersEnd(Arc::clone(&notify))),
             Arc::new(SettingsEnd(Arc::clone(&users))),
         ];
-        let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config(config, &server_name), ends);
+        let auth_config = auth_config(config, &server_name);
+        let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config, ends, sealer);
         let auth = match config.mail_server()? {
             Some(smtp) => auth.with_mailer(Arc::new(smtp)),
             None => auth,

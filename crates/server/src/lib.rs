@@ -14,6 +14,7 @@ mod logging;
 mod metrics;
 mod outbound;
 mod ports;
+mod seal_keys;
 pub mod serve;
 mod signing_key;
 pub mod tls;

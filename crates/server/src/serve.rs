@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use myelin_media::{BlobStore, FolderBlobs, MemoryBlobs};
 use myelin_pdu::SigningKey;
-use myelin_runtime::Env;
+use myelin_runtime::{Env, SealKey, Sealer, Secret};
 use myelin_store::memory::MemoryEngine;
 use myelin_store::{Engine, Identity};
 use myelin_store_sql::{DurabilityMode, SqliteEngine, SqliteOptions};
@@ -23,6 +23,7 @@ use crate::config::{Config, ConfigError, Durability};
 use crate::front::Front;
 use crate::listen::{self, Serving};
 use crate::outbound::PushGateways;
+use crate::seal_keys::{self, SealKeyError};
 use crate::signing_key::{self, KeyError};
 use crate::{admin, greeting, metrics, tls};
 
@@ -46,7 +47,7 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Open(#[from] myelin_store::OpenError),
-    /// The signing key.
+    /// The signing key, or the keys that seal secrets.
     #[error("{0}")]
     Key(String),
     /// The client for requests to others.
@@ -63,6 +64,12 @@ impl From<KeyError> for StartError {
     }
 }
 
+impl From<SealKeyError> for StartError {
+    fn from(error: SealKeyError) -> Self {
+        Self::Key(error.to_string())
+    }
+}
+
 /// How long background work may take to end.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -74,9 +81,9 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     // Ports before the store: a second server on the same port ends before it touches anything.
     let listeners = bind(config).await?;
     let env = Env::system();
-    let (engine, blobs, signing_key) = open(config, &env).await?;
+    let Opened { engine, blobs, signing_key, sealer } = open(config, &env).await?;
     let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses)?);
-    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, gateway };
+    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, sealer, gateway };
     let server = Server::compose(config, base).await?;
     let recorder = metrics::install();
     let serving = Serving {
@@ -144,25 +151,44 @@ async fn bind(config: &Config) -> Result<Listeners, StartError> {
     Ok(listeners)
 }
 
-/// What the services stand on: the store, the place of media, and the signing key.
-pub(crate) async fn open(
-    config: &Config,
-    env: &Env,
-) -> Result<(Arc<dyn Engine>, Arc<dyn BlobStore>, SigningKey), StartError> {
+/// What the services stand on, of the data folder.
+pub(crate) struct Opened {
+    /// The store.
+    pub(crate) engine: Arc<dyn Engine>,
+    /// The place of media.
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    /// The key events are signed with.
+    pub(crate) signing_key: SigningKey,
+    /// What seals secrets in the store.
+    pub(crate) sealer: Sealer,
+}
+
+/// Opens them, making what is not there yet.
+pub(crate) async fn open(config: &Config, env: &Env) -> Result<Opened, StartError> {
     let identity = Identity { server_name: config.server_name.clone() };
     if config.store == "memory" {
         let seed = env.random.bytes::<32>();
         let id = "ed25519:memory".parse().map_err(|error| StartError::Key(format!("{error}")))?;
-        let key = SigningKey::from_seed(id, &seed).map_err(|error| StartError::Key(error.to_string()))?;
-        return Ok((Arc::new(MemoryEngine::new(&identity)), Arc::new(MemoryBlobs::new()), key));
+        let signing_key =
+            SigningKey::from_seed(id, &seed).map_err(|error| StartError::Key(error.to_string()))?;
+        let keys: [SealKey; 1] = [Secret::new(env.random.bytes())];
+        return Ok(Opened {
+            engine: Arc::new(MemoryEngine::new(&identity)),
+            blobs: Arc::new(MemoryBlobs::new()),
+            signing_key,
+            sealer: Sealer::new(&keys, env.random.clone()),
+        });
     }
     // Before the store, which is written to when it is opened: with a damaged key nothing is touched.
     signing_key::load(&config.data_dir)?;
+    seal_keys::load(&config.data_dir)?;
     let engine = open_store(config, &identity)?;
-    let key = signing_key::load_or_make(&config.data_dir, &env.random)?;
+    let signing_key = signing_key::load_or_make(&config.data_dir, &env.random)?;
+    let keys = seal_keys::load_or_make(&config.data_dir, &env.random)?;
     let media = config.data_dir.join("media");
     let blobs = FolderBlobs::open(media, env.random.clone()).await.map_err(|error| folder(config, &error))?;
-    Ok((engine, Arc::new(blobs), key))
+    let sealer = Sealer::new(&keys, env.random.clone());
+    Ok(Opened { engine, blobs: Arc::new(blobs), signing_key, sealer })
 }
 
 /// Opens the embedded store, making its folder where there is none.

@@ -61,7 +61,7 @@ fn parse(line: &str) -> Option<SigningKey> {
     SigningKey::from_seed(id, seed.as_slice().try_into().ok()?).ok()
 }
 
-fn write_durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_durably(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("key.new");
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;

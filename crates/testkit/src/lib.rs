@@ -13,7 +13,7 @@ use http::{Request, Response};
 use myelin_media::MemoryBlobs;
 use myelin_notify::Gateway;
 use myelin_pdu::SigningKey;
-use myelin_runtime::{Clock, Env, ManualClock, Millis};
+use myelin_runtime::{Clock, Env, ManualClock, Millis, Sealer, Secret};
 use myelin_server::admin::{self, Command, Reply};
 use myelin_server::compose::{Base, Server};
 use myelin_server::config::{Config, Registration};
@@ -104,6 +104,7 @@ impl TestServer {
             blobs: Arc::new(MemoryBlobs::new()),
             env: env.clone(),
             signing_key,
+            sealer: Sealer::new(&[Secret::new([1; 32])], env.random.clone()),
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");

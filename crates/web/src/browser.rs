@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use maud::{Markup, html};
-use myelin_auth::{Browser, NewBrowser};
+use myelin_auth::{Browser, HalfSignedIn, NewBrowser, NewHalf};
 use myelin_oauth_core::params::Params;
 
 use crate::cookie::Cookie;
@@ -13,7 +13,7 @@ use crate::guard;
 use crate::language::Language;
 use crate::layout::Page;
 use crate::messages::Messages;
-use crate::next::Next;
+use crate::next::{Next, SECOND_STEP};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -135,7 +135,24 @@ impl Visit {
         }
         let mut response = see_other(&next.path());
         set(&mut response, Cookie::Session.set(new.cookie.expose(), https, Some(new.lifetime)));
+        if Cookie::Half.read(&self.headers, https).is_some() {
+            set(&mut response, Cookie::Half.clear(https));
+        }
         Ok(response)
+    }
+
+    /// Remembers that the browser's person has shown their password, and asks for the second step.
+    pub(crate) fn half_signed_in(&self, half: &NewHalf, next: &Next) -> Response {
+        let mut response = see_other(&next.through(SECOND_STEP, None));
+        let cookie = Cookie::Half.set(half.cookie.expose(), self.pages.is_https(), Some(half.lifetime));
+        set(&mut response, cookie);
+        response
+    }
+
+    /// Who is half signed in in the browser.
+    pub(crate) fn half(&self) -> Option<HalfSignedIn> {
+        let cookie = Cookie::Half.read(&self.headers, self.pages.is_https())?;
+        self.pages.auth.half_signed_in(cookie)
     }
 
     /// Signs the browser out.

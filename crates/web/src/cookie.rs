@@ -1,6 +1,6 @@
-//! The two cookies: who is signed in, and what a form must repeat.
+//! The cookies: who is signed in, who is half, and what a form must repeat.
 //!
-//! Over HTTPS both are host-locked (`__Host-`), so that no other host of the domain can set them. Both are `Lax`: a person
+//! Over HTTPS all are host-locked (`__Host-`), so that no other host of the domain can set them. All are `Lax`: a person
 //! who comes from a client's site is still signed in, and a form of another site brings none.
 
 use http::{HeaderMap, HeaderValue, header};
@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderValue, header};
 pub(crate) enum Cookie {
     /// Who is signed in.
     Session,
+    /// Who has shown their password, and is asked for the second step.
+    Half,
     /// What a form must repeat.
     Form,
 }
@@ -19,6 +21,8 @@ impl Cookie {
         match (self, https) {
             (Self::Session, true) => "__Host-myelin-session",
             (Self::Session, false) => "myelin-session",
+            (Self::Half, true) => "__Host-myelin-half",
+            (Self::Half, false) => "myelin-half",
             (Self::Form, true) => "__Host-myelin-form",
             (Self::Form, false) => "myelin-form",
         }

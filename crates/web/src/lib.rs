@@ -14,6 +14,7 @@ mod messages;
 mod next;
 mod pages;
 mod problem;
+mod qr;
 mod routes;
 mod state;
 mod wish;

@@ -18,6 +18,7 @@ static ALL: LazyLock<[Messages; 3]> = LazyLock::new(|| {
 pub(crate) struct Messages {
     pub(crate) common: Common,
     pub(crate) sign_in: SignIn,
+    pub(crate) second_step: SecondStep,
     pub(crate) sign_up: SignUp,
     pub(crate) consent: Consent,
     pub(crate) device: Device,
@@ -43,6 +44,14 @@ macro_rules! messages {
 messages! {
     Common { user_name, password, wait, busy, failed }
     SignIn { title, intro, intro_client, button, wrong, locked, no_account, create }
+    SecondStep {
+        title, intro, code, code_hint, button, wrong, ended, again, lost,
+        manage, manage_link, manage_title, off, on, why, passwords_alone, app, app_since, app_add, app_change, app_remove,
+        codes, codes_left, codes_none, codes_make, back,
+        add_title, add_scan, add_secret, add_code, add_button, add_picture, add_ended, added,
+        remove_title, remove_warning, remove_button, removed,
+        make_title, make_warning, make_button, made, keep, keep_once,
+    }
     SignUp {
         title, intro, intro_client, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
         taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
@@ -101,6 +110,7 @@ mod tests {
             let parts = [
                 self.common.all(),
                 self.sign_in.all(),
+                self.second_step.all(),
                 self.sign_up.all(),
                 self.consent.all(),
                 self.device.all(),

@@ -14,8 +14,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
-use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
-use crate::pages::{account, authorize, done, link, sign_in, sign_out, sign_up, sso};
+use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
+use crate::pages::{account, authorize, done, link, second_step, sign_in, sign_out, sign_up, sso};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -23,6 +23,7 @@ use crate::state::Pages;
 pub const ROUTES: &[(&str, &[Method])] = &[
     (AUTHORIZE, &[Method::GET, Method::POST]),
     (SIGN_IN, &[Method::GET, Method::POST]),
+    (SECOND_STEP, &[Method::GET, Method::POST]),
     (SIGN_UP, &[Method::GET, Method::POST]),
     (SIGN_OUT, &[Method::POST]),
     (DONE, &[Method::GET]),
@@ -47,6 +48,10 @@ pub fn router(pages: Pages) -> Router {
         .route(
             SIGN_IN,
             get(sign_in::get).merge(post(on(MethodFilter::POST, sign_in::post), RateClass::Login)),
+        )
+        .route(
+            SECOND_STEP,
+            get(second_step::get).merge(post(on(MethodFilter::POST, second_step::post), RateClass::Login)),
         )
         .route(
             SIGN_UP,

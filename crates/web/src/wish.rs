@@ -34,6 +34,14 @@ pub(crate) enum Wish {
     Reset,
     /// To deactivate it.
     Deactivate,
+    /// To see what they sign in with beside the password.
+    SecondStep,
+    /// To set up an authenticator app.
+    AddTotp,
+    /// To remove it.
+    RemoveTotp,
+    /// To have new recovery codes.
+    RecoveryCodes,
 }
 
 impl Wish {
@@ -47,13 +55,20 @@ impl Wish {
             ("device_delete" | "session_end", Some(id)) => Self::End(id.to_owned()),
             ("cross_signing_reset", _) => Self::Reset,
             ("account_deactivate", _) => Self::Deactivate,
+            ("myelin.second_step", _) => Self::SecondStep,
+            ("myelin.totp_add", _) => Self::AddTotp,
+            ("myelin.totp_remove", _) => Self::RemoveTotp,
+            ("myelin.recovery_codes", _) => Self::RecoveryCodes,
             _ => Self::Overview,
         }
     }
 
-    /// Whether it can't be undone, so that who wants it shows who they are first.
+    /// Whether it can't be undone or changes who gets in, so that who wants it shows who they are first.
     pub(crate) fn is_grave(&self) -> bool {
-        matches!(self, Self::Reset | Self::Deactivate)
+        matches!(
+            self,
+            Self::Reset | Self::Deactivate | Self::AddTotp | Self::RemoveTotp | Self::RecoveryCodes
+        )
     }
 
     /// The path and query of its page.
@@ -64,6 +79,10 @@ impl Wish {
             Self::End(id) => ("org.matrix.device_delete", Some(id)),
             Self::Reset => ("org.matrix.cross_signing_reset", None),
             Self::Deactivate => ("org.matrix.account_deactivate", None),
+            Self::SecondStep => ("myelin.second_step", None),
+            Self::AddTotp => ("myelin.totp_add", None),
+            Self::RemoveTotp => ("myelin.totp_remove", None),
+            Self::RecoveryCodes => ("myelin.recovery_codes", None),
         };
         let mut query = Serializer::new(String::new());
         query.append_pair("action", action);

@@ -40,23 +40,26 @@ pub trait Mailer: Send + Sync + 'static {
 }
 
 /// What a mail is for.
-pub(super) enum Letter<'a> {
+pub(crate) enum Letter<'a> {
     /// It carries the link by which its reader shows that the mailbox is theirs; for a new password, of whose account.
     Confirm { purpose: EmailPurpose, link: &'a str, account: Option<&'a UserId> },
     /// The address belongs to an account already.
     Taken { purpose: EmailPurpose, account: &'a UserId },
+    /// Something about how its reader signs in has changed.
+    Changed { account: &'a UserId, told: &'a str },
 }
 
 impl Letter<'_> {
-    pub(super) fn subject(&self, server: &ServerName) -> String {
+    pub(crate) fn subject(&self, server: &ServerName) -> String {
         match self {
             Self::Confirm { purpose: EmailPurpose::Reset, .. } => format!("Reset your password on {server}"),
             Self::Confirm { .. } => format!("Confirm your e-mail address for {server}"),
             Self::Taken { .. } => format!("Your e-mail address on {server}"),
+            Self::Changed { .. } => format!("Signing in to your account on {server}"),
         }
     }
 
-    pub(super) fn text(&self, server: &ServerName) -> String {
+    pub(crate) fn text(&self, server: &ServerName) -> String {
         match self {
             Self::Confirm { purpose, link, account } => {
                 let asked = match (purpose, account) {
@@ -93,6 +96,11 @@ impl Letter<'_> {
                      If it was not you, do nothing, and nothing changes.\n"
                 )
             }
+            Self::Changed { account, told } => format!(
+                "Hello,\n\n{told}\n\nThe account is {account} on the Matrix server {server}.\n\n\
+                 If it was you, there is nothing to do. If it was not you, somebody knows your password: choose another \
+                 one at once, and tell whoever runs the server.\n"
+            ),
         }
     }
 }

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Account, Password};
 use myelin_store::schema::oauth::BrowserSession;
-use myelin_store::{Durability, Reader, Scan};
+use myelin_store::{Batch, Durability, Reader, Scan};
 use ruma::OwnedUserId;
 
+use super::approvals::end_browsers;
 use crate::account::password::Verified;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, Identifier, LoginError, StoreError};
+use crate::{Actor, Auth, Identifier, LoginError, SignIn, StoreError};
 
 /// How long somebody stays signed in, in milliseconds.
 const LIFETIME: i64 = 14 * 86_400_000;
@@ -25,6 +26,8 @@ pub struct Browser {
     pub user_id: OwnedUserId,
     /// When they last showed who they are, in milliseconds since the Unix epoch.
     pub authenticated_at: i64,
+    /// Which browser it is: the hash of its cookie.
+    pub(crate) hash: Bytes,
 }
 
 /// A browser that somebody signed in with just now.
@@ -39,15 +42,11 @@ pub struct NewBrowser {
 }
 
 impl Auth {
-    /// Signs somebody in who knows the password.
+    /// Signs somebody in who knows the password; where the account has a second factor, half.
     ///
     /// # Errors
     /// Why not.
-    pub async fn sign_in(
-        &self,
-        user: &Identifier,
-        password: Secret<String>,
-    ) -> Result<NewBrowser, LoginError> {
+    pub async fn sign_in(&self, user: &Identifier, password: Secret<String>) -> Result<SignIn, LoginError> {
         let Verified { account, password } = self.verify_password(user, password).await?;
         if account.locked_at.is_some() {
             return Err(LoginError::Locked);
@@ -61,9 +60,14 @@ impl Auth {
             if current.is_none_or(|current| current.hash != password.hash) {
                 return Err(LoginError::Wrong);
             }
+            // A factor that is added raises the version, too.
+            if self.factors_in(&*snapshot, &account.user_id).await?.is_on() {
+                return Ok(SignIn::Half(self.half(&password)?));
+            }
             drop(snapshot);
-            if let Some(browser) = self.open_browser(&now).await? {
-                return Ok(browser);
+            let batch = self.batch(account.user_id.as_str());
+            if let Some(browser) = self.open_browser(batch, &now, "password").await? {
+                return Ok(SignIn::Done(browser));
             }
         }
         Err(StoreError::Contended.into())
@@ -79,19 +83,25 @@ impl Auth {
             let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
             let account = account.filter(is_usable).ok_or(LoginError::Wrong)?;
             drop(snapshot);
-            if let Some(browser) = self.open_browser(&account).await? {
+            let batch = self.batch(user_id.as_str());
+            if let Some(browser) = self.open_browser(batch, &account, "new").await? {
                 return Ok(browser);
             }
         }
         Err(StoreError::Contended.into())
     }
 
-    /// Writes a session; nothing where the account changed meanwhile.
-    async fn open_browser(&self, account: &Account) -> Result<Option<NewBrowser>, StoreError> {
+    /// Writes a session, with what its user used up to sign in; nothing where that or the account changed meanwhile. `how`
+    /// they signed in is for the audit log.
+    pub(crate) async fn open_browser(
+        &self,
+        mut batch: Batch,
+        account: &Account,
+        how: &str,
+    ) -> Result<Option<NewBrowser>, StoreError> {
         let user_id = &account.user_id;
         let held = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), MOST * 2);
         let held = self.engine.snapshot().await?.scan::<BrowserSession>(held).await?;
-        let mut batch = self.batch(user_id.as_str());
         expect_account(&mut batch, account);
         let surplus = (held.len() + 1).saturating_sub(MOST);
         for oldest in held.into_iter().take(surplus) {
@@ -105,7 +115,8 @@ impl Auth {
             authenticated_at: now,
             expires_at: now.saturating_add(LIFETIME),
         });
-        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), None);
+        let how = Some(how.to_owned());
+        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), how);
         let applied = self.commit(batch, user_id).await?;
         let browser = NewBrowser { user_id: user_id.clone(), cookie, lifetime: LIFETIME / 1_000 };
         Ok((applied == Applied::Yes).then_some(browser))
@@ -129,8 +140,23 @@ impl Auth {
         let password = snapshot.get::<Password>(&user).await?;
         let is_current = password.is_none_or(|password| password.changed_at <= row.authenticated_at);
         let stands = is_current && account.is_some_and(|account| is_usable(&account));
-        let browser = Browser { user_id: row.user_id, authenticated_at: row.authenticated_at };
+        let BrowserSession { hash, user_id, authenticated_at, .. } = row;
+        let browser = Browser { user_id, authenticated_at, hash };
         Ok(stands.then_some(browser))
+    }
+
+    /// Adds to the batch that the user is signed in in this browser alone.
+    pub(crate) fn end_other_browsers(&self, batch: &mut Batch, browser: &Browser) {
+        let user_id = browser.user_id.clone();
+        // Not where it was signed out meanwhile.
+        batch.expect_present::<BrowserSession>(&(browser.hash.clone(),));
+        end_browsers(batch, &user_id);
+        batch.put(&BrowserSession {
+            hash: browser.hash.clone(),
+            user_id,
+            authenticated_at: browser.authenticated_at,
+            expires_at: browser.authenticated_at.saturating_add(LIFETIME),
+        });
     }
 
     /// Ends a browser's session, if there is one.
@@ -158,6 +184,6 @@ impl Auth {
 }
 
 /// Whether somebody may act for the account.
-pub(super) fn is_usable(account: &Account) -> bool {
+pub(crate) fn is_usable(account: &Account) -> bool {
     account.deactivated_at.is_none() && account.locked_at.is_none()
 }

@@ -37,6 +37,9 @@ pub enum LoginError {
     /// The password or the token is right, and the account is locked.
     #[error("the account is locked")]
     Locked,
+    /// The password is right, and not enough: the account has a second factor, which only the pages ask for.
+    #[error("the account has a second factor")]
+    SecondFactor,
     /// Too many wrong passwords for this account.
     #[error("too many wrong passwords")]
     Limited(Duration),
@@ -105,7 +108,10 @@ impl Auth {
                 // It was changed while it was being verified.
                 return Err(LoginError::Wrong);
             }
-            // A new password raises the account's version, so that this expects the old one to be in force still.
+            // A new password and a second factor raise the account's version: this expects what was read to stand.
+            if self.factors_in(&*snapshot, user_id).await?.is_on() {
+                return Err(LoginError::SecondFactor);
+            }
             let batch = self.batch(user_id.as_str());
             if let Some(issued) =
                 self.open_logged_in(batch, &*snapshot, &account, (&login.session, number)).await?

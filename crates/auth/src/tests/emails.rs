@@ -34,7 +34,7 @@ impl Mailer for Post {
 }
 
 impl Post {
-    async fn next(&self) -> Mail {
+    pub(super) async fn next(&self) -> Mail {
         loop {
             if let Some(mail) = self.taken.lock().unwrap().pop() {
                 return mail;
@@ -68,7 +68,7 @@ fn credentials(sid: &str) -> EmailCredentials {
     EmailCredentials { sid: sid.to_owned(), client_secret: "s3cret".to_owned() }
 }
 
-fn mailing() -> (World, Arc<Post>) {
+pub(super) fn mailing() -> (World, Arc<Post>) {
     let post = Arc::new(Post::default());
     (world_mailing(Arc::clone(&post) as Arc<dyn Mailer>, |_| {}), post)
 }
@@ -81,7 +81,7 @@ async fn confirmed(world: &World, post: &Post, purpose: EmailPurpose, email: &st
     sid
 }
 
-async fn with_address(world: &World, post: &Post, name: &str, email: &str) {
+pub(super) async fn with_address(world: &World, post: &Post, name: &str, email: &str) {
     world.account(name).await;
     let issued = world.login(name, "PHONE", Unsupported).await;
     let requester = world.requester(&issued).await;

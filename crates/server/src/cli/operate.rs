@@ -12,7 +12,7 @@ use crate::admin::{self, Command, Reply};
 use crate::compose::{Base, Server};
 use crate::config::Config;
 use crate::outbound::PushGateways;
-use crate::serve;
+use crate::serve::{self, Opened};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -82,6 +82,11 @@ pub(super) enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Take every second factor away from an account whose user lost theirs; signs them out on the pages
+    RemoveFactors {
+        /// The name
+        name: String,
+    },
     /// Let an account administer the server, or with --revoke no longer
     Admin {
         /// The name
@@ -139,6 +144,7 @@ pub(super) fn user(command: UserCommand) -> Result<Order, String> {
         UserCommand::Unsuspend { name } => plain(Command::UserUnsuspend { name }),
         UserCommand::Block { user, reason } => plain(Command::UserBlock { user, reason }),
         UserCommand::Unblock { user } => plain(Command::UserUnblock { user }),
+        UserCommand::RemoveFactors { name } => plain(Command::UserRemoveFactors { name }),
         UserCommand::Devices { name } => plain(Command::UserDevices { name }),
         UserCommand::Admin { name, revoke } => plain(Command::UserAdmin { name, admin: !revoke }),
     }
@@ -195,9 +201,9 @@ fn is_stopped(error: &io::Error) -> bool {
 
 async fn on_stopped(config: &Config, command: Command) -> Result<Reply, String> {
     let env = Env::system();
-    let (engine, blobs, signing_key) = serve::open(config, &env).await.map_err(text)?;
+    let Opened { engine, blobs, signing_key, sealer } = serve::open(config, &env).await.map_err(text)?;
     let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses).map_err(text)?);
-    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, gateway };
+    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, sealer, gateway };
     let server = Server::compose(config, base).await.map_err(text)?;
     let reply = admin::run(&server, command).await;
     env.tasks.stop(std::time::Duration::from_secs(5)).await;

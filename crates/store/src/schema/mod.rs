@@ -6,6 +6,7 @@ pub mod auth;
 pub mod delayed;
 pub mod e2ee;
 pub mod erasure;
+pub mod factors;
 pub mod media;
 pub mod moderation;
 pub mod node;
@@ -29,6 +30,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     delayed::ALL,
     e2ee::ALL,
     erasure::ALL,
+    factors::ALL,
     media::ALL,
     moderation::ALL,
     node::ALL,

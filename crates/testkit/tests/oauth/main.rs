@@ -6,6 +6,7 @@ mod account;
 mod bad_input;
 mod code_flow;
 mod device_flow;
+mod factors;
 mod pages;
 mod sso;
 mod world;

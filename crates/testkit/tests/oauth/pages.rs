@@ -23,6 +23,9 @@ async fn every_page(browser: &mut Browser<'_>, app: &App<'_>) -> Vec<(&'static s
         ("account", browser.open("/account").await),
         ("device", browser.open("/account?action=org.matrix.device_view&device_id=PHONE").await),
         ("deactivate", browser.open("/account?action=org.matrix.account_deactivate").await),
+        ("second step", browser.open("/account?action=myelin.second_step").await),
+        ("authenticator app", browser.open("/account?action=myelin.totp_add").await),
+        ("recovery codes", browser.open("/account?action=myelin.recovery_codes").await),
         ("error", browser.open("/oauth2/authorize").await),
     ]
 }
@@ -219,7 +222,9 @@ async fn guesses_are_limited_on_pages_and_a_client_is_never_told_4xx_for_being_q
         request.extensions_mut().insert(ClientAddress(IpAddr::V4(Ipv4Addr::from_bits(from))));
         server.request(request)
     };
-    for (from, path) in [(1, "/oauth2/sign-in"), (2, "/oauth2/sign-up"), (3, "/link")] {
+    for (from, path) in
+        [(1, "/oauth2/sign-in"), (2, "/oauth2/sign-up"), (3, "/link"), (5, "/oauth2/second-step")]
+    {
         let mut statuses = Vec::new();
         for _ in 0..30 {
             statuses.push(request(path, from).await.status());

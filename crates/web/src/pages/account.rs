@@ -2,6 +2,7 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management>
 
 mod devices;
+mod second_step;
 
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
@@ -51,6 +52,10 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::Overview => devices::list(visit, browser).await,
         Wish::View(device_id) => devices::one(visit, browser, device_id).await,
         Wish::End(device_id) => devices::end(visit, browser, device_id).await,
+        Wish::SecondStep => second_step::show(visit, browser).await,
+        Wish::AddTotp => second_step::add(visit, browser),
+        Wish::RemoveTotp => Ok(second_step::remove(visit, browser)),
+        Wish::RecoveryCodes => Ok(second_step::codes(visit, browser)),
         Wish::Reset => {
             let body = html! {
                 p { (say.reset_explain) }
@@ -86,7 +91,10 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
     }
     let (auth, say) = (&visit.pages.auth, &visit.messages().account);
     match &wish {
-        Wish::Overview | Wish::View(_) => show(visit, browser, &wish).await,
+        Wish::Overview | Wish::View(_) | Wish::SecondStep => show(visit, browser, &wish).await,
+        Wish::AddTotp => second_step::added(visit, browser, &fields).await,
+        Wish::RemoveTotp => second_step::removed(visit, browser).await,
+        Wish::RecoveryCodes => second_step::made(visit, browser).await,
         Wish::End(device_id) => {
             let ended = auth.end_own_device(browser, &device_id.as_str().into()).await?;
             Ok(done(visit, if ended { &say.ended } else { &say.gone }, true))

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod authorize;
 pub(crate) mod done;
 pub(crate) mod link;
+pub(crate) mod second_step;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;

@@ -5,7 +5,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use maud::{Markup, html};
-use myelin_auth::{EmailAddress, Identifier, LoginError};
+use myelin_auth::{EmailAddress, Identifier, LoginError, SignIn};
 use myelin_runtime::Secret;
 
 use super::{alert, name_of, named};
@@ -34,12 +34,13 @@ async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<R
     let (name, password) = (field("user_name").trim(), Secret::new(field("password").to_owned()));
     let messages = visit.messages();
     let (status, message) = match visit.pages.auth.sign_in(&meant(name), password).await {
-        Ok(browser) => return visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
+        Ok(SignIn::Done(browser)) => return visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
+        Ok(SignIn::Half(half)) => return Ok(visit.half_signed_in(&half, &Next::of_query(&visit.params))),
         Err(LoginError::Store(error)) => return Err(error.into()),
         Err(LoginError::Limited(wait)) => return Err(Problem::Limited(wait)),
         Err(LoginError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, &messages.common.busy),
         Err(LoginError::Locked) => (StatusCode::FORBIDDEN, &messages.sign_in.locked),
-        Err(LoginError::Wrong | LoginError::Token | LoginError::Device(_)) => {
+        Err(LoginError::Wrong | LoginError::Token | LoginError::Device(_) | LoginError::SecondFactor) => {
             (StatusCode::FORBIDDEN, &messages.sign_in.wrong)
         }
     };

@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 use myelin_auth::{Auth, AuthConfig, PasswordCost, RegistrationMode};
 use myelin_model::Requester;
-use myelin_runtime::{Env, Secret};
+use myelin_runtime::{Env, Sealer, Secret};
 use myelin_store::Identity;
 use myelin_store::memory::MemoryEngine;
 use ruma::server_name;
@@ -26,7 +26,9 @@ fn service(change: impl FnOnce(&mut AuthConfig)) -> Arc<Auth> {
     config.password_cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
     config.registration = RegistrationMode::Open;
     change(&mut config);
-    Arc::new(Auth::new(Arc::new(engine), Env::seeded(3).0, config, Vec::new()))
+    let (env, _) = Env::seeded(3);
+    let sealer = Sealer::new(&[Secret::new([1; 32])], env.random.clone());
+    Arc::new(Auth::new(Arc::new(engine), env, config, Vec::new(), sealer))
 }
 
 fn body<T: DeserializeOwned>(value: Value) -> Body<T> {

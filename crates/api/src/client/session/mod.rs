@@ -53,6 +53,10 @@ impl From<LoginError> for Error {
         match error {
             LoginError::Wrong => Self::forbidden("The user name or the password is wrong."),
             LoginError::Token => Self::forbidden("The login token is unknown, was used, or has expired."),
+            LoginError::SecondFactor => Self::forbidden(
+                "This account has a second factor, which this way of logging in can't ask for: log in through the browser \
+                 (m.login.sso, or OAuth 2.0).",
+            ),
             LoginError::Locked => Self::user_locked(),
             LoginError::Limited(wait) => Self::limit_exceeded(wait),
             LoginError::Busy => Self::busy(),

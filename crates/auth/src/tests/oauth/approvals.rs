@@ -6,7 +6,7 @@ use myelin_runtime::Secret;
 
 use super::super::{PASSWORD, secret};
 use super::{Oauth, refusal};
-use crate::{Actor, DeviceAuthorization, LoginError, NewSession, OtherSessions};
+use crate::{Actor, DeviceAuthorization, LoginError, NewSession, OtherSessions, SignIn};
 
 /// What can be approved in a browser and used later.
 struct Approved {
@@ -24,7 +24,10 @@ impl Oauth {
         let auth = &self.world.auth;
         let alice = crate::Identifier::User("alice".to_owned());
         Approved {
-            cookie: auth.sign_in(&alice, secret(PASSWORD)).await.unwrap().cookie,
+            cookie: match auth.sign_in(&alice, secret(PASSWORD)).await.unwrap() {
+                SignIn::Done(browser) => browser.cookie,
+                SignIn::Half(_) => panic!("half"),
+            },
             code: self.code("PHONE").await,
             device,
             login: auth.login_token_of(&browser).await.unwrap().token,

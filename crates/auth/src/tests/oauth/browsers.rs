@@ -5,12 +5,14 @@ use myelin_store::schema::oauth::BrowserSession;
 
 use super::super::{PASSWORD, secret};
 use super::Oauth;
-use crate::{Actor, Identifier, LoginError, OtherSessions};
+use crate::{Actor, Identifier, LoginError, OtherSessions, SignIn};
 
 impl Oauth {
     async fn cookie(&self) -> String {
         let alice = Identifier::User("alice".to_owned());
-        self.world.auth.sign_in(&alice, secret(PASSWORD)).await.unwrap().cookie.into_inner()
+        let signed_in = self.world.auth.sign_in(&alice, secret(PASSWORD)).await.unwrap();
+        let SignIn::Done(browser) = signed_in else { panic!("half") };
+        browser.cookie.into_inner()
     }
 
     async fn is_signed_in(&self, cookie: &str) -> bool {

@@ -28,6 +28,8 @@ pub(super) async fn list(visit: &Visit, browser: &Browser) -> Result<Response, P
                 }
             }
         }
+        h2 { (visit.messages().second_step.manage) }
+        p { a href=(Wish::SecondStep.path()) { (visit.messages().second_step.manage_link) } }
         p.foot { a href=(Wish::Deactivate.path()) { (say.deactivate) } }
     };
     Ok(visit.page(html! { (say.title) }, body))
@@ -99,7 +101,7 @@ fn told(visit: &Visit, device: &OwnDevice) -> Markup {
 }
 
 /// The day, in the calendar of UTC: Howard Hinnant's `civil_from_days`.
-fn date(millis: i64) -> Option<String> {
+pub(super) fn date(millis: i64) -> Option<String> {
     let days = millis.div_euclid(86_400_000).checked_add(719_468)?;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
