@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     http::{Connection, Request},
-    matrix::{Registration, User},
+    matrix::{Credentials, Registration, User},
     process::Process,
     trace::Trace,
 };
@@ -87,7 +87,7 @@ impl Homeserver {
     }
 
     fn answers(&self) -> bool {
-        let request = Request { method: "GET", path: "/_matrix/client/versions", token: None, body: "" };
+        let request = Request::get("/_matrix/client/versions");
         Connection::new(&self.address).exchange(&request).is_ok_and(|answer| answer.status == 200)
     }
 
@@ -98,7 +98,12 @@ impl Homeserver {
 
     /// A new user with a session.
     pub(crate) fn user(&self) -> Result<User> {
-        User::register(&self.address, &self.registration)
+        User::register(&self.address, &self.registration).map(|(user, _)| user)
+    }
+
+    /// How a new user says who they are.
+    pub(crate) fn person(&self) -> Result<Credentials> {
+        User::register(&self.address, &self.registration).map(|(_, credentials)| credentials)
     }
 
     /// New users, registered over a few connections at once.
@@ -108,8 +113,7 @@ impl Homeserver {
 
     /// What the server says it is, where it says so to everybody.
     pub(crate) fn version(&self) -> Option<String> {
-        let request =
-            Request { method: "GET", path: "/_matrix/federation/v1/version", token: None, body: "" };
+        let request = Request::get("/_matrix/federation/v1/version");
         let answer = Connection::new(&self.address).exchange(&request).ok()?;
         let said: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
         Some(format!("{} {}", said["server"]["name"].as_str()?, said["server"]["version"].as_str()?))

@@ -29,15 +29,49 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Its lines, the first of which has the status.
+    head: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// What is sent. The body is JSON, and empty where there is none.
+impl Answer {
+    /// The value of a header, where it is there.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let named =
+            |line: &str| line.split_once(':').is_some_and(|(said, _)| said.eq_ignore_ascii_case(name));
+        self.head.split("\r\n").find(|line| named(line))?.split_once(':').map(|(_, value)| value.trim())
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) method: &'static str,
     pub(crate) path: &'a str,
     pub(crate) token: Option<&'a str>,
+    /// As a browser sends them; empty where there are none.
+    pub(crate) cookies: &'a str,
+    /// What the body is.
+    pub(crate) kind: &'static str,
+    /// Empty where there is none.
     pub(crate) body: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// A request without a body.
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self { method: "GET", path, token: None, cookies: "", kind: "application/json", body: "" }
+    }
+
+    /// A request whose body is JSON.
+    pub(crate) fn json(method: &'static str, path: &'a str, body: &'a str) -> Self {
+        Self { method, body, ..Self::get(path) }
+    }
+
+    /// A form that is sent.
+    pub(crate) fn form(path: &'a str, body: &'a str) -> Self {
+        Self { method: "POST", kind: "application/x-www-form-urlencoded", body, ..Self::get(path) }
+    }
 }
 
 /// The host and port of an `http://` address, with which a [`Connection`] is made.
@@ -89,13 +123,16 @@ impl Connection {
     }
 
     fn serialize(&self, request: &Request<'_>) -> String {
-        let Request { method, path, token, body } = request;
+        let Request { method, path, token, cookies, kind, body } = request;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         if let Some(token) = token {
             text.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
+        if !cookies.is_empty() {
+            text.push_str(&format!("Cookie: {cookies}\r\n"));
+        }
         if !body.is_empty() || *method != "GET" {
-            text.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+            text.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()));
         }
         text.push_str("\r\n");
         text.push_str(body);
@@ -133,7 +170,9 @@ impl Connection {
                 bail!("the answer ended in its head");
             }
         };
-        let head = Head::parse(&self.received[..end])?;
+        let text =
+            std::str::from_utf8(&self.received[..end]).context("the head of the answer is not text")?;
+        let (head, text) = (Head::parse(text)?, text.to_owned());
         self.received.drain(..end + 4);
         let body = match head.body {
             Body::Sized(length) => self.take(length)?,
@@ -146,7 +185,7 @@ impl Connection {
         if head.closes {
             self.stream = None;
         }
-        Ok(Some(Answer { status: head.status, body }))
+        Ok(Some(Answer { status: head.status, head: text, body }))
     }
 
     /// Reads what is there, or waits for it. 0 at the end of the stream.
@@ -219,8 +258,7 @@ enum Body {
 }
 
 impl Head {
-    fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).context("the head of the answer is not text")?;
+    fn parse(text: &str) -> Result<Self> {
         let mut lines = text.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let status = status.context("the answer has no status")?;
@@ -291,7 +329,7 @@ mod tests {
     }
 
     fn get(connection: &mut Connection) -> Result<(u16, String)> {
-        let answer = connection.exchange(&Request { method: "GET", path: "/", token: None, body: "" })?;
+        let answer = connection.exchange(&Request::get("/"))?;
         Ok((answer.status, String::from_utf8(answer.body).unwrap()))
     }
 

@@ -69,6 +69,21 @@ pub(crate) struct Login {
     token: String,
 }
 
+impl Login {
+    /// The login that this access token belongs to.
+    pub(crate) fn of(token: String) -> Self {
+        Self { token }
+    }
+}
+
+/// By what somebody says who they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) user_id: String,
+}
+
 /// How users come to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registration {
@@ -90,14 +105,38 @@ fn next_number() -> u64 {
 
 impl User {
     /// Registers a new user.
-    pub(crate) fn register(address: &str, registration: &Registration) -> Result<Self> {
+    pub(crate) fn register(address: &str, registration: &Registration) -> Result<(Self, Credentials)> {
         let mut user = Self { connection: Connection::new(address), token: String::new() };
+        let (name, password) = (fresh_name(), fresh_name());
         let answer = match &registration.secret {
-            Some(secret) => user.register_by_secret(secret)?,
-            None => user.register_openly()?,
+            Some(secret) => user.register_by_secret(secret, &name, &password)?,
+            None => user.register_openly(&name, &password)?,
         };
         user.token = text(&answer, "access_token")?;
-        Ok(user)
+        Ok((user, Credentials { name, password, user_id: text(&answer, "user_id")? }))
+    }
+
+    /// Logs in with a password, as another device that is not used any further.
+    pub(crate) fn log_in(address: &str, who: &Credentials) -> Result<()> {
+        let mut user = Self { connection: Connection::new(address), token: String::new() };
+        let identifier = json!({ "type": "m.id.user", "user": who.name });
+        let body = json!({ "type": "m.login.password", "identifier": identifier, "password": who.password });
+        user.expect("POST", &format!("{V3}/login"), &body).map(drop)
+    }
+
+    /// Asks whose session this is: what costs least of all that needs one.
+    pub(crate) fn who_am_i(&mut self) -> Result<()> {
+        self.raw("GET", &format!("{V3}/account/whoami"), "").map(drop)
+    }
+
+    /// Asks for what needs no session.
+    pub(crate) fn versions(&mut self) -> Result<()> {
+        self.connection.exchange(&Request::get("/_matrix/client/versions")).map(drop)
+    }
+
+    /// The same connection, with another session.
+    pub(crate) fn become_another(&mut self, login: &Login) {
+        self.token.clone_from(&login.token);
     }
 
     /// The same session over another connection.
@@ -116,9 +155,9 @@ impl User {
     }
 
     /// User-interactive authentication with the stage that asks for nothing.
-    fn register_openly(&mut self) -> Result<Value> {
+    fn register_openly(&mut self, name: &str, password: &str) -> Result<Value> {
         let path = format!("{V3}/register");
-        let mut body = json!({"username": fresh_name(), "password": fresh_name()});
+        let mut body = json!({"username": name, "password": password});
         let (status, answer) = self.ask("POST", &path, &body)?;
         if status == 200 {
             return Ok(answer);
@@ -130,11 +169,10 @@ impl User {
         self.expect("POST", &path, &body)
     }
 
-    fn register_by_secret(&mut self, secret: &str) -> Result<Value> {
+    fn register_by_secret(&mut self, secret: &str, name: &str, password: &str) -> Result<Value> {
         let nonce = text(&self.expect("GET", SHARED_SECRET, &Value::Null)?, "nonce")?;
-        let (name, password) = (fresh_name(), fresh_name());
         let mut code = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).context("the shared secret")?;
-        code.update([nonce.as_str(), &name, &password, "notadmin"].join("\0").as_bytes());
+        code.update([nonce.as_str(), name, password, "notadmin"].join("\0").as_bytes());
         let mac: String = code.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let body =
             json!({"nonce": nonce, "username": name, "password": password, "admin": false, "mac": mac});
@@ -144,7 +182,7 @@ impl User {
     fn ask(&mut self, method: &'static str, path: &str, body: &Value) -> Result<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let token = (!self.token.is_empty()).then_some(self.token.as_str());
-        let answer = self.connection.exchange(&Request { method, path, token, body: &body })?;
+        let answer = self.connection.exchange(&Request { token, ..Request::json(method, path, &body) })?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
 
@@ -158,7 +196,7 @@ impl User {
 
     /// Sends a request whose answer is read and not looked into.
     fn raw(&mut self, method: &'static str, path: &str, body: &str) -> Result<Vec<u8>> {
-        let request = Request { method, path, token: Some(&self.token), body };
+        let request = Request { token: Some(&self.token), ..Request::json(method, path, body) };
         let answer = self.connection.exchange(&request)?;
         if answer.status != 200 {
             bail!("{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
@@ -255,7 +293,7 @@ impl User {
     /// Begins a sliding sync that waits, whose answer is to be received with [`answer`](Self::answer).
     pub(crate) fn begin_sliding(&mut self, body: &str, pos: &str) -> Result<()> {
         let path = format!("{SLIDING}?timeout={LONG_WAIT}&pos={}", encode(pos));
-        self.connection.send(&Request { method: "POST", path: &path, token: Some(&self.token), body })
+        self.connection.send(&Request { token: Some(&self.token), ..Request::json("POST", &path, body) })
     }
 
     /// The answer to what was begun.

@@ -13,6 +13,7 @@ mod loads;
 mod machine;
 mod matrix;
 mod measure;
+mod oauth;
 mod parallel;
 mod process;
 mod report;

@@ -8,10 +8,14 @@ mod first_rooms;
 mod history;
 mod members;
 mod memory;
+mod pages;
+mod refreshes;
 mod room_list;
 mod send;
 mod senders;
+mod sign_ins;
 mod start;
+mod token_check;
 mod v3_rooms;
 mod waiting;
 
@@ -51,6 +55,8 @@ pub(crate) enum Unit {
     Kilobytes,
     /// More is better.
     EventsPerSecond,
+    /// More is better.
+    RequestsPerSecond,
     /// Time of one processor, in the hundredth part. Less is better.
     PercentOfCore,
     /// How many times as much. Less is better.
@@ -131,6 +137,14 @@ pub(crate) struct Sizes {
     pub(crate) idle: (usize, usize),
     /// The same of those in one large room.
     pub(crate) crowd: (usize, usize),
+    /// People who log in by OAuth 2.0, and with how many devices each.
+    pub(crate) sessions: (usize, usize),
+    /// How many requests show a token in a round.
+    pub(crate) checks: usize,
+    /// People who log in with a password at once.
+    pub(crate) sign_ins: usize,
+    /// Pages opened in a round.
+    pub(crate) pages: usize,
 }
 
 impl Sizes {
@@ -153,6 +167,10 @@ impl Sizes {
         syncs: 30,
         idle: (1000, 10),
         crowd: (500, 10),
+        sessions: (100, 1000),
+        checks: 3000,
+        sign_ins: 200,
+        pages: 200,
     };
 
     /// Enough to see that everything runs.
@@ -174,6 +192,10 @@ impl Sizes {
         syncs: 5,
         idle: (10, 5),
         crowd: (10, 5),
+        sessions: (4, 5),
+        checks: 20,
+        sign_ins: 5,
+        pages: 5,
     };
 }
 
@@ -203,6 +225,11 @@ pub(crate) const ALL: &[Load] = &[
     waiting::LOAD,
     fan_out::COST,
     fan_out::OTHERS,
+    token_check::LOAD,
+    refreshes::LOAD,
+    sign_ins::OTHERS,
+    pages::SIZE,
+    pages::TIME,
     memory::AFTER,
 ];
 
@@ -216,6 +243,7 @@ impl Unit {
             Self::Kilobytes => "KB",
             Self::Times => "times",
             Self::EventsPerSecond => "events/s",
+            Self::RequestsPerSecond => "requests/s",
             Self::PercentOfCore => "% of a core",
         }
     }
@@ -223,7 +251,7 @@ impl Unit {
     /// How many times better the first figure is than the second.
     pub(crate) fn ratio(self, first: f64, second: f64) -> f64 {
         match self {
-            Self::EventsPerSecond => first / second,
+            Self::EventsPerSecond | Self::RequestsPerSecond => first / second,
             Self::Milliseconds
             | Self::Microseconds
             | Self::Megabytes
