@@ -19,8 +19,11 @@ use crate::Sync;
 use crate::ports::{Presence, PresenceContent};
 use crate::user_rooms::Facts;
 
-/// How often presence wakes those who wait, at most; the first change after a quiet time does at once.
+/// How often presence wakes those who wait, at most.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the first change after a quiet time waits: somebody who comes is about to have their rooms read by their own
+/// sync, which this must not hold up.
+const SETTLES: Duration = Duration::from_millis(100);
 /// How much longer the pause is for each request that was woken, and how long it is at most: in a crowd presence may not
 /// crowd out the messages.
 const PAUSE_EACH: Duration = Duration::from_millis(1);
@@ -107,6 +110,10 @@ pub(crate) async fn follow(sync: Arc<Sync>) {
         let counter = log.counter();
         tokio::select! {
             changed = changes.wait_for(|version| *version > counter) => if changed.is_err() { return },
+            () = &mut stopping => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SETTLES) => {}
             () = &mut stopping => return,
         }
         let mut changed = presence.changed_after(counter);

@@ -80,6 +80,8 @@ struct Crowd {
     room: String,
     users: Vec<User>,
     waiting: Vec<User>,
+    /// Those who were told: clients keep their connections, and to end thousands of them is no part of telling.
+    answered: Vec<User>,
     told: usize,
 }
 
@@ -97,8 +99,9 @@ fn prepared<'a>(
     allow_many_files()?;
     let room = sender.create_public_room()?;
     let users = members(site, site.sizes.crowd.0, Some(&room))?;
-    let mut crowd = Crowd { sender, room, users, waiting: Vec::new(), told: 0 };
+    let mut crowd = Crowd { sender, room, users, waiting: Vec::new(), answered: Vec::new(), told: 0 };
     Ok(Prepared::Rounds(Box::new(move || {
+        crowd.answered.clear();
         crowd.waiting = begin(site, &crowd.users, site.sizes.crowd.1)?;
         round(site, &mut crowd)
     })))
@@ -110,12 +113,11 @@ impl Crowd {
         self.told += 1;
         let words = format!("Message number {} to a crowd", self.told);
         self.sender.send(&self.room, &words)?;
-        let mut answers = 0;
         for mut user in std::mem::take(&mut self.waiting) {
             let answer = user.answer()?;
             ensure!(answer.says(&words), "a sync was answered without the message");
-            answers += 1;
+            self.answered.push(user);
         }
-        Ok(answers)
+        Ok(self.answered.len())
     }
 }
