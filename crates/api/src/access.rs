@@ -76,6 +76,17 @@ impl<S: Sync> FromRequestParts<S> for MayAsk {
     }
 }
 
+/// The access token that a request was let in with, for handlers that end its session and no other.
+pub(crate) struct Bearer(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        token(&parts.headers, parts.uri.query())?.map(Self).ok_or_else(Error::missing_token)
+    }
+}
+
 /// The requester, for handlers behind [`Access::User`] and [`Access::Admin`].
 pub(crate) struct Asks(pub(crate) Requester);
 

@@ -76,12 +76,9 @@ where
             let response = match admitted {
                 Ok(()) => {
                     let answer = AssertUnwindSafe(handler.call(request, services.clone())).catch_unwind();
-                    answer.await.unwrap_or_else(|_| panicked())
+                    answer.await.unwrap_or_else(|_| refused(guard.rule.dialect, panicked()))
                 }
-                Err(error) => match guard.rule.dialect {
-                    Dialect::Matrix => error.into_response(),
-                    Dialect::Oauth => Failure::from(error).into_response(),
-                },
+                Err(error) => refused(guard.rule.dialect, error),
             };
             guard.times.note(response.status(), services.env.clock.elapsed().saturating_sub(start));
             response
@@ -90,12 +87,20 @@ where
 }
 
 /// A handler panicked: a bug. The panic's message has been logged by the panic hook.
-fn panicked() -> Response {
-    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "The server failed to answer.").into_response()
+fn panicked() -> Error {
+    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "The server failed to answer.")
+}
+
+/// A refusal in the words that the route's clients know.
+fn refused(dialect: Dialect, error: Error) -> Response {
+    match dialect {
+        Dialect::Matrix => error.into_response(),
+        Dialect::Oauth => Failure::from(error).into_response(),
+    }
 }
 
 /// How long the requests of a route took, by the class of their answers: `myelin_http_request_seconds`.
-struct Times {
+pub struct Times {
     method: Box<str>,
     /// The route's path, in axum's notation: rooms and users are nobody's labels.
     path: Box<str>,
@@ -103,11 +108,14 @@ struct Times {
 }
 
 impl Times {
-    fn new(method: &str, path: &str) -> Self {
+    /// Those of a route.
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Self {
         Self { method: method.into(), path: path.into(), classes: Default::default() }
     }
 
-    fn note(&self, status: StatusCode, took: Duration) {
+    /// Notes how long a request took, by the status of its answer.
+    pub fn note(&self, status: StatusCode, took: Duration) {
         let class = usize::from(status.as_u16() / 100);
         let Some(histogram) = class.checked_sub(1).and_then(|class| self.classes.get(class)) else { return };
         let histogram = histogram.get_or_init(|| {

@@ -25,6 +25,7 @@ mod uia;
 pub use access::ClientAddress;
 pub use client::server::support::{Contact, Support};
 pub use error::Error;
+pub use guarded::Times;
 pub use route::{Access, Route};
 pub use routes::{for_browsers, router};
 pub use state::{ApiState, Authenticate, Limits, Oauth, RateClass, ServerName};

@@ -325,7 +325,8 @@ fn push_routes() -> Vec<Route> {
 
 /// The router over the whole table, each handler behind its guard, and Matrix errors for what is not served.
 pub fn router(state: ApiState) -> Router {
-    let oauth = if state.oauth.0.is_some() { oauth_table() } else { Vec::new() };
+    // Where it is switched off, sessions that were opened by it go on, and end when their users want that.
+    let oauth = if state.oauth.0.is_some() { oauth_table() } else { oauth::going_on() };
     let mut router = Router::new();
     for route in table().into_iter().chain(oauth) {
         for path in route.paths() {

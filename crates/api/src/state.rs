@@ -15,7 +15,7 @@ use myelin_oauth_core::metadata::ServerMetadata;
 use myelin_rooms::Rooms;
 use myelin_runtime::{Env, Quota, RateLimiter, neighbourhood};
 use myelin_search::Search;
-use ruma::OwnedServerName;
+use ruma::{OwnedServerName, UserId};
 
 use crate::{Access, Error, Support};
 
@@ -135,6 +135,7 @@ struct Classes {
     previews: RateLimiter<String>,
     rare_by_user: RateLimiter<String>,
     rare_by_address: RateLimiter<IpAddr>,
+    pages_by_user: RateLimiter<String>,
 }
 
 /// What a request counts against.
@@ -170,6 +171,7 @@ impl Limits {
                 previews: RateLimiter::new(quota(1.0, 60.0), KEYS),
                 rare_by_user: RateLimiter::new(quota(1.0 / 30.0, 10.0), KEYS),
                 rare_by_address: RateLimiter::new(quota(1.0 / 30.0, 10.0), KEYS),
+                pages_by_user: RateLimiter::new(quota(1.0 / 5.0, 60.0), KEYS),
             }),
         }
     }
@@ -186,6 +188,16 @@ impl Limits {
             _ => &classes.by_address,
         };
         limiter.take(&neighbourhood(address), env.clock.elapsed()).map_err(Error::limit_exceeded)
+    }
+
+    /// Counts what somebody decides on the pages, from whatever address: codes and tokens come of it, and rows.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`, with when to come back.
+    pub fn check_person(&self, user_id: &UserId, env: &Env) -> Result<(), Error> {
+        let Some(classes) = &self.classes else { return Ok(()) };
+        let taken = classes.pages_by_user.take(&user_id.to_string(), env.clock.elapsed());
+        taken.map_err(Error::limit_exceeded)
     }
 
     /// Counts a request of a session.

@@ -7,6 +7,7 @@ use myelin_auth::{
 use myelin_runtime::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use crate::Error;
 use crate::client::account::third_party::Credentials;
@@ -143,7 +144,12 @@ fn challenge_error(challenge: Challenge, public_url: &str) -> Error {
 
 /// Where somebody approves, for the stages that need it (client-server API, "OAuth authentication").
 fn params(challenge: &Challenge, public_url: &str) -> Map<String, Value> {
-    let url = format!("{public_url}/account?action=org.matrix.cross_signing_reset");
+    // The page is told which device asks, so that only that one is approved.
+    let mut url = format!("{public_url}/account?action=org.matrix.cross_signing_reset");
+    if let Some(device_id) = &challenge.device_id {
+        let device_id: String = byte_serialize(device_id.as_bytes()).collect();
+        url.push_str(&format!("&device_id={device_id}"));
+    }
     let stages = challenge.flows.iter().copied().flatten();
     let approved = stages.filter(|stage| matches!(stage, Stage::Oauth | Stage::OauthUnstable));
     approved.map(|stage| (stage.as_str().to_owned(), json!({ "url": url }))).collect()

@@ -1,19 +1,18 @@
 //! The service, and how it writes.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use myelin_model::{Fence, Shard};
-use myelin_runtime::{Env, Quota, RateLimiter, Sealer};
+use myelin_runtime::{Env, Sealer};
 use myelin_store::{Batch, CommitError, Engine, IdBlock, ReadError, Snapshot, reserve_ids};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tokio::sync::oneshot;
 
-use crate::account::localpart::meant;
 use crate::email::mail::Mailer;
 use crate::email::queue::Mails;
 use crate::factor::limit::SecondFailures;
+use crate::guesses::Guesses;
 use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
 use crate::session::cache::TokenCache;
@@ -66,11 +65,13 @@ pub struct Auth {
     pub(crate) seen: Seen,
     pub(crate) uia: UiaSessions,
     pub(crate) nonces: Nonces,
-    pub(crate) failures: Option<RateLimiter<String>>,
+    pub(crate) guesses: Option<Guesses>,
     pub(crate) mails: Option<Mails>,
     pub(crate) oauth: OauthLimits,
     pub(crate) sealer: Sealer,
     pub(crate) second_failures: Option<SecondFailures>,
+    /// Up to which client, by when it was used, was last looked for those that nobody uses.
+    pub(crate) swept: Mutex<Option<(i64, String)>>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -92,11 +93,8 @@ impl Auth {
         ends: Vec<Arc<dyn SessionEnd>>,
         sealer: Sealer,
     ) -> Self {
-        // Ten guesses at once, then one in half a minute: far below what guessing a password needs, far above what
-        // a person who has forgotten theirs does.
-        let quota = Quota { per_second: 1.0 / 30.0, burst: 10.0 };
         Self {
-            failures: config.limit_failures.then(|| RateLimiter::new(quota, 16_384)),
+            guesses: config.limit_failures.then(Guesses::new),
             cache: Arc::new(TokenCache::default()),
             seen: Seen::default(),
             uia: UiaSessions::default(),
@@ -105,6 +103,7 @@ impl Auth {
             oauth: OauthLimits::new(),
             second_failures: config.limit_failures.then(SecondFailures::new),
             sealer,
+            swept: Mutex::default(),
             numbers: Mutex::new(None),
             engine,
             env,
@@ -170,25 +169,5 @@ impl Auth {
         let number = fresh.take().ok_or(StoreError::Contended)?;
         *block() = Some(fresh);
         Ok(number)
-    }
-
-    /// Whether wrong passwords for this name are used up for the moment.
-    pub(crate) fn check_failures(&self, name: &str) -> Result<(), Duration> {
-        let Some(failures) = &self.failures else { return Ok(()) };
-        failures.peek(&self.counted(name), self.env.clock.elapsed())
-    }
-
-    /// Counts a wrong password.
-    pub(crate) fn count_failure(&self, name: &str) {
-        if let Some(failures) = &self.failures {
-            // An empty bucket can't get emptier: the refusal says nothing new.
-            let _ = failures.take(&self.counted(name), self.env.clock.elapsed());
-        }
-    }
-
-    /// Under what wrong passwords for a name are counted: however an account is named, its guesses are the same ones.
-    pub(crate) fn counted(&self, name: &str) -> String {
-        let meant = meant(name, &self.config.server_name).pop();
-        meant.map_or_else(|| name.to_lowercase(), |user_id| user_id.to_string())
     }
 }

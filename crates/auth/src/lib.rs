@@ -16,6 +16,7 @@ mod config;
 mod email;
 mod error;
 mod factor;
+mod guesses;
 mod maintain;
 mod oauth;
 mod openid;
@@ -39,10 +40,11 @@ pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, Valida
 pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;
 pub use factor::{HalfSignedIn, NewHalf, SecondFactors, SecondStepError, SignIn, TotpEnrolment, TotpError};
+pub use guesses::Origin;
 pub use myelin_store::schema::auth::EmailPurpose;
 pub use oauth::{
-    Browser, DeviceAuthorization, DeviceToDecide, Introspection, NewBrowser, OauthConfig, OauthError,
-    OauthTokens, OwnDevice, RegisteredClient,
+    Browser, DeviceAuthorization, DeviceToDecide, EndedDevice, Introspection, NewBrowser, OauthConfig,
+    OauthError, OauthTokens, OwnDevice, RegisteredClient,
 };
 pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};

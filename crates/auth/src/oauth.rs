@@ -24,9 +24,9 @@ use myelin_runtime::{Quota, RateLimiter, Secret, neighbourhood};
 
 use crate::{Issued, StoreError};
 
-pub use self::account::OwnDevice;
-pub(crate) use self::browser::is_usable;
+pub use self::account::{EndedDevice, OwnDevice};
 pub use self::browser::{Browser, NewBrowser};
+pub(crate) use self::browser::{expect_browser, is_usable};
 pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};
 pub use self::introspect::Introspection;
@@ -79,6 +79,7 @@ pub(crate) struct OauthLimits {
     clients: RateLimiter<()>,
     clients_of: RateLimiter<IpAddr>,
     device_codes: RateLimiter<()>,
+    siblings: RateLimiter<i64>,
 }
 
 impl OauthLimits {
@@ -88,10 +89,12 @@ impl OauthLimits {
         let clients = Quota { per_second: 0.5, burst: 5_000.0 };
         let clients_of = Quota { per_second: 1.0 / 180.0, burst: 20.0 };
         let device_codes = Quota { per_second: 5.0, burst: 5_000.0 };
+        let siblings = Quota { per_second: 1.0 / 60.0, burst: 1.0 };
         Self {
             clients: RateLimiter::new(clients, 2),
             clients_of: RateLimiter::new(clients_of, 16_384),
             device_codes: RateLimiter::new(device_codes, 2),
+            siblings: RateLimiter::new(siblings, 16_384),
         }
     }
 
@@ -100,6 +103,10 @@ impl OauthLimits {
             self.clients_of.take(&neighbourhood(address), now).map_err(|_| busy())?;
         }
         self.clients.take(&(), now).map_err(|_| busy())
+    }
+
+    fn take_sibling(&self, session: i64, now: Duration) -> Result<(), Refusal> {
+        self.siblings.take(&session, now).map_err(|_| busy())
     }
 
     fn take_device_code(&self, now: Duration) -> Result<(), Refusal> {

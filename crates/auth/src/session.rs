@@ -17,7 +17,7 @@ use myelin_model::Topic;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{AccessToken, Account, Device, LoginToken, RefreshToken};
 use myelin_store::schema::e2ee::CrossSigningKey;
-use myelin_store::schema::oauth::OauthGrant;
+use myelin_store::schema::oauth::{OauthGrant, ResetApproval};
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -183,6 +183,7 @@ impl Auth {
                 expect_device(batch, &device);
                 delete_tokens(batch, device.session);
                 batch.delete::<OauthGrant>(&(device.user_id.clone(), device.device_id.clone()));
+                self.forget_approval(batch, snapshot, &device).await?;
                 device.generation += 1;
                 batch.put(&device);
                 device
@@ -207,6 +208,21 @@ impl Auth {
         };
         batch.wake(Topic::user(user_id.as_str()));
         Ok(device)
+    }
+
+    /// Adds to the batch that what was allowed to the device's session of before is not allowed to the new one.
+    async fn forget_approval(
+        &self,
+        batch: &mut Batch,
+        snapshot: &dyn Snapshot,
+        device: &Device,
+    ) -> Result<(), StoreError> {
+        let key = (device.user_id.clone(),);
+        let approval = snapshot.get::<ResetApproval>(&key).await?;
+        if approval.is_some_and(|approval| approval.session == Some(device.session)) {
+            batch.delete::<ResetApproval>(&key);
+        }
+        Ok(())
     }
 
     /// Adds one generation of tokens to the batch.

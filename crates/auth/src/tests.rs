@@ -3,6 +3,7 @@
 mod accounts;
 mod emails;
 mod factors;
+mod guesses;
 mod interrupted;
 mod login_tokens;
 mod oauth;
@@ -21,7 +22,7 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, server_name};
 
 use self::interrupted::Interrupted;
 use crate::{
-    Actor, Auth, AuthConfig, Identifier, Issued, Login, LoginError, Mailer, NewAccount, NewSession,
+    Actor, Auth, AuthConfig, Identifier, Issued, Login, LoginError, Mailer, NewAccount, NewSession, Origin,
     PasswordCost, RefreshTokens, SessionEnd,
 };
 
@@ -108,7 +109,12 @@ impl World {
 
     async fn try_login(&self, name: &str, password: &str, session: NewSession) -> Result<Issued, LoginError> {
         self.auth
-            .login(Login { user: Identifier::User(name.to_owned()), password: secret(password), session })
+            .login(Login {
+                user: Identifier::User(name.to_owned()),
+                password: secret(password),
+                session,
+                origin: Origin::default(),
+            })
             .await
     }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use myelin_model::Requester;
 use myelin_runtime::Secret;
-use ruma::OwnedUserId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest, Sha256};
 
 use self::sessions::{Shown, UiaSession};
 use crate::account::password::PasswordError;
-use crate::{Auth, EmailCredentials, EmailPurpose, Identifier, StoreError, ValidatedEmail};
+use crate::{Auth, EmailCredentials, EmailPurpose, Identifier, Origin, StoreError, ValidatedEmail};
 
 /// One step of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,8 @@ pub struct Challenge {
     pub completed: Vec<Stage>,
     /// Why the attempt did not pass, if there was one.
     pub refusal: Option<Refusal>,
+    /// The device that asks, where there is one.
+    pub device_id: Option<OwnedDeviceId>,
 }
 
 /// Why a stage was not passed.
@@ -210,6 +212,7 @@ impl Auth {
             completed: Vec::new(),
             registration_token: None,
             email: None,
+            waits: waits(operation),
         };
         let id = self.env.random.alphanumeric(24);
         self.uia.begin(id.clone(), session.clone());
@@ -241,8 +244,7 @@ impl Auth {
     ) -> Result<Result<Shown, Refusal>, UiaError> {
         match credential {
             Credential::Password { user, password } => {
-                let asks = operation.asks.map(|requester| &requester.user_id);
-                let passed = self.pass_password(asks, &user, password).await?;
+                let passed = self.pass_password(operation.asks, &user, password).await?;
                 Ok(if passed { Ok(Shown::Nothing) } else { Err(Refusal::Password) })
             }
             Credential::Dummy => Ok(Ok(Shown::Nothing)),
@@ -273,11 +275,14 @@ impl Auth {
 
     async fn pass_password(
         &self,
-        asks: Option<&OwnedUserId>,
+        asks: Option<&Requester>,
         user: &Identifier,
         password: Secret<String>,
     ) -> Result<bool, UiaError> {
-        match self.verify_password(user, password).await {
+        let session = asks.map(|requester| (requester.user_id.clone(), requester.session));
+        let origin = Origin { session, ..Origin::default() };
+        let asks = asks.map(|requester| &requester.user_id);
+        match self.verify_password(user, password, &origin).await {
             Ok(verified) if Some(&verified.account.user_id) == asks => Ok(true),
             Ok(_) => Err(UiaError::OtherUser),
             Err(PasswordError::Wrong) => Ok(false),
@@ -286,6 +291,13 @@ impl Auth {
             Err(PasswordError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// The device that waits for its user's approval, if that is what is asked for.
+fn waits(operation: &Operation<'_>) -> Option<(OwnedUserId, OwnedDeviceId)> {
+    let is_approved = operation.flows.iter().any(|flow| flow.contains(&Stage::Oauth));
+    let requester = operation.asks.filter(|_| is_approved)?;
+    Some((requester.user_id.clone(), requester.device_id.clone()?))
 }
 
 /// What a session is bound to, in a form of fixed size.
@@ -334,5 +346,6 @@ fn challenge(
     completed: Vec<Stage>,
     refusal: Option<Refusal>,
 ) -> UiaError {
-    UiaError::Challenge(Challenge { session, flows: operation.flows, completed, refusal })
+    let device_id = operation.asks.and_then(|requester| requester.device_id.clone());
+    UiaError::Challenge(Challenge { session, flows: operation.flows, completed, refusal, device_id })
 }

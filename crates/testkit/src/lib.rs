@@ -76,6 +76,15 @@ impl TestServer {
         Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, self.gateway).await
     }
 
+    /// The same server stopped, and started again with another configuration.
+    ///
+    /// # Panics
+    /// When the server can't be made, which fails the test.
+    pub async fn reconfigure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self.restart().await
+    }
+
     /// The same server after it was killed: it could write nothing more, and is started again.
     ///
     /// # Panics

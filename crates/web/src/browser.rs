@@ -1,12 +1,16 @@
 //! One request of a browser: who is signed in, in which language, and how pages are answered to it.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use maud::{Markup, html};
-use myelin_auth::{Browser, HalfSignedIn, NewBrowser, NewHalf};
+use myelin_api::ClientAddress;
+use myelin_auth::{Browser, HalfSignedIn, NewBrowser, NewHalf, Origin};
 use myelin_oauth_core::params::Params;
+use myelin_runtime::Secret;
 
 use crate::cookie::Cookie;
 use crate::guard;
@@ -30,6 +34,8 @@ pub(crate) struct Visit {
     pub(crate) query: String,
     /// The same, read; empty where it can't be.
     pub(crate) params: Params,
+    /// The address that it came from.
+    address: Option<IpAddr>,
     /// The language of the answer.
     pub(crate) language: Language,
     /// Who is signed in.
@@ -71,8 +77,19 @@ impl Visit {
             Some(token) => (token.to_owned(), false),
             None => (pages.env.random.alphanumeric(FORM_TOKEN), true),
         };
+        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
         let (pages, browser) = (pages.clone(), None);
-        Self { pages, query, params, language, browser, form_token, is_new_token, headers }
+        Self { pages, address, query, params, language, browser, form_token, is_new_token, headers }
+    }
+
+    /// From where it comes, for who shows a password.
+    pub(crate) fn origin(&self) -> Origin {
+        let known = Cookie::Known.read(&self.headers, self.pages.is_https());
+        let user_agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let mut origin = Origin::of(self.address);
+        origin.browser = known.map(|known| Secret::new(known.to_owned()));
+        origin.user_agent = user_agent.map(str::to_owned);
+        origin
     }
 
     pub(crate) fn messages(&self) -> &'static Messages {
@@ -81,6 +98,12 @@ impl Visit {
 
     pub(crate) fn server(&self) -> &str {
         self.pages.auth.config().server_name.as_str()
+    }
+
+    /// Counts what somebody does on the pages against them, wherever they are.
+    pub(crate) fn count(&self, browser: &Browser) -> Result<(), Problem> {
+        let counted = self.pages.limits.check_person(&browser.user_id, &self.pages.env);
+        counted.map_err(|error| Problem::Limited(error.retry_after().unwrap_or_default()))
     }
 
     /// What every form has.
@@ -138,6 +161,8 @@ impl Visit {
         if Cookie::Half.read(&self.headers, https).is_some() {
             set(&mut response, Cookie::Half.clear(https));
         }
+        let (known, lifetime) = &new.known;
+        set(&mut response, Cookie::Known.set(known.expose(), https, Some(*lifetime)));
         Ok(response)
     }
 

@@ -1,4 +1,4 @@
-//! The cookies: who is signed in, who is half, and what a form must repeat.
+//! The cookies: who is signed in, who is half, what a form must repeat, and that somebody has signed in here before.
 //!
 //! Over HTTPS all are host-locked (`__Host-`), so that no other host of the domain can set them. All are `Lax`: a person
 //! who comes from a client's site is still signed in, and a form of another site brings none.
@@ -14,6 +14,8 @@ pub(crate) enum Cookie {
     Half,
     /// What a form must repeat.
     Form,
+    /// That somebody has signed in here before, for when others guess their password elsewhere.
+    Known,
 }
 
 impl Cookie {
@@ -25,6 +27,8 @@ impl Cookie {
             (Self::Half, false) => "myelin-half",
             (Self::Form, true) => "__Host-myelin-form",
             (Self::Form, false) => "myelin-form",
+            (Self::Known, true) => "__Host-myelin-known",
+            (Self::Known, false) => "myelin-known",
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Messages {
     pub(crate) device: Device,
     pub(crate) done: Done,
     pub(crate) account: Account,
+    pub(crate) reset: Reset,
     pub(crate) problem: Problem,
 }
 
@@ -58,15 +59,16 @@ messages! {
         email, email_hint, email_wrong, email_taken, next, mail_sent, mail_open, not_confirmed, mail_other,
     }
     Consent {
-        title, signed_in_as, not_you, wants, wants_there, careful, account, messages, device, sent_to, sent_to_app, approve, deny, links,
+        title, signed_in_as, not_you, wants, wants_unproved, wants_there, careful, account, messages, device, replaces, sent_to, sent_to_app, approve, deny, links,
         terms, policy,
     }
     Device { title, intro, code, code_hint, button, unknown, check_title, check, careful, denied, approved }
     Account {
-        title, devices, no_devices, unnamed, seen, never_seen, client, end, back, end_title, end_warning, end_button,
-        ended, gone, reset_title, reset_explain, reset_warning, reset_button, reset_done, deactivate, deactivate_title,
+        title, devices, no_devices, unnamed, seen, never_seen, end, back, end_title, end_warning, end_button,
+        ended, gone, deactivate, deactivate_title,
         deactivate_warning, erase, deactivate_button, deactivated, cancel,
     }
+    Reset { title, explain, warning, button, done, device, pick, asks, none }
     Done { title, signed_in, close, sign_out, signed_out }
     Problem { title, explain, back, for_developers, form }
 }
@@ -116,6 +118,7 @@ mod tests {
                 self.device.all(),
                 self.done.all(),
                 self.account.all(),
+                self.reset.all(),
                 self.problem.all(),
             ];
             parts.concat()

@@ -1,5 +1,7 @@
 //! The pages, by path.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next as Inner, from_fn_with_state};
@@ -7,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use http::{Method, StatusCode};
 use maud::html;
-use myelin_api::{ClientAddress, RateClass};
+use myelin_api::{ClientAddress, RateClass, Times};
 use myelin_oauth_core::params::MAX_BYTES;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -63,9 +65,37 @@ pub fn router(pages: Pages) -> Router {
         .route(SSO, get(sso::get).merge(on(MethodFilter::POST, sso::post)))
         .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
         .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
+        .layer(from_fn_with_state((pages.clone(), times()), measured))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .with_state(pages)
+}
+
+/// How long the requests of each page took.
+type PageTimes = Arc<Vec<(&'static str, Method, Times)>>;
+
+fn times() -> PageTimes {
+    let methods = ROUTES.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (*path, method)));
+    let times = methods.map(|(path, method)| (path, method.clone(), Times::new(method.as_str(), path)));
+    Arc::new(times.collect())
+}
+
+/// Notes how long a request took, as those of programs.
+async fn measured(
+    State((pages, times)): State<(Pages, PageTimes)>,
+    request: Request,
+    next: Inner,
+) -> Response {
+    let start = pages.env.clock.elapsed();
+    let place = {
+        let (path, method) = (request.uri().path(), request.method());
+        times.iter().position(|page| page.0 == path && page.1 == method)
+    };
+    let response = next.run(request).await;
+    if let Some((_, _, times)) = place.and_then(|place| times.get(place)) {
+        times.note(response.status(), pages.env.clock.elapsed().saturating_sub(start));
+    }
+    response
 }
 
 /// Counts a request against its address.

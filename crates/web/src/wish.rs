@@ -30,8 +30,8 @@ pub(crate) enum Wish {
     View(String),
     /// To end one device.
     End(String),
-    /// To let their cross-signing keys be replaced.
-    Reset,
+    /// To let their cross-signing keys be replaced, from this device where it is known.
+    Reset(Option<String>),
     /// To deactivate it.
     Deactivate,
     /// To see what they sign in with beside the password.
@@ -53,7 +53,7 @@ impl Wish {
         match (action.strip_prefix("org.matrix.").unwrap_or(action), device_id) {
             ("device_view" | "session_view", Some(id)) => Self::View(id.to_owned()),
             ("device_delete" | "session_end", Some(id)) => Self::End(id.to_owned()),
-            ("cross_signing_reset", _) => Self::Reset,
+            ("cross_signing_reset", id) => Self::Reset(id.map(str::to_owned)),
             ("account_deactivate", _) => Self::Deactivate,
             ("myelin.second_step", _) => Self::SecondStep,
             ("myelin.totp_add", _) => Self::AddTotp,
@@ -67,7 +67,7 @@ impl Wish {
     pub(crate) fn is_grave(&self) -> bool {
         matches!(
             self,
-            Self::Reset | Self::Deactivate | Self::AddTotp | Self::RemoveTotp | Self::RecoveryCodes
+            Self::Reset(_) | Self::Deactivate | Self::AddTotp | Self::RemoveTotp | Self::RecoveryCodes
         )
     }
 
@@ -77,7 +77,7 @@ impl Wish {
             Self::Overview => return ACCOUNT.to_owned(),
             Self::View(id) => ("org.matrix.device_view", Some(id)),
             Self::End(id) => ("org.matrix.device_delete", Some(id)),
-            Self::Reset => ("org.matrix.cross_signing_reset", None),
+            Self::Reset(id) => ("org.matrix.cross_signing_reset", id.as_ref()),
             Self::Deactivate => ("org.matrix.account_deactivate", None),
             Self::SecondStep => ("myelin.second_step", None),
             Self::AddTotp => ("myelin.totp_add", None),

@@ -30,6 +30,18 @@ pub(crate) async fn post(State(auth): State<Arc<Auth>>, Form(params): Form) -> R
     answer(&tokens)
 }
 
+/// Renews tokens, and issues no others: for a server on which OAuth 2.0 is switched off.
+pub(crate) async fn post_refresh(
+    State(auth): State<Arc<Auth>>,
+    Form(params): Form,
+) -> Result<Response, Failure> {
+    let TokenRequest::Refresh { client_id, refresh_token } = TokenRequest::parse(&params)? else {
+        let off = "Nobody logs in by OAuth 2.0 here any more.";
+        return Err(Refusal::new(ErrorCode::UnsupportedGrantType, off).into());
+    };
+    answer(&auth.refresh_grant(&refresh_token, &client_id).await?)
+}
+
 fn answer(tokens: &OauthTokens) -> Result<Response, Failure> {
     let issued = &tokens.issued;
     let (Some(refresh), Some(expires_in)) = (&issued.refresh_token, issued.expires_in) else {

@@ -21,6 +21,13 @@ pub(super) fn discovery() -> Vec<Route> {
     ]
 }
 
+/// What sessions need that were opened before OAuth 2.0 was switched off: a client whose tokens can't be renewed takes itself
+/// for logged out.
+pub(super) fn going_on() -> Vec<Route> {
+    let routes = vec![post(OAUTH, "/token", token::post_refresh), post(OAUTH, "/revoke", revoke::post)];
+    routes.into_iter().map(|route| route.public().oauth()).collect()
+}
+
 /// The endpoints in the dialect of the RFCs.
 pub(super) fn routes() -> Vec<Route> {
     let routes = vec![

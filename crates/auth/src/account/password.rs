@@ -10,7 +10,7 @@ use myelin_store::schema::auth::{Account, Password};
 
 use super::localpart::meant;
 use crate::audit::Actor;
-use crate::{Auth, EmailAddress, PasswordCost, StoreError};
+use crate::{Auth, EmailAddress, Origin, PasswordCost, StoreError};
 
 /// The most bytes of a password.
 const MAX_BYTES: usize = 1024;
@@ -104,16 +104,18 @@ impl Auth {
         self.env.cpu.run(move || hash(&password, &salt, cost)).await?.ok_or(PoolBusy)
     }
 
-    /// Whose password this is, given by what they log in.
+    /// Whose password this is, given by what they log in, from where.
     pub(crate) async fn verify_password(
         &self,
         identifier: &Identifier,
         password: Secret<String>,
+        origin: &Origin,
     ) -> Result<Verified, PasswordError> {
         let account = self.name_of(identifier).await?;
         let (Identifier::User(given) | Identifier::Email(given)) = identifier;
         let name = account.as_deref().unwrap_or(given);
-        self.check_failures(name).map_err(PasswordError::Limited)?;
+        let allowed = self.may_guess(name, origin).await.map_err(PasswordError::Store)?;
+        let attempted = allowed.map_err(PasswordError::Limited)?;
         let found = match &account {
             Some(name) => self.find_password(name).await?,
             None => None,
@@ -121,9 +123,12 @@ impl Auth {
         let stored = to_check(found.as_ref(), self.config.password_cost);
         let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
         match (matches, found) {
-            (Ok(true), Some(verified)) => Ok(verified),
+            (Ok(true), Some(verified)) => {
+                self.guessed(&attempted, true);
+                Ok(verified)
+            }
             (Ok(_), _) => {
-                self.count_failure(name);
+                self.guessed(&attempted, false);
                 Err(PasswordError::Wrong)
             }
             (Err(PoolBusy), _) => Err(PasswordError::Busy),

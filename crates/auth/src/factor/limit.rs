@@ -7,7 +7,7 @@ use ruma::UserId;
 
 use crate::Auth;
 
-/// Wrong codes by account, beside their being counted as wrong passwords. Who guesses knows the password already, and one code
+/// Wrong codes by account. Who guesses knows the password already, and one code
 /// in 333,333 is right at any time: five at once, then one in five minutes, is even odds after two years.
 #[derive(Debug)]
 pub(crate) struct SecondFailures(RateLimiter<String>);
@@ -19,16 +19,14 @@ impl SecondFailures {
 }
 
 impl Auth {
-    /// Whether wrong codes for this account, or wrong passwords, are used up for the moment.
+    /// Whether wrong codes for this account are used up for the moment.
     pub(super) fn check_second(&self, user_id: &UserId) -> Result<(), Duration> {
-        self.check_failures(user_id.as_str())?;
         let Some(SecondFailures(failures)) = &self.second_failures else { return Ok(()) };
         failures.peek(&user_id.to_string(), self.env.clock.elapsed())
     }
 
     /// Counts a wrong code.
     pub(super) fn count_second(&self, user_id: &UserId) {
-        self.count_failure(user_id.as_str());
         if let Some(SecondFailures(failures)) = &self.second_failures {
             // An empty bucket can't get emptier: the refusal says nothing new.
             let _ = failures.take(&user_id.to_string(), self.env.clock.elapsed());

@@ -20,7 +20,7 @@ use super::{recovery, totp};
 use crate::auth::ATTEMPTS;
 use crate::oauth::is_usable;
 use crate::session::token;
-use crate::{Actor, Auth, NewBrowser, StoreError};
+use crate::{Actor, Auth, NewBrowser, Origin, StoreError};
 
 /// What the cookie is sealed for.
 const PURPOSE: &str = "half signed in";
@@ -106,6 +106,7 @@ impl Auth {
         &self,
         half: &HalfSignedIn,
         text: &str,
+        origin: &Origin,
     ) -> Result<NewBrowser, SecondStepError> {
         let user_id = &half.user_id;
         self.check_second(user_id).map_err(SecondStepError::Limited)?;
@@ -127,7 +128,7 @@ impl Auth {
             }
             let how =
                 if matches!(typed, Typed::Totp(_)) { "password totp" } else { "password recovery_code" };
-            if let Some(browser) = self.open_browser(batch, &account, how).await? {
+            if let Some(browser) = self.open_browser(batch, &account, origin, how).await? {
                 if matches!(typed, Typed::Recovery(_)) {
                     self.tell(user_id, Change::RecoveryCodeUsed).await;
                 }

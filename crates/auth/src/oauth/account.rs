@@ -8,9 +8,9 @@ use myelin_oauth_core::client::ClientMetadata;
 use myelin_store::schema::auth::Device;
 use myelin_store::schema::oauth::{OauthClient, OauthGrant, ResetApproval};
 use myelin_store::{Durability, Reader, Scan};
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::OwnedDeviceId;
 
-use super::Browser;
+use super::{Browser, expect_browser};
 use crate::auth::{ATTEMPTS, Applied};
 use crate::{Actor, Auth, Deactivated, DeviceInfo, Erase, StoreError};
 
@@ -28,6 +28,19 @@ pub struct OwnDevice {
     pub info: DeviceInfo,
     /// The client that it was granted to, where it is known.
     pub client: Option<Arc<ClientMetadata>>,
+    /// Another text whenever it is another session: what is decided about one holds for no other.
+    pub opened: String,
+}
+
+/// What became of a device that was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedDevice {
+    /// It ended.
+    Yes,
+    /// There is none.
+    Gone,
+    /// A session was opened anew under its id since it was shown.
+    Reopened,
 }
 
 impl Auth {
@@ -60,12 +73,36 @@ impl Auth {
         };
         let clients: HashMap<String, Arc<ClientMetadata>> =
             rows.into_iter().flatten().filter_map(read).collect();
-        let client_of = |grant: Option<OauthGrant>| clients.get(&grant?.client_id).cloned();
-        let devices = infos.into_iter().zip(grants);
-        Ok(devices.map(|(info, grant)| OwnDevice { info, client: client_of(grant) }).collect())
+        let own = |(info, grant): (DeviceInfo, Option<OauthGrant>)| OwnDevice {
+            client: grant.as_ref().and_then(|grant| clients.get(&grant.client_id)).cloned(),
+            opened: opened(grant.as_ref()),
+            info,
+        };
+        Ok(infos.into_iter().zip(grants).map(own).collect())
     }
 
-    /// Ends a device of who is signed in; whether there was one.
+    /// One device of who is signed in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn own_device(
+        &self,
+        browser: &Browser,
+        device_id: &OwnedDeviceId,
+    ) -> Result<Option<OwnDevice>, StoreError> {
+        let key = (browser.user_id.clone(), device_id.clone());
+        let Some(info) = self.device_of(&browser.user_id, device_id).await? else { return Ok(None) };
+        let snapshot = self.engine.snapshot().await?;
+        let grant = snapshot.get::<OauthGrant>(&key).await?;
+        let client = match &grant {
+            Some(grant) => snapshot.get::<OauthClient>(&(grant.client_id.clone(),)).await?,
+            None => None,
+        };
+        let client = client.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok());
+        Ok(Some(OwnDevice { client: client.map(Arc::new), opened: opened(grant.as_ref()), info }))
+    }
+
+    /// Ends a device of who is signed in, as it was shown to them ([`OwnDevice::opened`]).
     ///
     /// # Errors
     /// When the store fails.
@@ -73,35 +110,63 @@ impl Auth {
         &self,
         browser: &Browser,
         device_id: &OwnedDeviceId,
-    ) -> Result<bool, StoreError> {
+        shown: &str,
+    ) -> Result<EndedDevice, StoreError> {
         let user_id = &browser.user_id;
         let key = (user_id.clone(), device_id.clone());
         for _ in 0..ATTEMPTS {
-            let found = self.engine.snapshot().await?.get::<Device>(&key).await?;
-            let Some(device) = found else { return Ok(false) };
+            let snapshot = self.engine.snapshot().await?;
+            let found = snapshot.get::<Device>(&key).await?;
+            let Some(device) = found else { return Ok(EndedDevice::Gone) };
+            let grant = snapshot.get::<OauthGrant>(&key).await?;
+            drop(snapshot);
+            if opened(grant.as_ref()) != shown {
+                return Ok(EndedDevice::Reopened);
+            }
             let mut batch = self.batch(user_id.as_str());
+            match &grant {
+                Some(grant) => batch.expect_column::<OauthGrant>(&key, "family", &grant.family),
+                None => batch.expect_absent::<OauthGrant>(&key),
+            }
             let detail = Some(device_id.to_string());
             self.record(&mut batch, &Actor::User(user_id.clone()), "device.end", Some(user_id), detail);
             self.extend_ends(&mut batch, user_id, &[device]).await?;
             if self.commit(batch, user_id).await? == Applied::Yes {
-                return Ok(true);
+                return Ok(EndedDevice::Yes);
             }
         }
         Err(StoreError::Contended)
     }
 
-    /// Allows that the cross-signing keys of who is signed in be replaced, once and soon.
+    /// Allows that the cross-signing keys of who is signed in be replaced, once and soon, from one of their devices and from
+    /// no other: a token that was stolen elsewhere gains nothing by asking at the same time. Whether there is such a
+    /// device, and they are still signed in.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn allow_reset(&self, browser: &Browser) -> Result<(), StoreError> {
+    pub async fn allow_reset(
+        &self,
+        browser: &Browser,
+        device_id: &OwnedDeviceId,
+    ) -> Result<bool, StoreError> {
         let user_id = &browser.user_id;
+        let key = (user_id.clone(), device_id.clone());
+        let Some(device) = self.engine.snapshot().await?.get::<Device>(&key).await? else { return Ok(false) };
         let expires_at = self.now().saturating_add(APPROVED);
         let mut batch = self.batch(user_id.as_str());
-        batch.put(&ResetApproval { user_id: user_id.clone(), expires_at });
-        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.allow", Some(user_id), None);
-        self.engine.commit(batch).await?;
-        Ok(())
+        expect_browser(&mut batch, browser);
+        batch.expect_column::<Device>(&key, "session", &device.session);
+        batch.put(&ResetApproval { user_id: user_id.clone(), expires_at, session: Some(device.session) });
+        let detail = Some(device_id.to_string());
+        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.allow", Some(user_id), detail);
+        Ok(self.commit(batch, user_id).await? == Applied::Yes)
+    }
+
+    /// The devices of who is signed in that asked a short time ago whether their cross-signing keys may be replaced, the last
+    /// one first.
+    #[must_use]
+    pub fn asking_for_reset(&self, browser: &Browser) -> Vec<OwnedDeviceId> {
+        self.uia.asking(&browser.user_id, self.env.clock.elapsed())
     }
 
     /// Whether the requester's session was opened by OAuth 2.0.
@@ -115,18 +180,23 @@ impl Auth {
         Ok(grant.is_some())
     }
 
-    /// Uses up what the user allowed a short time ago: that their cross-signing keys be replaced. Whether they did.
+    /// Uses up what the user allowed a short time ago: that their cross-signing keys be replaced from this session. Whether
+    /// they did.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn take_reset_approval(&self, user_id: &OwnedUserId) -> Result<bool, StoreError> {
+    pub async fn take_reset_approval(&self, requester: &Requester) -> Result<bool, StoreError> {
+        let user_id = &requester.user_id;
         let key = (user_id.clone(),);
         let approval = self.engine.snapshot().await?.get::<ResetApproval>(&key).await?;
-        if approval.is_none_or(|approval| approval.expires_at <= self.now()) {
+        let is_good = |approval: &ResetApproval| {
+            approval.expires_at > self.now() && approval.session == Some(requester.session)
+        };
+        if !approval.as_ref().is_some_and(is_good) {
             return Ok(false);
         }
         let mut batch = self.batch(user_id.as_str());
-        batch.expect_present::<ResetApproval>(&key);
+        batch.expect_column::<ResetApproval>(&key, "session", &Some(requester.session));
         batch.delete::<ResetApproval>(&key);
         self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.reset", Some(user_id), None);
         // Of two who want to use it, one does.
@@ -154,4 +224,10 @@ impl Auth {
         self.engine.commit(batch).await?;
         Ok(())
     }
+}
+
+/// By what one session of a device is told from another: its grant. A session of the legacy API is just that.
+fn opened(grant: Option<&OauthGrant>) -> String {
+    let family = |grant: &OauthGrant| grant.family.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    grant.map(family).unwrap_or_default()
 }

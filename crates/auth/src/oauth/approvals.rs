@@ -2,7 +2,7 @@
 //! with the password, and with the sessions.
 
 use myelin_store::schema::auth::LoginToken;
-use myelin_store::schema::oauth::{BrowserSession, OauthCode, OauthDeviceCode};
+use myelin_store::schema::oauth::{BrowserSession, KnownBrowser, OauthCode, OauthDeviceCode, ResetApproval};
 use myelin_store::{Batch, Scan};
 use ruma::OwnedUserId;
 
@@ -15,7 +15,9 @@ pub(crate) fn end_approvals(batch: &mut Batch, user_id: &OwnedUserId) {
     batch.delete_range(Scan::index::<OauthCode>(OauthCode::BY_USER, user.clone(), usize::MAX));
     let decided = (Some(user_id.clone()),);
     batch.delete_range(Scan::index::<OauthDeviceCode>(OauthDeviceCode::BY_USER, decided, usize::MAX));
-    batch.delete_range(Scan::index::<LoginToken>(LoginToken::BY_USER, user, usize::MAX));
+    batch.delete_range(Scan::index::<LoginToken>(LoginToken::BY_USER, user.clone(), usize::MAX));
+    batch.delete_range(Scan::index::<KnownBrowser>(KnownBrowser::BY_USER, user.clone(), usize::MAX));
+    batch.delete::<ResetApproval>(&user);
     end_browsers(batch, user_id);
 }
 

@@ -8,9 +8,16 @@ use myelin_runtime::Secret;
 use myelin_store::schema::oauth::OauthCode;
 use myelin_store::{Durability, Scan};
 
+use super::browser::expect_browser;
 use super::{Browser, OauthError};
+use crate::auth::Applied;
 use crate::session::token::{self, Kind};
 use crate::{Actor, Auth, StoreError};
+
+/// What is told to a client whose user was signed out in the moment in which they approved.
+fn signed_out() -> Refusal {
+    Refusal::new(ErrorCode::AccessDenied, "The user was signed out meanwhile.")
+}
 
 impl Auth {
     /// Makes the code by which the client gets a session of who is signed in.
@@ -27,6 +34,7 @@ impl Auth {
         let now = self.now();
         let user_id = &browser.user_id;
         let mut batch = self.batch(user_id.as_str());
+        expect_browser(&mut batch, browser);
         batch.insert(&OauthCode {
             hash: Bytes::copy_from_slice(&token::hash(code.expose())),
             client_id: request.client_id.clone(),
@@ -40,8 +48,10 @@ impl Auth {
         });
         let detail = Some(format!("{} {}", request.client_id, request.scope.device_id()));
         self.record(&mut batch, &Actor::User(user_id.clone()), "oauth.approve", Some(user_id), detail);
-        self.engine.commit(batch).await.map_err(StoreError::from)?;
-        Ok(code)
+        match self.commit(batch, user_id).await? {
+            Applied::Yes => Ok(code),
+            Applied::Conflict => Err(signed_out().into()),
+        }
     }
 
     /// Forgets codes that nobody need know any more.

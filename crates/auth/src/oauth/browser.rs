@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Account, Password};
-use myelin_store::schema::oauth::BrowserSession;
-use myelin_store::{Batch, Durability, Reader, Scan};
+use myelin_store::schema::oauth::{BrowserSession, KnownBrowser};
+use myelin_store::{Batch, CommitError, Durability, Reader, Scan};
 use ruma::OwnedUserId;
 
 use super::approvals::end_browsers;
@@ -12,12 +12,18 @@ use crate::account::password::Verified;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, Identifier, LoginError, SignIn, StoreError};
+use crate::{Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
 
 /// How long somebody stays signed in, in milliseconds.
 const LIFETIME: i64 = 14 * 86_400_000;
 /// In how many browsers one is signed in at most. With another one, the one that ends first ends.
 const MOST: usize = 16;
+/// How long a browser is known in which nobody signs in any more, in milliseconds.
+const KNOWN: i64 = 365 * 86_400_000;
+/// How exactly it is known when a browser was last seen, in milliseconds.
+const HOUR: i64 = 3_600_000;
+/// How much is kept of what a browser says of itself, in bytes.
+const MAX_USER_AGENT: usize = 300;
 
 /// Who is signed in in a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct Browser {
     pub authenticated_at: i64,
     /// Which browser it is: the hash of its cookie.
     pub(crate) hash: Bytes,
+    /// What it says of itself.
+    pub(crate) user_agent: Option<String>,
 }
 
 /// A browser that somebody signed in with just now.
@@ -39,6 +47,8 @@ pub struct NewBrowser {
     pub cookie: Secret<String>,
     /// How long it is good, in seconds.
     pub lifetime: i64,
+    /// What it shows from now on to be known again, for so many seconds: guesses elsewhere don't keep its user out.
+    pub known: (Secret<String>, i64),
 }
 
 impl Auth {
@@ -46,8 +56,13 @@ impl Auth {
     ///
     /// # Errors
     /// Why not.
-    pub async fn sign_in(&self, user: &Identifier, password: Secret<String>) -> Result<SignIn, LoginError> {
-        let Verified { account, password } = self.verify_password(user, password).await?;
+    pub async fn sign_in(
+        &self,
+        user: &Identifier,
+        password: Secret<String>,
+        origin: &Origin,
+    ) -> Result<SignIn, LoginError> {
+        let Verified { account, password } = self.verify_password(user, password, origin).await?;
         if account.locked_at.is_some() {
             return Err(LoginError::Locked);
         }
@@ -66,7 +81,7 @@ impl Auth {
             }
             drop(snapshot);
             let batch = self.batch(account.user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &now, "password").await? {
+            if let Some(browser) = self.open_browser(batch, &now, origin, "password").await? {
                 return Ok(SignIn::Done(browser));
             }
         }
@@ -77,14 +92,18 @@ impl Auth {
     ///
     /// # Errors
     /// When the store fails, or the account can't be used.
-    pub async fn sign_in_new(&self, user_id: &OwnedUserId) -> Result<NewBrowser, LoginError> {
+    pub async fn sign_in_new(
+        &self,
+        user_id: &OwnedUserId,
+        origin: &Origin,
+    ) -> Result<NewBrowser, LoginError> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
             let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
             let account = account.filter(is_usable).ok_or(LoginError::Wrong)?;
             drop(snapshot);
             let batch = self.batch(user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &account, "new").await? {
+            if let Some(browser) = self.open_browser(batch, &account, origin, "new").await? {
                 return Ok(browser);
             }
         }
@@ -97,11 +116,16 @@ impl Auth {
         &self,
         mut batch: Batch,
         account: &Account,
+        origin: &Origin,
         how: &str,
     ) -> Result<Option<NewBrowser>, StoreError> {
         let user_id = &account.user_id;
         let held = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), MOST * 2);
-        let held = self.engine.snapshot().await?.scan::<BrowserSession>(held).await?;
+        let known = Scan::index::<KnownBrowser>(KnownBrowser::BY_USER, (user_id.clone(),), MOST * 2);
+        let snapshot = self.engine.snapshot().await?;
+        let held = snapshot.scan::<BrowserSession>(held).await?;
+        let known = snapshot.scan::<KnownBrowser>(known).await?;
+        drop(snapshot);
         expect_account(&mut batch, account);
         let surplus = (held.len() + 1).saturating_sub(MOST);
         for oldest in held.into_iter().take(surplus) {
@@ -114,12 +138,40 @@ impl Auth {
             user_id: user_id.clone(),
             authenticated_at: now,
             expires_at: now.saturating_add(LIFETIME),
+            user_agent: origin.user_agent.as_deref().map(|said| shortened(said, MAX_USER_AGENT).to_owned()),
+            seen_at: Some(now),
         });
+        let known = self.know_again(&mut batch, user_id, known, origin);
         let how = Some(how.to_owned());
         self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), how);
         let applied = self.commit(batch, user_id).await?;
-        let browser = NewBrowser { user_id: user_id.clone(), cookie, lifetime: LIFETIME / 1_000 };
+        let known = (known, KNOWN / 1_000);
+        let browser = NewBrowser { user_id: user_id.clone(), cookie, lifetime: LIFETIME / 1_000, known };
         Ok((applied == Applied::Yes).then_some(browser))
+    }
+
+    /// Adds to the batch that the browser will be known again; whatever it was known by before it is no more.
+    fn know_again(
+        &self,
+        batch: &mut Batch,
+        user_id: &OwnedUserId,
+        held: Vec<KnownBrowser>,
+        origin: &Origin,
+    ) -> Secret<String> {
+        let before = origin.browser.as_ref().map(|shown| token::hash(shown.expose()));
+        let (same, others): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|row| before.is_some_and(|before| row.hash == before[..]));
+        let surplus = (others.len() + 1).saturating_sub(MOST);
+        for row in same.into_iter().chain(others.into_iter().take(surplus)) {
+            batch.delete::<KnownBrowser>(&(row.hash,));
+        }
+        let known = token::mint(&self.env.random, Kind::Known);
+        batch.put(&KnownBrowser {
+            hash: Bytes::copy_from_slice(&token::hash(known.expose())),
+            user_id: user_id.clone(),
+            expires_at: self.now().saturating_add(KNOWN),
+        });
+        known
     }
 
     /// Who is signed in by this cookie; nobody where it has ended, the account can't be used, or its password has changed
@@ -140,9 +192,41 @@ impl Auth {
         let password = snapshot.get::<Password>(&user).await?;
         let is_current = password.is_none_or(|password| password.changed_at <= row.authenticated_at);
         let stands = is_current && account.is_some_and(|account| is_usable(&account));
-        let BrowserSession { hash, user_id, authenticated_at, .. } = row;
-        let browser = Browser { user_id, authenticated_at, hash };
-        Ok(stands.then_some(browser))
+        drop(snapshot);
+        if !stands {
+            return Ok(None);
+        }
+        let browser = Browser {
+            user_id: row.user_id.clone(),
+            authenticated_at: row.authenticated_at,
+            hash: row.hash.clone(),
+            user_agent: row.user_agent.clone(),
+        };
+        self.see_browser(row).await?;
+        Ok(Some(browser))
+    }
+
+    /// Notes that a browser is used. Nobody minds when a power cut takes it.
+    async fn see_browser(&self, row: BrowserSession) -> Result<(), StoreError> {
+        let now = self.now();
+        if row.seen_at.is_some_and(|seen| now.saturating_sub(seen) < HOUR) {
+            return Ok(());
+        }
+        let mut batch = self.batch(row.user_id.as_str());
+        batch.durability = Durability::MayLag;
+        batch.expect_present::<BrowserSession>(&(row.hash.clone(),));
+        batch.put(&BrowserSession { seen_at: Some(now), ..row });
+        match self.engine.commit(batch).await {
+            // It was signed out meanwhile: whoever acts for it expects it to be there.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the browser's session goes on.
+    pub(crate) async fn is_signed_in(&self, browser: &Browser) -> Result<bool, StoreError> {
+        let key = (browser.hash.clone(),);
+        Ok(self.engine.snapshot().await?.get::<BrowserSession>(&key).await?.is_some())
     }
 
     /// Adds to the batch that the user is signed in in this browser alone.
@@ -156,6 +240,8 @@ impl Auth {
             user_id,
             authenticated_at: browser.authenticated_at,
             expires_at: browser.authenticated_at.saturating_add(LIFETIME),
+            user_agent: browser.user_agent.clone(),
+            seen_at: Some(self.now()),
         });
     }
 
@@ -178,9 +264,22 @@ impl Auth {
         batch.durability = Durability::MayLag;
         let all = Scan::index::<BrowserSession>(BrowserSession::BY_END, (), usize::MAX);
         batch.delete_range(all.up_to((self.now(),)));
+        let known = Scan::index::<KnownBrowser>(KnownBrowser::BY_END, (), usize::MAX);
+        batch.delete_range(known.up_to((self.now(),)));
         self.engine.commit(batch).await?;
         Ok(())
     }
+}
+
+/// Adds to the batch that the browser is still signed in: what was approved in it in the very moment in which a new password
+/// ended it is not.
+pub(crate) fn expect_browser(batch: &mut Batch, browser: &Browser) {
+    batch.expect_present::<BrowserSession>(&(browser.hash.clone(),));
+}
+
+/// As much of the text as fits, in whole letters.
+fn shortened(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 /// Whether somebody may act for the account.

@@ -11,7 +11,7 @@ use myelin_store::schema::auth::{Account, Device};
 use myelin_store::schema::oauth::{DeviceCodeStage, OauthClient, OauthDeviceCode, OauthGrant};
 use myelin_store::{Batch, CommitError, Durability, Reader, Scan, Snapshot};
 
-use super::browser::is_usable;
+use super::browser::{expect_browser, is_usable};
 use super::grant::{NewGrant, family_of};
 use super::{Browser, OauthError, OauthTokens, invalid_grant};
 use crate::auth::{ATTEMPTS, Applied};
@@ -120,6 +120,7 @@ impl Auth {
             let user_id = &browser.user_id;
             let mut batch = self.batch(user_id.as_str());
             expect_code(&mut batch, &row);
+            expect_browser(&mut batch, browser);
             batch.put(&OauthDeviceCode { user_id: Some(user_id.clone()), ..with(&row, &decided) });
             let action = match decision {
                 Decision::Approve => "oauth.approve",
@@ -129,6 +130,9 @@ impl Auth {
             self.record(&mut batch, &Actor::User(user_id.clone()), action, Some(user_id), detail);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(true);
+            }
+            if !self.is_signed_in(browser).await? {
+                return Ok(false);
             }
         }
         Err(StoreError::Contended)
@@ -161,6 +165,7 @@ impl Auth {
                     let before = grant.generation - 1;
                     let next = Next::read(&*snapshot, &device, before).await?;
                     drop(snapshot);
+                    self.take_sibling(&next)?;
                     self.issue_again(grant, &device, next, device_code).await?
                 }
                 (Outcome::Reused, _) => {

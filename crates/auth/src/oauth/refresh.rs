@@ -1,6 +1,7 @@
 //! Renewing the tokens of a grant.
 
 use bytes::Bytes;
+use myelin_oauth_core::error::Refusal;
 use myelin_oauth_core::refresh::{Family, Outcome, Shown};
 use myelin_store::Reader;
 use myelin_store::schema::auth::{Device, RefreshToken};
@@ -16,6 +17,13 @@ use crate::session::token::{self, Kind};
 use crate::{Auth, StoreError};
 
 impl Auth {
+    /// Counts a pair of tokens more for a client that has used none of many. It is told to wait, and not that it is logged
+    /// out.
+    pub(super) fn take_sibling(&self, next: &Next) -> Result<(), Refusal> {
+        let Some(session) = next.crowded().filter(|_| self.config.limit_failures) else { return Ok(()) };
+        self.oauth.take_sibling(session, self.env.clock.elapsed())
+    }
+
     /// Issues the next generation of a grant's tokens. The refresh token stays good until one of them is used; one that
     /// comes after that ends the grant.
     ///
@@ -49,6 +57,7 @@ impl Auth {
             }
             let next = Next::read(&*snapshot, &device, row.generation).await?;
             drop(snapshot);
+            self.take_sibling(&next)?;
             if let Some(issued) = self.rotate(&row, next, Renewal::Marked(mark)).await? {
                 return Ok(OauthTokens { issued, scope: grant.scope });
             }

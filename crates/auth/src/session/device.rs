@@ -82,8 +82,17 @@ impl Auth {
         requester: &Requester,
         device_id: &OwnedDeviceId,
     ) -> Result<Option<DeviceInfo>, StoreError> {
+        self.device_of(&requester.user_id, device_id).await
+    }
+
+    /// One device of any user, for whoever may know.
+    pub(crate) async fn device_of(
+        &self,
+        user_id: &OwnedUserId,
+        device_id: &OwnedDeviceId,
+    ) -> Result<Option<DeviceInfo>, StoreError> {
         let snapshot = self.engine.snapshot().await?;
-        let key = (requester.user_id.clone(), device_id.clone());
+        let key = (user_id.clone(), device_id.clone());
         let Some(device) = snapshot.get::<Device>(&key).await? else { return Ok(None) };
         let seen = snapshot.get::<DeviceSeen>(&key).await?;
         Ok(Some(self.info(device, seen)))

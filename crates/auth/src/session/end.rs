@@ -11,13 +11,12 @@ use crate::session::delete_tokens;
 use crate::{Auth, StoreError};
 
 impl Auth {
-    /// Ends the requester's own session and deletes its device. Nothing happens to a session without a device.
+    /// Ends the session of an access token and deletes its device.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn logout(&self, requester: &Requester) -> Result<(), StoreError> {
-        let Some(device_id) = &requester.device_id else { return Ok(()) };
-        self.end_devices(&requester.user_id, std::slice::from_ref(device_id)).await
+    pub async fn logout(&self, token: &str) -> Result<(), StoreError> {
+        self.end_by_token(token, "logout").await.map(drop)
     }
 
     /// Ends every session of the requester, on the pages too, and what was approved for others.

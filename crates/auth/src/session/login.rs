@@ -12,7 +12,7 @@ use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token::{self, Kind};
 use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
-use crate::{Auth, Identifier, StoreError};
+use crate::{Auth, Identifier, Origin, StoreError};
 
 /// An attempt to log in.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Login {
     pub password: Secret<String>,
     /// The session wanted.
     pub session: NewSession,
+    /// From where.
+    pub origin: Origin,
 }
 
 /// Why a login failed.
@@ -96,7 +98,8 @@ impl Auth {
     /// Why there is none.
     pub async fn login(&self, login: Login) -> Result<Issued, LoginError> {
         login.session.check()?;
-        let Verified { account, password } = self.verify_password(&login.user, login.password).await?;
+        let Verified { account, password } =
+            self.verify_password(&login.user, login.password, &login.origin).await?;
         let user_id = &account.user_id;
         for _ in 0..ATTEMPTS {
             let number = self.next_session().await?;

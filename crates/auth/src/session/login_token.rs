@@ -11,6 +11,7 @@ use myelin_store::{Durability, Reader, Scan};
 
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
+use crate::oauth::expect_browser;
 use crate::session::token::{self, Kind};
 use crate::{Auth, Browser, StoreError};
 
@@ -75,13 +76,16 @@ impl Auth {
 
     /// Makes a login token for who is signed in on the pages. It hangs on no session.
     ///
+    /// Nothing where they were signed out meanwhile.
+    ///
     /// # Errors
     /// When the store fails.
-    pub async fn login_token_of(&self, browser: &Browser) -> Result<NewLoginToken, StoreError> {
+    pub async fn login_token_of(&self, browser: &Browser) -> Result<Option<NewLoginToken>, StoreError> {
         let user_id = &browser.user_id;
         let lifetime = i64::try_from(LIFETIME.as_millis()).unwrap_or(i64::MAX);
         let token = token::mint(&self.env.random, Kind::Login);
         let mut batch = self.batch(user_id.as_str());
+        expect_browser(&mut batch, browser);
         batch.insert(&LoginToken {
             hash: Bytes::copy_from_slice(&token::hash(token.expose())),
             session: NO_SESSION,
@@ -89,8 +93,8 @@ impl Auth {
             expires_at: self.now().saturating_add(lifetime),
         });
         self.record(&mut batch, &Actor::User(user_id.clone()), "sso.approve", Some(user_id), None);
-        self.engine.commit(batch).await?;
-        Ok(NewLoginToken { token, lifetime: LIFETIME })
+        let applied = self.commit(batch, user_id).await?;
+        Ok((applied == Applied::Yes).then_some(NewLoginToken { token, lifetime: LIFETIME }))
     }
 
     /// Forgets tokens that have expired.

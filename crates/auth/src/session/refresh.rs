@@ -13,6 +13,11 @@ use crate::{Auth, StoreError};
 /// How many pairs of tokens one refresh token gives before the client has used one of them. More than one, because
 /// a client may be several processes that refresh at once; each keeps what it got.
 const SIBLINGS: usize = 8;
+/// The same of a grant, which ends where one of its tokens is shown that is kept no more. Past the first [`BURST`] they come
+/// so slowly that the oldest have expired before they go.
+const SIBLINGS_OF_GRANT: usize = 256;
+/// How many pairs of a grant come at once.
+const BURST: usize = 64;
 
 /// Why a refresh token gives nothing.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +104,8 @@ impl Auth {
     /// Adds one pair of tokens of the next generation to the batch. Where there are many that nobody used, those end.
     pub(crate) fn issue_next(&self, batch: &mut Batch, next: Next, renewal: Renewal<'_>) -> Issued {
         let Next { device, generation, siblings } = next;
-        if siblings >= SIBLINGS {
+        let most = if matches!(renewal, Renewal::Marked(_)) { SIBLINGS_OF_GRANT } else { SIBLINGS };
+        if siblings >= most {
             delete_generation(batch, &device, generation);
         }
         self.issue(batch, &device, generation, renewal)
@@ -115,6 +121,11 @@ pub(crate) struct Next {
 }
 
 impl Next {
+    /// The session for which many pairs were issued and none was used: what it asks for more comes slowly.
+    pub(crate) fn crowded(&self) -> Option<i64> {
+        (self.siblings >= BURST).then_some(self.device.session)
+    }
+
     /// What comes after the given generation.
     pub(crate) async fn read(
         snapshot: &dyn Snapshot,
@@ -123,7 +134,7 @@ impl Next {
     ) -> Result<Self, ReadError> {
         let generation = generation + 1;
         let key = (device.session, generation);
-        let siblings = Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, key, SIBLINGS);
+        let siblings = Scan::index::<RefreshToken>(RefreshToken::BY_SESSION, key, SIBLINGS_OF_GRANT);
         let siblings = snapshot.scan::<RefreshToken>(siblings).await?.len();
         Ok(Self { device: device.clone(), generation, siblings })
     }

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     DeviceCode,
     /// Tells whose browser it is.
     Browser,
+    /// Tells that somebody has signed in in a browser before.
+    Known,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::Code => "myelin_ac_",
             Self::DeviceCode => "myelin_dc_",
             Self::Browser => "myelin_bs_",
+            Self::Known => "myelin_kb_",
         }
     }
 

@@ -7,8 +7,8 @@ use myelin_store::schema::auth::{EmailPurpose, EmailToken, EmailValidation, Thir
 use super::{PASSWORD, World, secret, world_mailing};
 use crate::{
     Actor, Attempt, Credential, EmailCredentials, EmailError, EmailRequest, Erase, Identifier, Login, Mail,
-    MailError, Mailer, NewSession, Operation, OtherSessions, Passed, RefreshTokens::Unsupported, Refusal,
-    RegistrationMode, Stage, ThirdPartyError, UiaError,
+    MailError, Mailer, NewSession, Operation, Origin, OtherSessions, Passed, RefreshTokens::Unsupported,
+    Refusal, RegistrationMode, Stage, ThirdPartyError, UiaError,
 };
 
 /// A mail server in the test's hands.
@@ -263,7 +263,12 @@ async fn one_logs_in_by_a_confirmed_address_and_guesses_count_for_its_account() 
     with_address(&world, &post, "alice", "alice@example.org").await;
     let log_in = |address: &str, password: &str| {
         let user = Identifier::Email(address.to_owned());
-        world.auth.login(Login { user, password: secret(password), session: NewSession::default() })
+        world.auth.login(Login {
+            user,
+            password: secret(password),
+            session: NewSession::default(),
+            origin: Origin::default(),
+        })
     };
     assert!(log_in("ALICE@example.org", PASSWORD).await.is_ok());
     for unknown in ["bob@example.org", "nonsense", "alice", "@alice:example.org"] {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use myelin_runtime::Secret;
 use myelin_store::schema::auth::Audit;
 use myelin_store::schema::factors::{RecoveryCode, Totp};
 use myelin_store::schema::oauth::BrowserSession;
@@ -13,8 +14,8 @@ use totp_rs::Builder;
 use super::emails::{mailing, with_address};
 use super::{PASSWORD, World, secret, user, world, world_with};
 use crate::{
-    Actor, Browser, Erase, HalfSignedIn, Identifier, LoginError, NewBrowser, NewSession, OtherSessions,
-    SecondStepError, SignIn, TotpError,
+    Actor, Browser, Erase, HalfSignedIn, Identifier, LoginError, NewBrowser, NewSession, Origin,
+    OtherSessions, SecondStepError, SignIn, TotpError,
 };
 
 /// Somebody with an app and recovery codes.
@@ -29,7 +30,10 @@ struct Person {
 
 impl World {
     async fn password(&self) -> SignIn {
-        self.auth.sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD)).await.unwrap()
+        self.auth
+            .sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD), &Origin::default())
+            .await
+            .unwrap()
     }
 
     async fn whole(&self) -> Browser {
@@ -59,7 +63,7 @@ async fn enrolled_in(world: World) -> Person {
     assert!(world.rows::<Totp>().await.is_empty(), "nothing is stored before a code was shown");
     let app = bytes(&enrolment.provisioning.secret);
     let codes = world.auth.confirm_totp(&browser, &enrolment.sealed, &world.shown(&app, 0)).await.unwrap();
-    let codes: Vec<_> = codes.into_iter().map(|code| code.into_inner()).collect();
+    let codes: Vec<_> = codes.into_iter().map(Secret::into_inner).collect();
     world.step();
     Person { world, user_id, app, codes, browser }
 }
@@ -75,7 +79,7 @@ impl Person {
     }
 
     async fn second(&self, code: &str) -> Result<NewBrowser, SecondStepError> {
-        self.world.auth.sign_in_by_code(&self.half().await, code).await
+        self.world.auth.sign_in_by_code(&self.half().await, code, &Origin::default()).await
     }
 
     async fn actions(&self) -> Vec<(String, Option<String>)> {
@@ -135,7 +139,7 @@ async fn a_recovery_code_gets_in_once_and_new_ones_end_the_others() {
     let other = world.account("bob").await;
     assert_ne!(other, person.user_id);
     let stranger = HalfSignedIn { user_id: other, ..person.half().await };
-    let as_other = world.auth.sign_in_by_code(&stranger, new[2].expose()).await;
+    let as_other = world.auth.sign_in_by_code(&stranger, new[2].expose(), &Origin::default()).await;
     assert!(matches!(as_other, Err(SecondStepError::Ended)), "{as_other:?}");
 }
 
@@ -148,9 +152,9 @@ async fn of_two_who_bring_the_same_code_at_once_one_gets_in() {
         let half = person.half().await;
         let (auth, other, same) = (Arc::clone(&world.auth), half.clone(), code.clone());
         world.engine.before_next_commit(async move {
-            auth.sign_in_by_code(&other, &same).await.unwrap();
+            auth.sign_in_by_code(&other, &same, &Origin::default()).await.unwrap();
         });
-        let late = world.auth.sign_in_by_code(&half, &code).await;
+        let late = world.auth.sign_in_by_code(&half, &code, &Origin::default()).await;
         assert!(matches!(late, Err(SecondStepError::Wrong)), "{kind}: {late:?}");
         // The one where it was enrolled, and the one that was quicker.
         assert_eq!(world.rows::<BrowserSession>().await.len(), 2, "{kind}");
@@ -203,7 +207,7 @@ async fn the_first_step_stands_for_ten_minutes_and_for_its_password() {
     }
     let (actor, keep) = (Actor::Operator, OtherSessions::Keep);
     world.auth.set_password(&actor, &person.user_id, secret("another one"), keep, None).await.unwrap();
-    let late = world.auth.sign_in_by_code(&known, &person.codes[0]).await;
+    let late = world.auth.sign_in_by_code(&known, &person.codes[0], &Origin::default()).await;
     assert!(matches!(late, Err(SecondStepError::Ended)), "{late:?}");
     assert_eq!(world.rows::<RecoveryCode>().await.len(), 10, "and the code is not used up");
     world.clock.advance(Duration::from_secs(600));
@@ -263,14 +267,14 @@ async fn wrong_codes_close_the_account_s_second_step_for_a_while_only() {
     let world = &person.world;
     let half = person.half().await;
     for _ in 0..5 {
-        let wrong = world.auth.sign_in_by_code(&half, "000000").await;
+        let wrong = world.auth.sign_in_by_code(&half, "000000", &Origin::default()).await;
         assert!(matches!(wrong, Err(SecondStepError::Wrong)), "{wrong:?}");
     }
-    let right = world.auth.sign_in_by_code(&half, &person.codes[0]).await;
+    let right = world.auth.sign_in_by_code(&half, &person.codes[0], &Origin::default()).await;
     let Err(SecondStepError::Limited(wait)) = right else { panic!("{right:?}") };
     assert!(wait > Duration::from_secs(200), "{wait:?}");
     world.clock.advance(wait);
-    world.auth.sign_in_by_code(&half, &person.codes[0]).await.unwrap();
+    world.auth.sign_in_by_code(&half, &person.codes[0], &Origin::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -288,7 +292,7 @@ async fn whoever_has_an_address_is_told_by_mail_what_changed() {
     assert!(!text.contains(codes[0].expose()));
     let SignIn::Half(half) = world.password().await else { panic!("whole") };
     let half = world.auth.half_signed_in(half.cookie.expose()).unwrap();
-    world.auth.sign_in_by_code(&half, codes[0].expose()).await.unwrap();
+    world.auth.sign_in_by_code(&half, codes[0].expose(), &Origin::default()).await.unwrap();
     assert!(post.next().await.text.expose().contains("with one of your recovery codes"));
     world.auth.remove_totp(&browser).await.unwrap();
     assert!(post.next().await.text.expose().contains("was removed"));
@@ -335,7 +339,7 @@ proptest! {
                     Act::Wait(seconds) => world.clock.advance(Duration::from_secs(seconds)),
                     Act::Make => {
                         let new = world.auth.make_recovery_codes(&person.browser).await.unwrap();
-                        before = std::mem::replace(&mut codes, new.into_iter().map(|code| code.into_inner()).collect());
+                        before = std::mem::replace(&mut codes, new.into_iter().map(Secret::into_inner).collect());
                     }
                     Act::App(later) => {
                         let got_in = person.second(&world.shown(&person.app, later)).await.is_ok();

@@ -15,7 +15,7 @@ use myelin_runtime::Secret;
 use ruma::OwnedUserId;
 
 use super::{PASSWORD, World, secret, world};
-use crate::{Browser, Identifier, OauthError, OauthTokens, SignIn};
+use crate::{Browser, Identifier, OauthError, OauthTokens, Origin, SignIn};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "https://example.com/cb";
@@ -53,7 +53,8 @@ impl Oauth {
 
     async fn browser(&self) -> Browser {
         let alice = Identifier::User("alice".to_owned());
-        let signed_in = self.world.auth.sign_in(&alice, secret(PASSWORD)).await.unwrap();
+        let origin = Origin::default();
+        let signed_in = self.world.auth.sign_in(&alice, secret(PASSWORD), &origin).await.unwrap();
         let SignIn::Done(signed_in) = signed_in else { panic!("half") };
         self.world.auth.browser(signed_in.cookie.expose()).await.unwrap().unwrap()
     }

@@ -188,13 +188,13 @@ async fn logging_out_ends_the_session_at_once_with_what_others_keep_for_it() {
     world.account("alice").await;
     let phone = world.login("alice", "PHONE", Supported).await;
     let desk = world.login("alice", "DESK", Unsupported).await;
-    let requester = world.requester(&phone).await;
+    assert!(world.works(&phone).await);
     let mut batch = world.auth.batch(user("alice").as_str());
     let kept = ruma::DeviceId::new_hook(&phone.device_id);
     batch.put(&DeviceSeen { user_id: user("alice"), device_id: kept, at: 0, ip: None });
     world.auth.engine.commit(batch).await.unwrap();
 
-    world.auth.logout(&requester).await.unwrap();
+    world.auth.logout(phone.access_token.expose()).await.unwrap();
     assert!(!world.works(&phone).await, "although it was in the cache");
     assert!(matches!(
         world.auth.refresh(phone.refresh_token.unwrap().expose()).await,
@@ -205,7 +205,7 @@ async fn logging_out_ends_the_session_at_once_with_what_others_keep_for_it() {
     assert_eq!(world.rows::<Device>().await.len(), 1);
     assert!(world.rows::<RefreshToken>().await.is_empty());
     assert!(world.rows::<DeviceSeen>().await.is_empty(), "what the port added was in the commit");
-    world.auth.logout(&requester).await.unwrap();
+    world.auth.logout(phone.access_token.expose()).await.unwrap();
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_new_device_of_an_old_name_is_another_session() {
     world.account("alice").await;
     let first = world.login("alice", "PHONE", Unsupported).await;
     let requester = world.requester(&first).await;
-    world.auth.logout(&requester).await.unwrap();
+    world.auth.logout(first.access_token.expose()).await.unwrap();
     let second = world.login("alice", "PHONE", Unsupported).await;
     assert_ne!(world.requester(&second).await.session, requester.session);
 }
@@ -343,7 +343,7 @@ async fn a_device_that_is_gone_leaves_no_trace_of_when_it_was_seen() {
     let (on_phone, on_desk) = (world.requester(&phone).await, world.requester(&desk).await);
     world.auth.seen(&on_phone, None);
     world.auth.seen(&on_desk, None);
-    world.auth.logout(&on_phone).await.unwrap();
+    world.auth.logout(phone.access_token.expose()).await.unwrap();
     world.auth.write_seen(Due::Rested).await.unwrap();
     let rows = world.rows::<DeviceSeen>().await;
     assert_eq!(rows.iter().map(|row| row.device_id.as_str()).collect::<Vec<_>>(), ["DESK"]);
@@ -368,7 +368,7 @@ async fn a_locked_account_keeps_its_sessions_and_can_do_nothing_with_them() {
     world.auth.unlock(&Actor::Operator, &alice).await.unwrap();
     assert!(world.works(&issued).await);
     world.auth.lock(&Actor::Operator, &alice).await.unwrap();
-    world.auth.logout(&requester).await.unwrap();
+    world.auth.logout(issued.access_token.expose()).await.unwrap();
     assert!(world.rows::<Device>().await.is_empty(), "logging out is allowed");
 }
 
@@ -425,9 +425,9 @@ async fn a_logout_while_a_token_is_refreshed_leaves_no_session() {
     let world = world();
     world.account("alice").await;
     let issued = world.login("alice", "PHONE", Supported).await;
-    let requester = world.requester(&issued).await;
+    let token = issued.access_token.clone();
     let auth = Arc::clone(&world.auth);
-    world.engine.before_next_commit(async move { auth.logout(&requester).await.unwrap() });
+    world.engine.before_next_commit(async move { auth.logout(token.expose()).await.unwrap() });
     let late = world.auth.refresh(issued.refresh_token.unwrap().expose()).await;
     assert!(matches!(late, Err(RefreshError::Unknown)), "{late:?}");
     assert!(world.rows::<AccessToken>().await.is_empty() && world.rows::<RefreshToken>().await.is_empty());
@@ -438,7 +438,8 @@ async fn a_client_that_hangs_up_during_its_logout_is_logged_out() {
     let world = world();
     world.account("alice").await;
     let issued = world.login("alice", "PHONE", Unsupported).await;
-    let requester = world.requester(&issued).await;
+    assert!(world.works(&issued).await);
+    let token = issued.access_token.clone();
     let (reached, waits) = tokio::sync::oneshot::channel();
     let (go_on, gate) = tokio::sync::oneshot::channel::<()>();
     world.engine.before_next_commit(async move {
@@ -446,7 +447,7 @@ async fn a_client_that_hangs_up_during_its_logout_is_logged_out() {
         gate.await.unwrap();
     });
     let auth = Arc::clone(&world.auth);
-    let request = tokio::spawn(async move { auth.logout(&requester).await });
+    let request = tokio::spawn(async move { auth.logout(token.expose()).await });
     waits.await.unwrap();
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
@@ -455,4 +456,38 @@ async fn a_client_that_hangs_up_during_its_logout_is_logged_out() {
         tokio::task::yield_now().await;
     }
     assert!(!world.works(&issued).await, "neither in the store nor in the cache");
+}
+
+#[tokio::test]
+async fn a_logout_that_is_overtaken_by_a_new_login_on_the_device_leaves_that_one_alone() {
+    let world = world();
+    world.account("alice").await;
+    let old = world.login("alice", "PHONE", Supported).await;
+    let auth = Arc::clone(&world.auth);
+    let (opened, reopened) = tokio::sync::oneshot::channel();
+    world.engine.before_next_commit(async move {
+        let session = NewSession { device_id: Some("PHONE".into()), ..NewSession::default() };
+        let user = crate::Identifier::User("alice".to_owned());
+        let origin = crate::Origin::default();
+        let login = crate::Login { user, password: secret(PASSWORD), session, origin };
+        opened.send(auth.login(login).await.unwrap()).unwrap();
+    });
+    world.auth.logout(old.access_token.expose()).await.unwrap();
+    assert!(world.works(&reopened.await.unwrap()).await);
+    assert!(!world.works(&old).await);
+}
+
+#[tokio::test]
+async fn a_logout_that_is_overtaken_by_the_session_s_own_refresh_ends_it_all_the_same() {
+    let world = world();
+    world.account("alice").await;
+    let old = world.login("alice", "PHONE", Supported).await;
+    let next = world.auth.refresh(old.refresh_token.as_ref().unwrap().expose()).await.unwrap();
+    let auth = Arc::clone(&world.auth);
+    let token = next.access_token.clone();
+    world.engine.before_next_commit(async move {
+        auth.authenticate(token.expose()).await.unwrap();
+    });
+    world.auth.logout(old.access_token.expose()).await.unwrap();
+    assert!(!world.works(&next).await);
 }

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ruma::{OwnedDeviceId, OwnedUserId};
+
 use super::Stage;
 use crate::ValidatedEmail;
 
@@ -28,6 +30,8 @@ pub(super) struct UiaSession {
     pub(super) completed: Vec<Stage>,
     pub(super) registration_token: Option<String>,
     pub(super) email: Option<ValidatedEmail>,
+    /// The device that waits for its user to approve on the account page.
+    pub(super) waits: Option<(OwnedUserId, OwnedDeviceId)>,
 }
 
 impl UiaSession {
@@ -84,6 +88,23 @@ impl UiaSessions {
 
     pub(super) fn end(&self, id: &str) {
         self.table().sessions.remove(id);
+    }
+
+    /// The devices of a user that wait for their approval, the last one first.
+    pub(crate) fn asking(&self, user_id: &OwnedUserId, now: Duration) -> Vec<OwnedDeviceId> {
+        let mut table = self.table();
+        table.forget_old(now);
+        let mut asking: Vec<OwnedDeviceId> = Vec::new();
+        for (_, id) in table.order.iter().rev() {
+            let waits = table.sessions.get(id).and_then(|session| session.waits.as_ref());
+            let waits = waits.filter(|(user, _)| user == user_id).map(|(_, device_id)| device_id);
+            if let Some(device_id) = waits
+                && !asking.contains(device_id)
+            {
+                asking.push(device_id.clone());
+            }
+        }
+        asking
     }
 
     /// How many sessions have shown this registration token and are not done.

@@ -256,6 +256,14 @@ impl Config {
         {
             return value("public_url", "must begin with https:// (or http:// behind a proxy)");
         }
+        if let Some(url) = &self.public_url
+            && !is_origin(url)
+            && self.oauth.enabled
+        {
+            let problem = "is a scheme and a host without a path: the pages and their cookies are at its root \
+                           (a path works with oauth.enabled = false only)";
+            return value("public_url", problem);
+        }
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
@@ -326,6 +334,12 @@ fn addresses(key: &'static str, list: &[String]) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Whether a URL is nothing but a scheme and a host, perhaps with a port.
+fn is_origin(url: &str) -> bool {
+    let url = url::Url::parse(url).ok();
+    url.is_some_and(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -366,6 +380,8 @@ mod tests {
             ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
             ("[email]\nrequired_to_register = true", "email.required_to_register"),
             ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
+            ("public_url = \"https://example.org/matrix\"", "public_url"),
+            ("public_url = \"https://example.org?x\"", "public_url"),
             ("[oauth]\nintrospection_secret = \"short\"", "oauth.introspection_secret"),
             ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
             ("[retention]\ninterval = \"1s\"", "retention.interval"),

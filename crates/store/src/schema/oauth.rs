@@ -113,17 +113,35 @@ keyspace! {
             /// When they last showed who they are. A password that was changed later ends it.
             authenticated_at: i64,
             expires_at: i64,
+            /// What the browser says of itself.
+            user_agent: Option<String>,
+            /// When it was last seen, to the hour.
+            seen_at: Option<i64>,
         }
         index { BY_USER = "by_user" (user_id, expires_at), BY_END = "by_end" (expires_at) }
     }
 }
 
 keyspace! {
-    /// Somebody allowed on the pages that their cross-signing keys be replaced, once. Deleted when they were, or some time
-    /// after it has expired.
+    /// A browser in which somebody has signed in before, by the SHA-256 of what it shows to be known again: who guesses
+    /// the password elsewhere does not keep its user out. It stays when they sign out.
+    pub struct KnownBrowser in "known_browser" {
+        key { hash: Bytes }
+        value { user_id: OwnedUserId, expires_at: i64 }
+        index { BY_USER = "by_user" (user_id, expires_at), BY_END = "by_end" (expires_at) }
+    }
+}
+
+keyspace! {
+    /// Somebody allowed on the pages that their cross-signing keys be replaced, once, from one of their sessions. Deleted when
+    /// they were, or some time after it has expired.
     pub struct ResetApproval in "cross_signing_approval" {
         key { user_id: OwnedUserId }
-        value { expires_at: i64 }
+        value {
+            expires_at: i64,
+            /// The session that may.
+            session: Option<i64>,
+        }
         index { BY_END = "by_end" (expires_at) }
     }
 }
@@ -142,5 +160,6 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<OauthDeviceCode>(),
     super::def::<OauthGrant>(),
     super::def::<BrowserSession>(),
+    super::def::<KnownBrowser>(),
     super::def::<ResetApproval>(),
 ];

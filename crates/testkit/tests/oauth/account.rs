@@ -6,7 +6,7 @@ use http::StatusCode;
 use myelin_testkit::{Answer, Browser, Client, TestServer};
 use serde_json::{Value, json};
 
-use crate::world::{App, PASSWORD, WHOAMI, heading};
+use crate::world::{App, PASSWORD, WHOAMI, heading, post, scope};
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/device_signing/upload";
 
@@ -68,7 +68,7 @@ async fn who_signed_in_long_ago_does_so_again_before_what_can_t_be_undone() {
     let server = TestServer::new(113).await;
     server.register("alice").await;
     let (mut browser, _) = signed_in(&server, "/account").await;
-    let reset = browser.open("/account?action=org.matrix.cross_signing_reset").await;
+    let grave = browser.open("/account?action=org.matrix.account_deactivate").await;
     server.clock.advance(Duration::from_secs(11 * 60));
     assert_eq!(heading(&browser.open("/account").await), "Your account");
     for action in ["org.matrix.cross_signing_reset", "org.matrix.account_deactivate"] {
@@ -76,10 +76,10 @@ async fn who_signed_in_long_ago_does_so_again_before_what_can_t_be_undone() {
         assert_eq!(heading(&page), "Sign in", "{action}");
         assert!(page.html.contains("value=\"@alice:hs\""));
     }
-    let late = browser.submit(&reset, &[]).await;
+    let late = browser.submit(&grave, &[]).await;
     assert_eq!(heading(&late), "Sign in", "the form was shown in time, and sent too late");
     let page = browser.submit(&late, &[("user_name", "alice"), ("password", PASSWORD)]).await;
-    assert_eq!(heading(&page), "Reset your digital identity?");
+    assert_eq!(heading(&page), "Deactivate your account?");
 }
 
 /// Public keys; the first three are of RFC 8032, section 7.1.
@@ -121,7 +121,7 @@ async fn cross_signing_keys_are_replaced_once_when_their_owner_allows_it_on_the_
     let expected = json!([{"stages": ["m.oauth"]}, {"stages": ["org.matrix.cross_signing_reset"]}]);
     assert_eq!(*flows(&asked), expected);
     let url = asked.body["params"]["m.oauth"]["url"].as_str().unwrap().to_owned();
-    assert_eq!(url, "https://hs/account?action=org.matrix.cross_signing_reset");
+    assert_eq!(url, "https://hs/account?action=org.matrix.cross_signing_reset&device_id=PHONE");
     let session = asked.body["session"].clone();
     let password =
         json!({"type": "m.login.password", "user": "alice", "password": PASSWORD, "session": session});
@@ -139,14 +139,72 @@ async fn cross_signing_keys_are_replaced_once_when_their_owner_allows_it_on_the_
     phone.post(UPLOAD, keys(&phone, 1, None)).await.done();
     assert_eq!(*flows(&phone.post(UPLOAD, keys(&phone, 2, None)).await), expected, "once");
 
-    // Some clients ask again without naming the session.
+    // Some clients ask again without naming the session, and lead to the page by the action alone.
     let page = browser.open("/account?action=cross_signing_reset").await;
+    assert!(page.html.contains("Example &lt;App&gt;"), "who asked is known: {}", page.html);
     browser.submit(&page, &[]).await;
     phone.post(UPLOAD, keys(&phone, 2, None)).await.done();
     let page = browser.open("/account?action=cross_signing_reset").await;
     browser.submit(&page, &[]).await;
     server.clock.advance(Duration::from_secs(600));
     assert_eq!(*flows(&phone.post(UPLOAD, keys(&phone, 3, None)).await), expected, "soon");
+}
+
+#[tokio::test]
+async fn an_approval_is_good_for_the_session_that_it_was_shown_for_and_no_other() {
+    let server = TestServer::new(116).await;
+    let legacy = server.register("alice").await;
+    let app = App::register(&server).await;
+    let of = async |device_id: &str| {
+        let tokens = app.login(&mut Browser::new(&server), device_id).await;
+        let mut client = server.anonymous();
+        client.token = tokens["access_token"].as_str().map(str::to_owned);
+        client.user_id.clone_from(&legacy.user_id);
+        client
+    };
+    let (phone, stolen) = (of("PHONE").await, of("STOLEN").await);
+    phone.post(UPLOAD, keys(&phone, 0, None)).await.done();
+    let asked = |answer: Answer| answer.status == StatusCode::UNAUTHORIZED;
+    assert!(asked(phone.post(UPLOAD, keys(&phone, 1, None)).await));
+    assert!(asked(stolen.post(UPLOAD, keys(&stolen, 2, None)).await));
+
+    // Two wait: the person says which, and the page names it.
+    let (mut browser, page) = signed_in(&server, "/account?action=org.matrix.cross_signing_reset").await;
+    let (mine, other) =
+        (page.html.find("device_id=PHONE").unwrap(), page.html.find("device_id=STOLEN").unwrap());
+    assert!(other < mine, "the last one to ask comes first: {}", page.html);
+    let page = browser.open("/account?action=org.matrix.cross_signing_reset&device_id=PHONE").await;
+    let page = browser.submit(&page, &[]).await;
+    assert!(page.html.contains("within the next ten minutes"), "{}", page.html);
+    assert!(asked(stolen.post(UPLOAD, keys(&stolen, 2, None)).await), "it was not for this one");
+    phone.post(UPLOAD, keys(&phone, 1, None)).await.done();
+
+    // What was approved for a session is not for one that is opened under its id afterwards.
+    let page = browser.open("/account?action=org.matrix.cross_signing_reset&device_id=PHONE").await;
+    browser.submit(&page, &[]).await;
+    let anew = of("PHONE").await;
+    assert!(asked(anew.post(UPLOAD, keys(&anew, 2, None)).await));
+}
+
+#[tokio::test]
+async fn who_logs_in_with_a_device_id_that_is_taken_is_told_what_will_be_signed_out() {
+    let server = TestServer::new(117).await;
+    server.register("alice").await;
+    let app = App::register(&server).await;
+    let mut browser = Browser::new(&server);
+    let fresh = browser.open(&app.authorize(&[])).await;
+    let fresh = browser.submit(&fresh, &[("user_name", "alice"), ("password", PASSWORD)]).await;
+    assert!(!fresh.html.contains("It will be signed out"), "{}", fresh.html);
+    app.login(&mut browser, "PHONE").await;
+    let taken = browser.open(&app.authorize(&[])).await;
+    assert!(taken.html.contains("on a device <bdi>PHONE</bdi> already"), "{}", taken.html);
+    let scope = scope("PHONE");
+    let waiting = post(&server, "/oauth2/device", &[("client_id", &app.client_id), ("scope", &scope)]).await;
+    let code = waiting.ok()["user_code"].as_str().unwrap().to_owned();
+    let page = browser.open("/link").await;
+    let page = browser.submit(&page, &[("user_code", &code)]).await;
+    assert!(page.html.contains("on a device <bdi>PHONE</bdi> already"), "{}", page.html);
+    assert!(page.html.contains("Nobody has checked that"), "no host is proved there: {}", page.html);
 }
 
 #[tokio::test]

@@ -286,7 +286,26 @@ async fn an_operator_who_wants_none_of_it_has_none_of_it() {
         let answer = nobody.get(path).await;
         assert_eq!((answer.status, answer.errcode()), (StatusCode::NOT_FOUND, "M_UNRECOGNIZED"), "{path}");
     }
-    for path in ["/oauth2/token", "/oauth2/registration"] {
+    for path in ["/oauth2/registration", "/oauth2/device", "/oauth2/introspect"] {
         assert_eq!(nobody.post(path, json!({})).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn who_logged_in_before_it_was_switched_off_stays_logged_in_until_they_want_to_go() {
+    let server = TestServer::new(73).await;
+    server.register("alice").await;
+    let app = App::register(&server).await;
+    let mut browser = Browser::new(&server);
+    let tokens = app.login(&mut browser, "PHONE").await;
+    let scope = scope("LAPTOP");
+    let code = app.code(&mut browser, &[("scope", &scope)]).await;
+    let client_id = app.client_id.clone();
+    let server = server.reconfigure(|config| config.oauth.enabled = false).await;
+    let app = App { server: &server, client_id };
+    let renewed = app.refresh(&tokens).await.ok();
+    assert!(app.works(&renewed).await);
+    assert_eq!(error(&app.redeem(&code).await), (400, "unsupported_grant_type"));
+    post(&server, "/oauth2/revoke", &[("token", renewed["refresh_token"].as_str().unwrap())]).await.done();
+    assert!(!app.works(&renewed).await);
 }

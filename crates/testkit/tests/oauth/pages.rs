@@ -242,6 +242,30 @@ async fn guesses_are_limited_on_pages_and_a_client_is_never_told_4xx_for_being_q
 }
 
 #[tokio::test]
+async fn what_somebody_approves_is_limited_wherever_they_are() {
+    let config =
+        Config { server_name: "hs".to_owned(), registration: Registration::Open, ..Config::default() };
+    let server = TestServer::with(120, config).await;
+    server.register("alice").await;
+    let app = App::register(&server).await;
+    let mut browser = Browser::new(&server);
+    let page = browser.open(&app.authorize(&[])).await;
+    let page = browser.submit(&page, &[("user_name", "alice"), ("password", PASSWORD)]).await;
+    let mut given = 0;
+    for _ in 0..80 {
+        let sent = browser.submit(&page, &[("decision", "approve")]).await;
+        given += usize::from(sent.sent("code").is_some());
+        assert!(sent.sent("code").is_some() || sent.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(given, 60);
+    let account = browser.open("/account?action=account_deactivate").await;
+    assert_eq!(browser.submit(&account, &[]).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let sso = browser.open("/oauth2/sso?redirect_url=https://app.example.com/").await;
+    let sso = browser.submit(&sso, &[("decision", "approve")]).await;
+    assert_eq!(sso.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
 async fn a_web_client_of_any_origin_may_call_what_programs_call() {
     let server = TestServer::new(99).await;
     for path in ["/oauth2/token", "/oauth2/registration", "/oauth2/revoke", "/oauth2/device"] {

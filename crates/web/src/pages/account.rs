@@ -2,13 +2,16 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management>
 
 mod devices;
+mod reset;
 mod second_step;
+
+pub(super) use self::devices::called;
 
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use bytes::Bytes;
 use maud::{Markup, html};
-use myelin_auth::{Browser, Erase};
+use myelin_auth::{Browser, EndedDevice, Erase};
 use myelin_oauth_core::params::Params;
 
 use super::named;
@@ -56,14 +59,7 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::AddTotp => second_step::add(visit, browser),
         Wish::RemoveTotp => Ok(second_step::remove(visit, browser)),
         Wish::RecoveryCodes => Ok(second_step::codes(visit, browser)),
-        Wish::Reset => {
-            let body = html! {
-                p { (say.reset_explain) }
-                p { strong { (say.reset_warning) } }
-                (form(visit, browser, wish, &html! {}, &say.reset_button))
-            };
-            Ok(visit.page(html! { (say.reset_title) }, body))
-        }
+        Wish::Reset(device_id) => reset::show(visit, browser, device_id.as_deref()).await,
         Wish::Deactivate => {
             let erase = html! {
                 div.check {
@@ -85,6 +81,7 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
     let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
     let wish = Wish::of(&visit.params);
     let Some(browser) = known(visit, &wish) else { return Ok(sign_in_first(visit, &wish)) };
+    visit.count(browser)?;
     // Somebody else signed in meanwhile, in another window: who decides is to know for whom.
     if fields.get("user").ok().flatten() != Some(browser.user_id.as_str()) {
         return show(visit, browser, &wish).await;
@@ -96,13 +93,14 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
         Wish::RemoveTotp => second_step::removed(visit, browser).await,
         Wish::RecoveryCodes => second_step::made(visit, browser).await,
         Wish::End(device_id) => {
-            let ended = auth.end_own_device(browser, &device_id.as_str().into()).await?;
-            Ok(done(visit, if ended { &say.ended } else { &say.gone }, true))
+            let shown = fields.get("opened").ok().flatten().unwrap_or_default();
+            match auth.end_own_device(browser, &device_id.as_str().into(), shown).await? {
+                EndedDevice::Yes => Ok(done(visit, &say.ended, true)),
+                EndedDevice::Gone => Ok(done(visit, &say.gone, true)),
+                EndedDevice::Reopened => show(visit, browser, &wish).await,
+            }
         }
-        Wish::Reset => {
-            auth.allow_reset(browser).await?;
-            Ok(done(visit, &say.reset_done, false))
-        }
+        Wish::Reset(device_id) => reset::allow(visit, browser, device_id.as_deref()).await,
         Wish::Deactivate => deactivate(visit, browser, &fields).await,
     }
 }

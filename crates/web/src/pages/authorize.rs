@@ -11,6 +11,7 @@ use myelin_oauth_core::client::ClientMetadata;
 use myelin_oauth_core::error::{ErrorCode, Refusal};
 use myelin_oauth_core::params::Params;
 
+use super::account::called;
 use super::{name_of, named};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
@@ -75,7 +76,7 @@ async fn ask(visit: &Visit) -> Result<Response, Problem> {
         (Prompt::Any, Some(browser)) if hint.is_some_and(|hint| !is_meant(hint, browser)) => {
             Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, hint)))
         }
-        (Prompt::Any, Some(browser)) => Ok(consent(visit, &request, &client, browser)),
+        (Prompt::Any, Some(browser)) => consent(visit, &request, &client, browser).await,
     }
 }
 
@@ -92,8 +93,9 @@ async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     };
     // Somebody else signed in meanwhile, in another window: who decides is to know for whom.
     if form.get("user").ok().flatten() != Some(browser.user_id.as_str()) {
-        return Ok(consent(visit, &request, &client, browser));
+        return consent(visit, &request, &client, browser).await;
     }
+    visit.count(browser)?;
     let issuer = visit.pages.issuer();
     let result = match form.get("decision").ok().flatten() {
         Some("approve") => visit.pages.auth.approve(browser, &request).await,
@@ -106,23 +108,30 @@ async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     }
 }
 
-fn consent(visit: &Visit, request: &Request, client: &ClientMetadata, browser: &Browser) -> Response {
+async fn consent(
+    visit: &Visit,
+    request: &Request,
+    client: &ClientMetadata,
+    browser: &Browser,
+) -> Result<Response, Problem> {
     let say = &visit.messages().consent;
     let name = name_of(client, visit);
     let target = request.answer.target();
-    let device = html! { bdi { (request.scope.device_id()) } };
     let again = Next::heeded(&visit.query);
+    let wants = if target.is_app() { &say.wants_unproved } else { &say.wants };
+    let device = device_of(visit, browser, request.scope.device_id()).await?;
     let body = html! {
         div.person {
             p { (fill(&say.signed_in_as, &[("user", &named(browser.user_id.as_str()))])) }
             p { a href=(again.through(SIGN_IN, None)) { (say.not_you) } }
         }
-        p { (fill(&say.wants, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
+        // Where the answer goes to the client's own host, that vouches for it; who gets an app's answer is anybody's guess.
+        p { (fill(wants, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
         ul {
             li { (say.account) }
             li { (say.messages) }
         }
-        p.soft { (fill(&say.device, &[("device", &device)])) }
+        (device)
         @if target.is_app() {
             p.soft { (say.sent_to_app) }
         } @else {
@@ -137,7 +146,20 @@ fn consent(visit: &Visit, request: &Request, client: &ClientMetadata, browser: &
         (links(visit, client, name))
     };
     let title = fill(&say.title, &[("client", &html! { bdi { (name) } })]);
-    visit.page_with(StatusCode::OK, title, body, Some(target.csp_source()))
+    Ok(visit.page_with(StatusCode::OK, title, body, Some(target.csp_source())))
+}
+
+/// The device that the client will be; where the person has one of this id, that one's session ends.
+pub(super) async fn device_of(visit: &Visit, browser: &Browser, device_id: &str) -> Result<Markup, Problem> {
+    let say = &visit.messages().consent;
+    let shown = html! { bdi { (device_id) } };
+    Ok(match visit.pages.auth.own_device(browser, &device_id.into()).await? {
+        None => html! { p.soft { (fill(&say.device, &[("device", &shown)])) } },
+        Some(taken) => {
+            let name = called(visit, &taken);
+            html! { p { strong { (fill(&say.replaces, &[("device", &shown), ("name", &name)])) } } }
+        }
+    })
 }
 
 /// The client's own terms and policy.

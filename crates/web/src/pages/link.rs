@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use myelin_auth::{Browser, DeviceToDecide};
 use myelin_oauth_core::device::{Decision, UserCode};
 
-use super::authorize::links;
+use super::authorize::{device_of, links};
 use super::{alert, name_of, named};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
@@ -38,6 +38,7 @@ async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     let Some(browser) = &visit.browser else {
         return Ok(see_other(&Next::Link(code).through(SIGN_IN, None)));
     };
+    visit.count(browser)?;
     let auth = &visit.pages.auth;
     let found = match &code {
         Some(code) => auth.device_to_decide(code).await?,
@@ -50,11 +51,11 @@ async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     let decision = match fields.get("decision").ok().flatten() {
         Some("approve") => Decision::Approve,
         Some("deny") => Decision::Deny,
-        _ => return Ok(check(visit, &code, &found, browser)),
+        _ => return check(visit, &code, &found, browser).await,
     };
     // Somebody else signed in meanwhile, in another window.
     if fields.get("user").ok().flatten() != Some(browser.user_id.as_str()) {
-        return Ok(check(visit, &code, &found, browser));
+        return check(visit, &code, &found, browser).await;
     }
     if !auth.decide_device(browser, &code, decision).await? {
         return Ok(unknown(visit, &code.shown()));
@@ -89,12 +90,17 @@ fn form(visit: &Visit, status: StatusCode, code: &str, message: Option<Markup>) 
     visit.page_with(status, html! { (say.title) }, body, None)
 }
 
-fn check(visit: &Visit, code: &UserCode, found: &DeviceToDecide, browser: &Browser) -> Response {
+async fn check(
+    visit: &Visit,
+    code: &UserCode,
+    found: &DeviceToDecide,
+    browser: &Browser,
+) -> Result<Response, Problem> {
     let (say, consent) = (&visit.messages().device, &visit.messages().consent);
     let client = &found.client;
     let name = name_of(client, visit);
     let shown = html! { code { (code.shown()) } };
-    let device = html! { bdi { (found.device_id) } };
+    let device = device_of(visit, browser, &found.device_id).await?;
     let body = html! {
         div.person {
             p { (fill(&consent.signed_in_as, &[("user", &named(browser.user_id.as_str()))])) }
@@ -102,12 +108,12 @@ fn check(visit: &Visit, code: &UserCode, found: &DeviceToDecide, browser: &Brows
         }
         p { (fill(&say.check, &[("code", &shown)])) }
         p { strong { (say.careful) } }
-        p { (fill(&consent.wants, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
+        p { (fill(&consent.wants_unproved, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
         ul {
             li { (consent.account) }
             li { (consent.messages) }
         }
-        p.soft { (fill(&consent.device, &[("device", &device)])) }
+        (device)
         form method="post" action=(LINK) {
             (visit.form_token())
             input type="hidden" name="user_code" value=(code.shown());
@@ -117,5 +123,5 @@ fn check(visit: &Visit, code: &UserCode, found: &DeviceToDecide, browser: &Brows
         }
         (links(visit, client, name))
     };
-    visit.page(fill(&say.check_title, &[("client", &html! { bdi { (name) } })]), body)
+    Ok(visit.page(fill(&say.check_title, &[("client", &html! { bdi { (name) } })]), body))
 }

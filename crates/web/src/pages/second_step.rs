@@ -32,7 +32,7 @@ async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<R
     let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
     let Some(half) = visit.half() else { return Ok(ended(visit)) };
     let code = fields.get("code").ok().flatten().unwrap_or_default();
-    match visit.pages.auth.sign_in_by_code(&half, code).await {
+    match visit.pages.auth.sign_in_by_code(&half, code, &visit.origin()).await {
         Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Err(SecondStepError::Wrong) => {
             let message = html! { (visit.messages().second_step.wrong) };

@@ -33,7 +33,7 @@ async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<R
     let field = |name| fields.get(name).ok().flatten().unwrap_or_default();
     let (name, password) = (field("user_name").trim(), Secret::new(field("password").to_owned()));
     let messages = visit.messages();
-    let (status, message) = match visit.pages.auth.sign_in(&meant(name), password).await {
+    let (status, message) = match visit.pages.auth.sign_in(&meant(name), password, &visit.origin()).await {
         Ok(SignIn::Done(browser)) => return visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Ok(SignIn::Half(half)) => return Ok(visit.half_signed_in(&half, &Next::of_query(&visit.params))),
         Err(LoginError::Store(error)) => return Err(error.into()),

@@ -86,7 +86,7 @@ async fn go_on(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Res
 }
 
 async fn sign_in(visit: &Visit, user_id: &OwnedUserId) -> Result<Response, Problem> {
-    match visit.pages.auth.sign_in_new(user_id).await {
+    match visit.pages.auth.sign_in_new(user_id, &visit.origin()).await {
         Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Err(LoginError::Store(error)) => Err(error.into()),
         Err(_) => Err(Problem::Failed),

@@ -54,8 +54,12 @@ async fn decide(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     if form.get("decision").ok().flatten() != Some("approve") {
         return Ok(see_other(DONE));
     }
-    let token = visit.pages.auth.login_token_of(browser).await?.token;
-    Ok(see_other(&place.with_token(token.expose())))
+    visit.count(browser)?;
+    match visit.pages.auth.login_token_of(browser).await? {
+        Some(new) => Ok(see_other(&place.with_token(new.token.expose()))),
+        // They were signed out meanwhile.
+        None => Ok(see_other(&Next::Sso(place).through(SIGN_IN, None))),
+    }
 }
 
 fn consent(visit: &Visit, place: &LegacyRedirect, browser: &Browser) -> Response {

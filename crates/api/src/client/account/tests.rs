@@ -14,7 +14,7 @@ use ruma::server_name;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::access::{Asks, MayAsk};
+use crate::access::{Asks, Bearer, MayAsk};
 use crate::body::{Body, Segment, Unused};
 use crate::client::{account, device, session};
 use crate::{Authenticate, Error, synapse};
@@ -49,7 +49,7 @@ async fn register(auth: &Arc<Auth>, query: Option<&str>, value: Value) -> (u16, 
 }
 
 async fn login(auth: &Arc<Auth>, value: Value) -> (u16, Value) {
-    seen(session::login::post(State(Arc::clone(auth)), body(value)).await).await
+    seen(session::login::post(State(Arc::clone(auth)), None, body(value)).await).await
 }
 
 fn alice() -> Value {
@@ -178,11 +178,9 @@ async fn a_locked_account_is_told_so_and_may_still_log_out() {
     let refused = seen(refused).await;
     assert_eq!(errcode(&refused), (401, "M_USER_LOCKED"));
     assert_eq!(refused.1["soft_logout"], true);
-    let requester = auth.authenticate_locked(token).await.unwrap();
-    assert_eq!(
-        seen(session::logout::post(State(Arc::clone(&auth)), Asks(requester), Unused).await).await.0,
-        200
-    );
+    auth.authenticate_locked(token).await.unwrap();
+    let bearer = Bearer(token.to_owned());
+    assert_eq!(seen(session::logout::post(State(Arc::clone(&auth)), bearer, Unused).await).await.0, 200);
     let gone = Authenticate::authenticate(&*auth, token).await.map(|_| Json(json!({})));
     let gone = seen(gone).await;
     assert_eq!((errcode(&gone), &gone.1["soft_logout"]), ((401, "M_UNKNOWN_TOKEN"), &json!(false)));

@@ -54,9 +54,10 @@ async fn replace(
     dict: Option<AuthDict>,
 ) -> Result<(), Error> {
     let keys = parameters(upload)?;
-    let is_oauth = auth.is_oauth(requester).await?;
+    // Without pages nobody can approve there.
+    let is_oauth = auth.config().oauth.enabled && auth.is_oauth(requester).await?;
     // Clients ask again and again until somebody has approved, some without naming a session.
-    if is_oauth && auth.take_reset_approval(&requester.user_id).await? {
+    if is_oauth && auth.take_reset_approval(requester).await? {
         return Ok(e2ee.upload_cross_signing_keys(requester, upload, Reauthenticated::Yes).await?);
     }
     let operation = Operation {

@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
-use myelin_auth::{Auth, Login, NewSession, RefreshTokens};
+use myelin_auth::{Auth, Login, NewSession, Origin, RefreshTokens};
 use myelin_runtime::Secret;
 use ruma::OwnedDeviceId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::body::Body;
 use crate::client::session::told;
 use crate::state::Oauth;
 use crate::uia::{Identifier, named};
+use crate::{ClientAddress, Error};
 
 /// The body of a login, in its present and its older form.
 #[derive(Deserialize)]
@@ -54,6 +54,7 @@ pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>) -> Json<Value> {
 /// Opens a session.
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
+    address: Option<Extension<ClientAddress>>,
     Body(body): Body<LoginBody>,
 ) -> Result<Json<Value>, Error> {
     let session = NewSession {
@@ -66,7 +67,8 @@ pub(crate) async fn post(
             let identifier = body.identifier.or_else(|| Identifier::of_address(body.medium, body.address));
             let user = named(identifier, body.user)?;
             let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
-            auth.login(Login { user, password: Secret::new(password), session }).await?
+            let origin = Origin::of(address.map(|Extension(ClientAddress(address))| address));
+            auth.login(Login { user, password: Secret::new(password), session, origin }).await?
         }
         "m.login.token" => {
             let token = body.token.ok_or_else(|| Error::missing_param("The login token is missing."))?;

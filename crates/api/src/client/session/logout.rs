@@ -9,15 +9,15 @@ use myelin_auth::Auth;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::access::Asks;
+use crate::access::Bearer;
 use crate::body::Unused;
 
 /// Ends the session and deletes its device.
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
-    Asks(requester): Asks,
+    Bearer(token): Bearer,
     _: Unused,
 ) -> Result<Json<Value>, Error> {
-    auth.logout(&requester).await?;
+    auth.logout(&token).await?;
     Ok(Json(json!({})))
 }

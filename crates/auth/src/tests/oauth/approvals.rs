@@ -1,12 +1,15 @@
 //! What was approved, and what a thief who had a password or a cookie has left of it when their victim acts.
 
+use std::sync::Arc;
+
 use myelin_oauth_core::device::Decision;
 use myelin_oauth_core::error::ErrorCode;
 use myelin_runtime::Secret;
+use myelin_store::schema::oauth::{OauthCode, ResetApproval};
 
 use super::super::{PASSWORD, secret};
 use super::{Oauth, refusal};
-use crate::{Actor, DeviceAuthorization, LoginError, NewSession, OtherSessions, SignIn};
+use crate::{Actor, DeviceAuthorization, LoginError, NewSession, Origin, OtherSessions, SignIn};
 
 /// What can be approved in a browser and used later.
 struct Approved {
@@ -24,13 +27,13 @@ impl Oauth {
         let auth = &self.world.auth;
         let alice = crate::Identifier::User("alice".to_owned());
         Approved {
-            cookie: match auth.sign_in(&alice, secret(PASSWORD)).await.unwrap() {
+            cookie: match auth.sign_in(&alice, secret(PASSWORD), &Origin::default()).await.unwrap() {
                 SignIn::Done(browser) => browser.cookie,
                 SignIn::Half(_) => panic!("half"),
             },
             code: self.code("PHONE").await,
             device,
-            login: auth.login_token_of(&browser).await.unwrap().token,
+            login: auth.login_token_of(&browser).await.unwrap().unwrap().token,
         }
     }
 
@@ -64,4 +67,35 @@ async fn what_was_approved_ends_where_every_session_is_ended() {
     let approved = oauth.approve_everything().await;
     oauth.world.auth.logout_all(&requester).await.unwrap();
     oauth.gives_nothing(&approved).await;
+}
+
+#[tokio::test]
+async fn what_is_approved_in_the_moment_in_which_the_password_changes_gives_nothing() {
+    let oauth = Oauth::new().await;
+    let browser = oauth.browser().await;
+    let request = oauth.request("PHONE").await;
+    let change = || {
+        let (auth, user_id) = (Arc::clone(&oauth.world.auth), oauth.user_id.clone());
+        oauth.world.engine.before_next_commit(async move {
+            let keep = OtherSessions::Keep;
+            auth.set_password(&Actor::Operator, &user_id, secret(PASSWORD), keep, None).await.unwrap();
+        });
+    };
+    let auth = &oauth.world.auth;
+    change();
+    assert_eq!(refusal(auth.approve(&browser, &request).await), ErrorCode::AccessDenied);
+    assert!(oauth.world.rows::<OauthCode>().await.is_empty());
+    let browser = oauth.browser().await;
+    change();
+    assert!(auth.login_token_of(&browser).await.unwrap().is_none());
+    let browser = oauth.browser().await;
+    let device = oauth.waiting("TV").await;
+    change();
+    assert!(!auth.decide_device(&browser, &device.user_code, Decision::Approve).await.unwrap());
+    assert_eq!(refusal(oauth.poll(&device).await), ErrorCode::AuthorizationPending);
+    oauth.sign_in("PHONE").await;
+    let browser = oauth.browser().await;
+    change();
+    assert!(!auth.allow_reset(&browser, &"PHONE".into()).await.unwrap());
+    assert!(oauth.world.rows::<ResetApproval>().await.is_empty());
 }

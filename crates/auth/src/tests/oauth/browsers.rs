@@ -5,12 +5,13 @@ use myelin_store::schema::oauth::BrowserSession;
 
 use super::super::{PASSWORD, secret};
 use super::Oauth;
-use crate::{Actor, Identifier, LoginError, OtherSessions, SignIn};
+use crate::{Actor, Identifier, LoginError, Origin, OtherSessions, SignIn};
 
 impl Oauth {
     async fn cookie(&self) -> String {
         let alice = Identifier::User("alice".to_owned());
-        let signed_in = self.world.auth.sign_in(&alice, secret(PASSWORD)).await.unwrap();
+        let origin = Origin::default();
+        let signed_in = self.world.auth.sign_in(&alice, secret(PASSWORD), &origin).await.unwrap();
         let SignIn::Done(browser) = signed_in else { panic!("half") };
         browser.cookie.into_inner()
     }
@@ -44,7 +45,8 @@ async fn a_new_password_a_lock_and_a_deactivation_sign_browsers_out() {
     let auth = &oauth.world.auth;
     auth.lock(&Actor::Operator, &oauth.user_id).await.unwrap();
     assert!(!oauth.is_signed_in(&cookie).await);
-    let refused = auth.sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD)).await;
+    let refused =
+        auth.sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD), &Origin::default()).await;
     assert!(matches!(refused, Err(LoginError::Locked)), "{refused:?}");
     auth.unlock(&Actor::Operator, &oauth.user_id).await.unwrap();
     assert!(!oauth.is_signed_in(&cookie).await, "who had it locked does not want to find it open");
@@ -66,7 +68,11 @@ async fn a_password_that_changes_while_somebody_signs_in_signs_nobody_in() {
         let keep = OtherSessions::Keep;
         auth.set_password(&Actor::Operator, &alice, secret("another one"), keep, None).await.unwrap();
     });
-    let late = oauth.world.auth.sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD)).await;
+    let late = oauth
+        .world
+        .auth
+        .sign_in(&Identifier::User("alice".to_owned()), secret(PASSWORD), &Origin::default())
+        .await;
     assert!(matches!(late, Err(LoginError::Wrong)), "{late:?}");
     assert!(oauth.world.rows::<BrowserSession>().await.is_empty());
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use myelin_oauth_core::code::Shown;
 use myelin_oauth_core::error::ErrorCode;
+use myelin_store::Reader;
 use myelin_store::schema::auth::{AccessToken, Device, RefreshToken};
 use myelin_store::schema::oauth::{OauthClient, OauthCode, OauthGrant};
 
@@ -214,4 +215,52 @@ async fn a_client_that_nobody_uses_is_not_kept_for_ever_by_being_registered_agai
     oauth.world.clock.advance(Duration::from_secs(3600));
     register(REGISTRATION).await.unwrap();
     assert!(used_at().await > first);
+}
+
+#[tokio::test]
+async fn clients_that_stay_are_not_in_the_way_of_those_that_nobody_uses() {
+    let oauth = Oauth::new().await;
+    let auth = &oauth.world.auth;
+    let rows = |range: std::ops::Range<usize>, used_at: i64| {
+        let row = move |n: usize| OauthClient {
+            client_id: format!("client {n:05}"),
+            metadata: "{}".to_owned(),
+            created_at: 0,
+            used_at,
+        };
+        range.map(row).collect::<Vec<_>>()
+    };
+    // More than one round looks at have sessions, and were used longer ago than the one that has none.
+    for some in rows(0..17_000, 1).chunks(1_000) {
+        let mut batch = auth.batch("oauth_client");
+        for client in some {
+            batch.put(client);
+            batch.put(&OauthGrant {
+                user_id: oauth.user_id.clone(),
+                device_id: client.client_id.as_str().into(),
+                client_id: client.client_id.clone(),
+                scope: String::new(),
+                family: client.client_id.clone().into(),
+                generation: 1,
+                created_at: 0,
+            });
+        }
+        auth.engine.commit(batch).await.unwrap();
+    }
+    let mut batch = auth.batch("oauth_client");
+    batch.put(&rows(20_000..20_001, 2)[0]);
+    auth.engine.commit(batch).await.unwrap();
+    let unused = async || auth.oauth_client_exists("client 20000").await;
+    auth.prune_clients().await.unwrap();
+    assert!(unused().await);
+    auth.prune_clients().await.unwrap();
+    assert!(!unused().await);
+    assert!(auth.oauth_client_exists("client 00000").await);
+}
+
+impl crate::Auth {
+    async fn oauth_client_exists(&self, client_id: &str) -> bool {
+        let key = (client_id.to_owned(),);
+        self.engine.snapshot().await.unwrap().get::<OauthClient>(&key).await.unwrap().is_some()
+    }
 }

@@ -6,7 +6,7 @@ use myelin_store::schema::auth::{AccessToken, Device, RefreshToken};
 use myelin_store::schema::oauth::OauthGrant;
 
 use super::{Oauth, refresh_token, refusal};
-use crate::{Actor, AuthenticateError, RefreshError, RefreshTokens};
+use crate::{Actor, AuthenticateError, EndedDevice, RefreshError, RefreshTokens};
 
 #[tokio::test]
 async fn a_lost_answer_is_forgiven_until_the_new_tokens_are_used() {
@@ -191,4 +191,76 @@ async fn a_service_learns_of_good_tokens_only() {
     assert!(auth.introspect(tokens.issued.access_token.expose()).await.unwrap().is_none());
     auth.revoke(refresh_token(&tokens)).await.unwrap();
     assert!(auth.introspect(refresh_token(&tokens)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn however_many_refresh_at_once_nobody_of_them_is_taken_for_a_thief() {
+    let oauth = Oauth::new().await;
+    let first = oauth.sign_in("PHONE").await;
+    let mut pairs = Vec::new();
+    for _ in 0..64 {
+        pairs.push(oauth.refresh(&first).await.unwrap());
+    }
+    for pair in [&pairs[0], &pairs[63], &pairs[31]] {
+        assert!(oauth.works(pair).await);
+    }
+    assert!(oauth.works(&oauth.refresh(&pairs[7]).await.unwrap()).await);
+}
+
+#[tokio::test]
+async fn who_refreshes_again_and_again_and_uses_nothing_is_told_to_wait_and_stays_logged_in() {
+    let oauth = Oauth::new().await;
+    let first = oauth.sign_in("PHONE").await;
+    let mut refused = 0;
+    for _ in 0..80 {
+        match oauth.refresh(&first).await {
+            Ok(_) => {}
+            other => {
+                assert_eq!(refusal(other), ErrorCode::TemporarilyUnavailable);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 15);
+    for _ in 0..300 {
+        oauth.world.clock.advance(Duration::from_secs(61));
+        oauth.refresh(&first).await.unwrap();
+    }
+    assert!(oauth.world.rows::<RefreshToken>().await.len() <= 257);
+    oauth.world.clock.advance(Duration::from_secs(61));
+    assert!(oauth.works(&oauth.refresh(&first).await.unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_overtaken_by_a_new_grant_to_the_device_leaves_that_one_alone() {
+    let oauth = Oauth::new().await;
+    let old = oauth.sign_in("PHONE").await;
+    let code = oauth.code("PHONE").await;
+    let (auth, owner) = (Arc::clone(&oauth.world.auth), (oauth.client_id.clone(), code.clone()));
+    let (opened, reopened) = tokio::sync::oneshot::channel();
+    oauth.world.engine.before_next_commit(async move {
+        let (client_id, code) = owner;
+        let shown =
+            super::Shown { client_id: &client_id, redirect_uri: super::REDIRECT, verifier: super::VERIFIER };
+        opened.send(auth.redeem_code(code.expose(), &shown).await.unwrap()).unwrap();
+    });
+    oauth.world.auth.revoke(old.issued.access_token.expose()).await.unwrap();
+    assert!(oauth.works(&reopened.await.unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_device_that_was_logged_in_anew_since_it_was_shown_is_not_ended_by_the_page() {
+    let oauth = Oauth::new().await;
+    oauth.sign_in("PHONE").await;
+    let browser = oauth.browser().await;
+    let auth = &oauth.world.auth;
+    let phone = "PHONE".into();
+    let shown = auth.own_device(&browser, &phone).await.unwrap().unwrap();
+    let anew = oauth.sign_in("PHONE").await;
+    let ended = auth.end_own_device(&browser, &phone, &shown.opened).await.unwrap();
+    assert_eq!(ended, EndedDevice::Reopened);
+    assert!(oauth.works(&anew).await);
+    let shown = auth.own_device(&browser, &phone).await.unwrap().unwrap();
+    assert_eq!(auth.end_own_device(&browser, &phone, &shown.opened).await.unwrap(), EndedDevice::Yes);
+    assert_eq!(auth.end_own_device(&browser, &phone, &shown.opened).await.unwrap(), EndedDevice::Gone);
 }

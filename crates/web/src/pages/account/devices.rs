@@ -52,20 +52,20 @@ pub(super) async fn one(visit: &Visit, browser: &Browser, device_id: &str) -> Re
 pub(super) async fn end(visit: &Visit, browser: &Browser, device_id: &str) -> Result<Response, Problem> {
     let say = &visit.messages().account;
     let Some(device) = find(visit, browser, device_id).await? else { return Ok(gone(visit)) };
+    let opened = html! { input type="hidden" name="opened" value=(device.opened); };
     let body = html! {
         (told(visit, &device))
         p { (say.end_warning) }
-        (form(visit, browser, &Wish::End(device_id.to_owned()), &html! {}, &say.end_button))
+        (form(visit, browser, &Wish::End(device_id.to_owned()), &opened, &say.end_button))
     };
     Ok(visit.page(fill(&say.end_title, &[("device", &called(visit, &device))]), body))
 }
 
 async fn find(visit: &Visit, browser: &Browser, device_id: &str) -> Result<Option<OwnDevice>, Problem> {
-    let devices = visit.pages.auth.own_devices(browser).await?;
-    Ok(devices.into_iter().find(|device| device.info.device_id == *device_id))
+    Ok(visit.pages.auth.own_device(browser, &device_id.into()).await?)
 }
 
-fn gone(visit: &Visit) -> Response {
+pub(super) fn gone(visit: &Visit) -> Response {
     let say = &visit.messages().account;
     let body = html! {
         p { (say.gone) }
@@ -74,7 +74,7 @@ fn gone(visit: &Visit) -> Response {
     visit.page_with(StatusCode::NOT_FOUND, html! { (say.title) }, body, None)
 }
 
-fn called(visit: &Visit, device: &OwnDevice) -> Markup {
+pub(in crate::pages) fn called(visit: &Visit, device: &OwnDevice) -> Markup {
     html! {
         @match device.info.display_name.as_deref().filter(|name| !name.trim().is_empty()) {
             Some(name) => bdi { (name) },
@@ -84,7 +84,7 @@ fn called(visit: &Visit, device: &OwnDevice) -> Markup {
 }
 
 /// When and where a device was seen, and which client it is.
-fn told(visit: &Visit, device: &OwnDevice) -> Markup {
+pub(super) fn told(visit: &Visit, device: &OwnDevice) -> Markup {
     let say = &visit.messages().account;
     html! {
         p.soft {
@@ -94,7 +94,7 @@ fn told(visit: &Visit, device: &OwnDevice) -> Markup {
             }
             @if let Some(ip) = &device.info.last_seen_ip { " · " bdi { (ip) } }
             @if let Some(client) = &device.client {
-                " · " (fill(&say.client, &[("client", &named(name_of(client, visit))), ("host", &client.client_uri.host())]))
+                " · " (named(name_of(client, visit)))
             }
         }
     }
