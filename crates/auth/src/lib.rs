@@ -44,7 +44,7 @@ pub use guesses::Origin;
 pub use myelin_store::schema::auth::EmailPurpose;
 pub use oauth::{
     Browser, DeviceAuthorization, DeviceToDecide, EndedDevice, Introspection, NewBrowser, OauthConfig,
-    OauthError, OauthTokens, OwnDevice, RegisteredClient,
+    OauthError, OauthTokens, OwnActivity, OwnBrowser, OwnDevice, RegisteredClient,
 };
 pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};

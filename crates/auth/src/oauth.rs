@@ -12,6 +12,7 @@ mod clients;
 mod device;
 mod grant;
 mod introspect;
+mod own;
 mod redeem;
 mod refresh;
 mod revoke;
@@ -30,6 +31,7 @@ pub(crate) use self::browser::{expect_browser, is_usable};
 pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};
 pub use self::introspect::Introspection;
+pub use self::own::{OwnActivity, OwnBrowser};
 
 /// What an operator decides about OAuth 2.0.
 #[derive(Clone, Debug)]

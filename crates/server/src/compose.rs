@@ -136,7 +136,13 @@ impl Server {
         let present = Arc::new(Present(Arc::clone(&users)));
         let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers, present);
         let limits = Arc::new(Limits::new(config.limits.enabled));
-        let pages = Pages { auth: Arc::clone(&auth), env: env.clone(), limits: Arc::clone(&limits) };
+        let pages = Pages {
+            auth: Arc::clone(&auth),
+            users: Arc::clone(&users),
+            rooms: Arc::clone(&rooms),
+            env: env.clone(),
+            limits: Arc::clone(&limits),
+        };
         let state = ApiState {
             env,
             oauth: Oauth(auth.config().oauth.enabled.then(|| Arc::new(metadata(&pages)))),

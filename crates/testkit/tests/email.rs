@@ -5,7 +5,7 @@
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use myelin_server::config::{Config, Email, Registration};
-use myelin_testkit::{Answer, Browser, Client, TestServer};
+use myelin_testkit::{Answer, Browser, Client, Page, TestServer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -416,4 +416,84 @@ async fn who_makes_an_account_on_the_page_confirms_their_address_first_where_the
     assert_eq!(page.status, StatusCode::OK, "the page says nothing about whose the address is");
     let received = mail.next().await;
     assert!(received.text.contains("already"), "the mail does: {}", received.text);
+}
+
+/// The text of a page's heading.
+fn heading(page: &Page) -> &str {
+    page.html.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn who_forgot_their_password_gets_a_new_one_on_the_page_by_a_mail_and_nobody_else_does() {
+    let (server, mut mail) = started(90, |_| {}).await;
+    let alice = server.register("alice").await;
+    with_address(&server, &mut mail, &alice, "alice@example.org").await;
+    let mut elsewhere = Browser::new(&server);
+    let page = elsewhere.open("/account").await;
+    assert!(page.html.contains("/oauth2/forgot?next=%2Faccount"), "{}", page.html);
+    elsewhere.submit(&page, &[("user_name", "alice"), ("password", "correct horse")]).await;
+
+    let mut browser = Browser::new(&server);
+    let page = browser.open("/oauth2/forgot?next=%2Faccount").await;
+    let unknown = browser.submit(&page, &[("email", "nobody@example.org")]).await;
+    let page = browser.submit(&page, &[("email", "alice@example.org")]).await;
+    let shown = |page: &Page, email: &str| {
+        let secrets: Vec<_> = page.hidden().into_iter().map(|(_, value)| value).collect();
+        let text = secrets.iter().fold(page.html.clone(), |text, secret| text.replace(secret.as_str(), "_"));
+        (page.status, text.replace(email, "_"))
+    };
+    assert_eq!(
+        shown(&unknown, "nobody@example.org"),
+        shown(&page, "alice@example.org"),
+        "nobody learns which it was"
+    );
+    let early = browser.submit(&page, &[("password", "battery staple")]).await;
+    assert_eq!(early.status, StatusCode::BAD_REQUEST, "the link was not opened: {}", early.html);
+    let received = mail.next().await;
+    assert_eq!(press(&server, received.token()).await.status, StatusCode::OK);
+    let never = browser.submit(&unknown, &[("password", "battery staple")]).await;
+    assert_eq!(never.status, StatusCode::BAD_REQUEST);
+    let short = browser.submit(&early, &[("password", "short")]).await;
+    assert!(short.html.contains("at least 8 characters"), "{}", short.html);
+    let done = browser.submit(&short, &[("password", "battery staple")]).await;
+    assert!(done.html.contains("Your password is changed"), "{}", done.html);
+    let again = browser.submit(&short, &[("password", "another one here")]).await;
+    assert_eq!(again.status, StatusCode::BAD_REQUEST, "a mail is good once");
+
+    assert_eq!(heading(&elsewhere.open("/account").await), "Sign in", "browsers of before end");
+    alice.get("/_matrix/client/v3/account/whoami").await.done();
+    let page = browser.open(&done.back()).await;
+    let old = browser.submit(&page, &[("user_name", "alice"), ("password", "correct horse")]).await;
+    assert_eq!(old.status, StatusCode::FORBIDDEN);
+    let page = browser.submit(&page, &[("user_name", "alice"), ("password", "battery staple")]).await;
+    assert_eq!(heading(&page), "Your account", "and goes on where it began");
+}
+
+#[tokio::test]
+async fn addresses_are_added_and_removed_on_the_page() {
+    let (server, mut mail) = started(91, |_| {}).await;
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    with_address(&server, &mut mail, &alice, "alice@example.org").await;
+    let mut browser = Browser::new(&server);
+    let page = browser.open("/account?action=myelin.emails").await;
+    let page = browser.submit(&page, &[("user_name", "bob"), ("password", "correct horse")]).await;
+    assert_eq!(heading(&page), "Your e-mail addresses");
+    let waiting = browser.submit(&page, &[("email", "bob@example.org")]).await;
+    let early = browser.submit(&waiting, &[]).await;
+    assert!(early.html.contains("not confirmed yet"), "{}", early.html);
+    let received = mail.next().await;
+    assert_eq!(press(&server, received.token()).await.status, StatusCode::OK);
+    let added = browser.submit(&waiting, &[]).await;
+    assert!(added.html.contains("The address is added"), "{}", added.html);
+    let listed = bob.get(THIRD_PARTY).await.ok();
+    assert_eq!(listed["threepids"][0]["address"], "bob@example.org");
+    let wrong = browser.submit(&added, &[("email", "no address")]).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+
+    browser.submit(&added, &[("email", ""), ("remove", "alice@example.org")]).await;
+    assert_eq!(alice.get(THIRD_PARTY).await.ok()["threepids"].as_array().unwrap().len(), 1, "it is Alice's");
+    let removed = browser.submit(&added, &[("email", ""), ("remove", "bob@example.org")]).await;
+    assert!(removed.html.contains("The address is removed"), "{}", removed.html);
+    assert_eq!(bob.get(THIRD_PARTY).await.ok()["threepids"], json!([]));
 }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use myelin_model::{Requester, RoomNid, Topic};
 use myelin_store::schema::notify::{PUSH_RULES, push_rules_content};
+use myelin_store::schema::rooms::Room;
 use myelin_store::schema::users::{AccountData, GLOBAL};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
-use ruma::{OwnedDeviceId, RoomId, UserId};
+use myelin_store::{Batch, CommitError, ReadError, Reader, Scan, Snapshot};
+use ruma::{OwnedDeviceId, OwnedRoomId, RoomId, UserId};
 
 use crate::{Users, is_own, member};
 
@@ -125,6 +126,49 @@ impl Users {
         batch.put(&AccountData { user_id, room, kind, content, changed });
         self.engine.commit(batch).await?;
         Ok(())
+    }
+}
+
+/// Account data, as they are handed out together.
+#[derive(Clone, Debug)]
+pub struct KeptData {
+    /// The room that they are of.
+    pub room_id: Option<OwnedRoomId>,
+    /// Their type.
+    pub kind: String,
+    /// Their content, as it was set.
+    pub content: Bytes,
+}
+
+impl Users {
+    /// All account data of a user after a place, at most `limit`; those that were deleted are left out, and an answer may be
+    /// shorter for it. With the place of the last one, where there may be more.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn all_account_data(
+        &self,
+        user_id: &UserId,
+        after: Option<(RoomNid, String)>,
+        limit: usize,
+    ) -> Result<(Vec<KeptData>, Option<(RoomNid, String)>), ReadError> {
+        let scan = Scan::prefix::<AccountData>((user_id.to_owned(),), limit);
+        let scan = match after {
+            Some(place) => scan.after(place),
+            None => scan,
+        };
+        let snapshot = self.engine.snapshot().await?;
+        let rows = snapshot.scan::<AccountData>(scan).await?;
+        let next = rows.last().filter(|_| rows.len() == limit).map(|row| (row.room, row.kind.clone()));
+        let rooms: Vec<_> = rows.iter().map(|row| (row.room,)).collect();
+        let rooms = snapshot.get_all::<Room>(&rooms).await?;
+        let kept = rows.into_iter().zip(rooms).filter(|(row, _)| &*row.content != DELETED);
+        let kept = kept.map(|(row, room)| KeptData {
+            room_id: room.map(|room| room.room_id),
+            content: row.content,
+            kind: row.kind,
+        });
+        Ok((kept.collect(), next))
     }
 }
 

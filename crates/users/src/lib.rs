@@ -29,7 +29,7 @@ mod typing;
 #[cfg(test)]
 mod testing;
 
-pub use account_data::{AccountDataError, MAX_ACCOUNT_DATA, MAX_TYPE};
+pub use account_data::{AccountDataError, KeptData, MAX_ACCOUNT_DATA, MAX_TYPE};
 pub use directory::{Found, MAX_FOUND, MAX_SEARCH_TERM, SearchError, SearchResults};
 pub use filters::{FilterError, MAX_FILTER, MAX_FILTERS};
 pub use mutual_rooms::{MAX_MUTUAL_ROOMS, MutualRooms, MutualRoomsError};

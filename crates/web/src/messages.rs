@@ -25,6 +25,15 @@ pub(crate) struct Messages {
     pub(crate) done: Done,
     pub(crate) account: Account,
     pub(crate) reset: Reset,
+    pub(crate) menu: Menu,
+    pub(crate) profile: Profile,
+    pub(crate) password: Password,
+    pub(crate) emails: Emails,
+    pub(crate) browsers: Browsers,
+    pub(crate) activity: Activity,
+    pub(crate) export: Export,
+    pub(crate) forgot: Forgot,
+    pub(crate) rename: Rename,
     pub(crate) problem: Problem,
 }
 
@@ -47,8 +56,8 @@ messages! {
     SignIn { title, intro, intro_client, button, wrong, locked, no_account, create }
     SecondStep {
         title, intro, code, code_hint, button, wrong, ended, again, lost,
-        manage, manage_link, manage_title, off, on, why, passwords_alone, app, app_since, app_add, app_change, app_remove,
-        codes, codes_left, codes_none, codes_make, back,
+        manage_title, off, on, why, passwords_alone, app, app_since, app_add, app_change, app_remove,
+        codes, codes_left, codes_none, codes_make,
         add_title, add_scan, add_secret, add_code, add_button, add_picture, add_ended, added,
         remove_title, remove_warning, remove_button, removed,
         make_title, make_warning, make_button, made, keep, keep_once,
@@ -68,6 +77,19 @@ messages! {
         ended, gone, deactivate, deactivate_title,
         deactivate_warning, erase, deactivate_button, deactivated, cancel,
     }
+    Menu { label, devices, profile, password, second_step, emails, browsers, activity, export }
+    Profile { title, name, name_hint, save, saved, too_long, suspended }
+    Password { title, explain, new, end_devices, history, button, saved }
+    Emails { title, explain, none, add, added, remove, removed, open, confirmed, too_many }
+    Browsers { title, explain, unnamed, this, since, end, end_others, ended }
+    Activity {
+        title, explain, none, more, by_others, login, device_end, browser_sign_in, browser_end, approve,
+        deny, reused, create, password, email_add, email_remove, reset_allow, reset, lock, unlock, suspend,
+        unsuspend, admin, no_admin, export, factor, code_wrong,
+    }
+    Export { title, explain, has, has_not, button }
+    Forgot { title, explain, sent, open, off, done, link }
+    Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
     Done { title, signed_in, close, sign_out, signed_out }
     Problem { title, explain, back, for_developers, form }
@@ -119,6 +141,15 @@ mod tests {
                 self.done.all(),
                 self.account.all(),
                 self.reset.all(),
+                self.menu.all(),
+                self.profile.all(),
+                self.password.all(),
+                self.emails.all(),
+                self.browsers.all(),
+                self.activity.all(),
+                self.export.all(),
+                self.forgot.all(),
+                self.rename.all(),
                 self.problem.all(),
             ];
             parts.concat()

@@ -13,6 +13,8 @@ pub(crate) const AUTHORIZE: &str = "/oauth2/authorize";
 pub(crate) const SIGN_IN: &str = "/oauth2/sign-in";
 /// The path of the second step of signing in.
 pub(crate) const SECOND_STEP: &str = "/oauth2/second-step";
+/// The path of who forgot their password.
+pub(crate) const FORGOT: &str = "/oauth2/forgot";
 /// The path of making an account.
 pub(crate) const SIGN_UP: &str = "/oauth2/sign-up";
 /// The path of signing out.

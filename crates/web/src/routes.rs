@@ -16,8 +16,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
-use crate::next::{ACCOUNT, AUTHORIZE, DONE, LINK, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
-use crate::pages::{account, authorize, done, link, second_step, sign_in, sign_out, sign_up, sso};
+use crate::next::{ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
+use crate::pages::{account, authorize, done, forgot, link, second_step, sign_in, sign_out, sign_up, sso};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -27,6 +27,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (SIGN_IN, &[Method::GET, Method::POST]),
     (SECOND_STEP, &[Method::GET, Method::POST]),
     (SIGN_UP, &[Method::GET, Method::POST]),
+    (FORGOT, &[Method::GET, Method::POST]),
     (SIGN_OUT, &[Method::POST]),
     (DONE, &[Method::GET]),
     (LINK, &[Method::GET, Method::POST]),
@@ -59,6 +60,7 @@ pub fn router(pages: Pages) -> Router {
             SIGN_UP,
             get(sign_up::get).merge(post(on(MethodFilter::POST, sign_up::post), RateClass::Login)),
         )
+        .route(FORGOT, get(forgot::get).merge(post(on(MethodFilter::POST, forgot::post), RateClass::Login)))
         .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
         .route(DONE, get(done::get))
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use myelin_api::Limits;
 use myelin_auth::{Auth, RegistrationMode};
 use myelin_oauth_core::metadata::issuer;
+use myelin_rooms::Rooms;
 use myelin_runtime::Env;
+use myelin_users::Users;
 
 /// What the pages reach.
 #[derive(Clone)]
 pub struct Pages {
     /// Accounts, clients and grants.
     pub auth: Arc<Auth>,
+    /// Profiles and account data.
+    pub users: Arc<Users>,
+    /// Who is in which room.
+    pub rooms: Arc<Rooms>,
     /// Clock and randomness.
     pub env: Env,
     /// Rate limits.

@@ -6,7 +6,8 @@ use url::form_urlencoded::Serializer;
 use crate::next::ACCOUNT;
 
 /// The actions that the pages know: those of the specification, and sessions as clients of before call devices.
-pub const ACTIONS: [&str; 8] = [
+pub const ACTIONS: [&str; 9] = [
+    "org.matrix.profile",
     "org.matrix.devices_list",
     "org.matrix.device_view",
     "org.matrix.device_delete",
@@ -42,6 +43,18 @@ pub(crate) enum Wish {
     RemoveTotp,
     /// To have new recovery codes.
     RecoveryCodes,
+    /// To say how others see them.
+    Profile,
+    /// To have another password.
+    Password,
+    /// To say where mails reach them.
+    Emails,
+    /// To see in which browsers they are signed in.
+    Browsers,
+    /// To see what happened, before a place in the log.
+    Activity(Option<i64>),
+    /// To have a copy of their data.
+    Export,
 }
 
 impl Wish {
@@ -59,6 +72,15 @@ impl Wish {
             ("myelin.totp_add", _) => Self::AddTotp,
             ("myelin.totp_remove", _) => Self::RemoveTotp,
             ("myelin.recovery_codes", _) => Self::RecoveryCodes,
+            ("profile", _) => Self::Profile,
+            ("myelin.password", _) => Self::Password,
+            ("myelin.emails", _) => Self::Emails,
+            ("myelin.browsers", _) => Self::Browsers,
+            ("myelin.activity", _) => {
+                let before = params.get("before").ok().flatten();
+                Self::Activity(before.and_then(|before| before.parse().ok()))
+            }
+            ("myelin.export", _) => Self::Export,
             _ => Self::Overview,
         }
     }
@@ -67,7 +89,14 @@ impl Wish {
     pub(crate) fn is_grave(&self) -> bool {
         matches!(
             self,
-            Self::Reset(_) | Self::Deactivate | Self::AddTotp | Self::RemoveTotp | Self::RecoveryCodes
+            Self::Reset(_)
+                | Self::Deactivate
+                | Self::AddTotp
+                | Self::RemoveTotp
+                | Self::RecoveryCodes
+                | Self::Password
+                | Self::Emails
+                | Self::Export
         )
     }
 
@@ -83,11 +112,20 @@ impl Wish {
             Self::AddTotp => ("myelin.totp_add", None),
             Self::RemoveTotp => ("myelin.totp_remove", None),
             Self::RecoveryCodes => ("myelin.recovery_codes", None),
+            Self::Profile => ("org.matrix.profile", None),
+            Self::Password => ("myelin.password", None),
+            Self::Emails => ("myelin.emails", None),
+            Self::Browsers => ("myelin.browsers", None),
+            Self::Activity(_) => ("myelin.activity", None),
+            Self::Export => ("myelin.export", None),
         };
         let mut query = Serializer::new(String::new());
         query.append_pair("action", action);
         if let Some(id) = device_id {
             query.append_pair("device_id", id);
+        }
+        if let Self::Activity(Some(before)) = self {
+            query.append_pair("before", &before.to_string());
         }
         format!("{ACCOUNT}?{}", query.finish())
     }

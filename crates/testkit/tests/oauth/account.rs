@@ -32,6 +32,7 @@ async fn every_action_that_is_told_leads_to_its_page() {
         let page = browser.open(&format!("/account?action={action}&device_id=PHONE")).await;
         let expected = match action.strip_prefix("org.matrix.").unwrap() {
             "devices_list" | "sessions_list" => "Your account",
+            "profile" => "Your profile",
             "device_view" | "session_view" => "<bdi>Example &lt;App&gt;</bdi>",
             "device_delete" | "session_end" => "Sign out <bdi>Example &lt;App&gt;</bdi>?",
             "account_deactivate" => "Deactivate your account?",

@@ -1,7 +1,14 @@
 //! `GET` and `POST /account`: what people do with their accounts themselves
 //! <https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management>
 
+mod activity;
+mod browsers;
 mod devices;
+mod emails;
+mod export;
+mod menu;
+pub(super) mod password;
+mod profile;
 mod reset;
 mod second_step;
 
@@ -55,6 +62,12 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::Overview => devices::list(visit, browser).await,
         Wish::View(device_id) => devices::one(visit, browser, device_id).await,
         Wish::End(device_id) => devices::end(visit, browser, device_id).await,
+        Wish::Profile => profile::show(visit, browser).await,
+        Wish::Password => Ok(password::show(visit, browser)),
+        Wish::Emails => emails::show(visit, browser).await,
+        Wish::Browsers => browsers::show(visit, browser).await,
+        Wish::Activity(before) => activity::show(visit, browser, *before).await,
+        Wish::Export => Ok(export::show(visit, browser)),
         Wish::SecondStep => second_step::show(visit, browser).await,
         Wish::AddTotp => second_step::add(visit, browser),
         Wish::RemoveTotp => Ok(second_step::remove(visit, browser)),
@@ -88,7 +101,13 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
     }
     let (auth, say) = (&visit.pages.auth, &visit.messages().account);
     match &wish {
-        Wish::Overview | Wish::View(_) | Wish::SecondStep => show(visit, browser, &wish).await,
+        Wish::Overview | Wish::SecondStep | Wish::Activity(_) => show(visit, browser, &wish).await,
+        Wish::View(device_id) => devices::rename(visit, browser, device_id, &fields).await,
+        Wish::Profile => profile::save(visit, browser, &fields).await,
+        Wish::Password => password::save(visit, browser, &fields).await,
+        Wish::Emails => emails::act(visit, browser, &fields).await,
+        Wish::Browsers => browsers::end(visit, browser, &fields).await,
+        Wish::Export => export::download(visit, browser).await,
         Wish::AddTotp => second_step::added(visit, browser, &fields).await,
         Wish::RemoveTotp => second_step::removed(visit, browser).await,
         Wish::RecoveryCodes => second_step::made(visit, browser).await,

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod authorize;
 pub(crate) mod done;
+pub(crate) mod forgot;
 pub(crate) mod link;
 pub(crate) mod second_step;
 pub(crate) mod sign_in;

@@ -12,7 +12,7 @@ use super::{alert, name_of, named};
 use crate::browser::Visit;
 use crate::guard::posted;
 use crate::messages::fill;
-use crate::next::{Next, SIGN_IN, SIGN_UP};
+use crate::next::{FORGOT, Next, SIGN_IN, SIGN_UP};
 use crate::problem::Problem;
 
 /// Asks for name and password.
@@ -86,6 +86,9 @@ async fn form(
                     maxlength="1024" autofocus[is_named];
             }
             button { (say.button) }
+        }
+        @if visit.pages.auth.sends_email() {
+            p.foot.soft { a href=(next.through(FORGOT, None)) { (visit.messages().forgot.link) } }
         }
         @if visit.pages.offers_sign_up() {
             p.foot.soft { (say.no_account) " " a href=(next.through(SIGN_UP, None)) { (say.create) } }

@@ -3,10 +3,12 @@
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
-use myelin_auth::{Browser, OwnDevice};
+use myelin_auth::{Browser, DeviceError, OwnDevice};
+use myelin_oauth_core::params::Params;
 
-use super::super::{name_of, named};
-use super::{form, person};
+use super::super::{alert, name_of, named};
+use super::form;
+use super::menu::{framed, note};
 use crate::browser::Visit;
 use crate::messages::fill;
 use crate::problem::Problem;
@@ -17,7 +19,6 @@ pub(super) async fn list(visit: &Visit, browser: &Browser) -> Result<Response, P
     let say = &visit.messages().account;
     let devices = visit.pages.auth.own_devices(browser).await?;
     let body = html! {
-        (person(visit, browser))
         h2 { (say.devices) }
         @if devices.is_empty() { p.soft { (say.no_devices) } }
         ul.devices {
@@ -28,24 +29,62 @@ pub(super) async fn list(visit: &Visit, browser: &Browser) -> Result<Response, P
                 }
             }
         }
-        h2 { (visit.messages().second_step.manage) }
-        p { a href=(Wish::SecondStep.path()) { (visit.messages().second_step.manage_link) } }
         p.foot { a href=(Wish::Deactivate.path()) { (say.deactivate) } }
     };
-    Ok(visit.page(html! { (say.title) }, body))
+    Ok(visit.page(html! { (say.title) }, framed(visit, browser, &Wish::Overview, &body)))
 }
 
 /// One of them.
 pub(super) async fn one(visit: &Visit, browser: &Browser, device_id: &str) -> Result<Response, Problem> {
+    view(visit, browser, device_id, &html! {}).await
+}
+
+async fn view(
+    visit: &Visit,
+    browser: &Browser,
+    device_id: &str,
+    message: &Markup,
+) -> Result<Response, Problem> {
+    let (renames, wish) = (&visit.messages().rename, Wish::View(device_id.to_owned()));
     let say = &visit.messages().account;
     let Some(device) = find(visit, browser, device_id).await? else { return Ok(gone(visit)) };
     let body = html! {
+        (message)
         (told(visit, &device))
         p.soft { bdi { (device.info.device_id) } }
-        p { a href=(Wish::End(device_id.to_owned()).path()) { (say.end) } }
+        form method="post" action=(wish.path()) {
+            (visit.form_token())
+            input type="hidden" name="user" value=(browser.user_id);
+            div.field {
+                label for="display_name" { (renames.name) }
+                input #display_name name="display_name" autocomplete="off" maxlength="255"
+                    value=(device.info.display_name.as_deref().unwrap_or_default());
+            }
+            button.quiet { (renames.button) }
+        }
+        p.foot { a href=(Wish::End(device_id.to_owned()).path()) { (say.end) } }
         p.foot { a href=(Wish::Overview.path()) { (say.back) } }
     };
     Ok(visit.page(called(visit, &device), body))
+}
+
+/// Calls one something else.
+pub(super) async fn rename(
+    visit: &Visit,
+    browser: &Browser,
+    device_id: &str,
+    fields: &Params,
+) -> Result<Response, Problem> {
+    let say = &visit.messages().rename;
+    let name = fields.get("display_name").ok().flatten().unwrap_or_default().trim().to_owned();
+    match visit.pages.auth.rename_own_device(browser, &device_id.into(), name).await {
+        Ok(()) => view(visit, browser, device_id, &note(Some(&say.done))).await,
+        Err(DeviceError::Problem(_)) => {
+            view(visit, browser, device_id, &alert(Some(html! { (say.too_long) }))).await
+        }
+        Err(DeviceError::Unknown) => Ok(gone(visit)),
+        Err(DeviceError::Store(error)) => Err(error.into()),
+    }
 }
 
 /// Whether one is to end.
@@ -81,6 +120,12 @@ pub(in crate::pages) fn called(visit: &Visit, device: &OwnDevice) -> Markup {
             None => (visit.messages().account.unnamed),
         }
     }
+}
+
+/// The day and the minute, in UTC.
+pub(super) fn moment(millis: i64) -> Option<String> {
+    let minutes = millis.div_euclid(60_000).rem_euclid(24 * 60);
+    Some(format!("{} {:02}:{:02} UTC", date(millis)?, minutes / 60, minutes % 60))
 }
 
 /// When and where a device was seen, and which client it is.

@@ -9,7 +9,8 @@ use myelin_runtime::Secret;
 
 use super::super::alert;
 use super::devices::date;
-use super::{form, person};
+use super::form;
+use super::menu::framed;
 use crate::browser::{Visit, see_other};
 use crate::messages::fill;
 use crate::problem::Problem;
@@ -22,7 +23,6 @@ pub(super) async fn show(visit: &Visit, browser: &Browser) -> Result<Response, P
     let factors = visit.pages.auth.second_factors(browser).await?;
     let link = |wish: Wish, text: &str| html! { p { a href=(wish.path()) { (text) } } };
     let body = html! {
-        (person(visit, browser))
         p { (if factors.is_on() { &say.on } else { &say.off }) }
         h2 { (say.app) }
         @match factors.totp_added_at {
@@ -47,9 +47,8 @@ pub(super) async fn show(visit: &Visit, browser: &Browser) -> Result<Response, P
             }
             (link(Wish::RecoveryCodes, &say.codes_make))
         }
-        p.foot { a href=(Wish::Overview.path()) { (say.back) } }
     };
-    Ok(visit.page(html! { (say.manage_title) }, body))
+    Ok(visit.page(html! { (say.manage_title) }, framed(visit, browser, &Wish::SecondStep, &body)))
 }
 
 /// How an app is set up.
