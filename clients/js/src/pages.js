@@ -2,11 +2,24 @@
 
 import assert from "node:assert/strict";
 
-const REDIRECTS = 8;
+const REDIRECTS = 12;
 
-/** A browser in which nobody is signed in. */
+/** A browser in which nobody is signed in. It goes on to other origins only where they are named. */
 export class Browser {
     #cookies = new Map();
+    #elsewhere;
+
+    constructor(...elsewhere) {
+        this.#elsewhere = elsewhere;
+    }
+
+    /** Follows the link of a page whose address has this in it. */
+    follow(page, part) {
+        const links = [...page.html.matchAll(/<a [^>]*href="([^"]*)"/g)].map(([, link]) => unescaped(link));
+        const link = links.find((link) => link.includes(part));
+        assert.ok(link, `no link with ${part}: ${page.html}`);
+        return this.open(new URL(link, page.url));
+    }
 
     /** Opens an address. */
     open(url) {
@@ -21,29 +34,36 @@ export class Browser {
 
     async #go(url, request) {
         for (let count = 0; count < REDIRECTS; count++) {
-            const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+            const { origin } = new URL(url);
+            const cookies = this.#cookies.get(origin) ?? new Map();
+            this.#cookies.set(origin, cookies);
+            const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
             const answer = await fetch(url, { ...request, redirect: "manual", headers: { cookie, "accept-language": "en" } });
-            for (const set of answer.headers.getSetCookie()) this.#keep(set);
+            for (const set of answer.headers.getSetCookie()) keep(cookies, set);
             const place = answer.headers.get("location");
             if (!place) return page(url, answer.status, await answer.text());
             const next = new URL(place, url);
             // To the client: a real browser would leave the server here.
-            if (next.origin !== new URL(url).origin || next.hash) return { url: next };
+            const stays = next.origin === origin || this.#elsewhere.includes(next.origin);
+            if (!stays || next.hash) return { url: next };
             [url, request] = [next, { method: "GET" }];
         }
         throw new Error(`the server sends the browser round in circles: ${url}`);
     }
+}
 
-    #keep(set) {
-        const [pair, ...attributes] = set.split("; ");
-        const [name, value] = pair.split(/=(.*)/s);
-        if (attributes.includes("Max-Age=0")) this.#cookies.delete(name);
-        else this.#cookies.set(name, value);
-    }
+function keep(cookies, set) {
+    const [pair, ...attributes] = set.split("; ");
+    const [name, value] = pair.split(/=(.*)/s);
+    if (attributes.includes("Max-Age=0") || !value) cookies.delete(name);
+    else cookies.set(name, value);
+}
+
+function unescaped(text) {
+    return text.replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
 function page(url, status, html) {
-    const unescaped = (text) => text.replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
     const hidden = {};
     for (const [input] of html.matchAll(/<input[^>]*type="hidden"[^>]*>/g)) {
         hidden[input.match(/name="([^"]*)"/)[1]] = unescaped(input.match(/value="([^"]*)"/)[1]);

@@ -1,12 +1,13 @@
 // The server's binary as a child process: started on a free port and a folder of its own, killed and started again.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, closeSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 
 /** How long a server may take until it answers `/health`, in milliseconds. */
 const START = 20_000;
@@ -15,12 +16,19 @@ const START = 20_000;
 export class Server {
     #child;
 
-    /** Starts one on an empty folder. */
-    static async start() {
+    #arguments = [];
+
+    /** Starts one on an empty folder; `configuration` makes the text of its configuration file from its URL. */
+    static async start(configuration) {
         const server = new Server();
         server.folder = mkdtempSync(join(tmpdir(), "myelin-js-test-"));
         server.port = await freePort();
         server.url = `http://127.0.0.1:${server.port}`;
+        if (configuration) {
+            const file = join(server.folder, "myelin.toml");
+            writeFileSync(file, configuration(server.url));
+            server.#arguments = ["--config", file];
+        }
         await server.run();
         return server;
     }
@@ -29,7 +37,7 @@ export class Server {
     async run() {
         const log = openSync(join(this.folder, "server.log"), "a");
         const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MYELIN_")));
-        const child = spawn(binary(), [], {
+        const child = spawn(binary(), this.#arguments, {
             env: {
                 ...env,
                 MYELIN_DATA_DIR: join(this.folder, "data"),
@@ -74,6 +82,12 @@ export class Server {
         rmSync(this.folder, { recursive: true, force: true });
     }
 
+    /** What an operator's command says. */
+    async operate(...words) {
+        const place = [...this.#arguments, "--data-dir", join(this.folder, "data")];
+        return (await promisify(execFile)(binary(), [...words, ...place])).stdout;
+    }
+
     /** What it has logged. */
     log() {
         return readFileSync(join(this.folder, "server.log"), "utf8");
@@ -99,7 +113,8 @@ async function answers(url) {
     }
 }
 
-async function freePort() {
+/** A port on loopback that nobody listens on. */
+export async function freePort() {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address();

@@ -9,6 +9,7 @@ pub(crate) mod third_party;
 use myelin_model::{Requester, Topic};
 use myelin_runtime::{PoolBusy, Secret};
 use myelin_store::schema::auth::{Account, Device, Password, ThirdPartyId};
+use myelin_store::schema::upstream::UpstreamLink;
 use myelin_store::{Batch, Reader, Scan};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -157,6 +158,7 @@ impl Auth {
                 end_approvals(batch, &account.user_id);
                 delete_factors(batch, &account.user_id);
                 batch.delete_range(ThirdPartyId::of_user(&account.user_id, usize::MAX));
+                batch.delete_range(UpstreamLink::of_user(&account.user_id, usize::MAX));
                 Some(None)
             })
             .await?;

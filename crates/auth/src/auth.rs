@@ -18,6 +18,7 @@ use crate::registration::shared_secret::Nonces;
 use crate::session::cache::TokenCache;
 use crate::session::seen::Seen;
 use crate::uia::sessions::UiaSessions;
+use crate::upstream::Upstreams;
 use crate::{AuthConfig, StoreError};
 
 /// How often a commit is planned again when others changed what it expected.
@@ -72,6 +73,7 @@ pub struct Auth {
     pub(crate) second_failures: Option<SecondFailures>,
     /// Up to which client, by when it was used, was last looked for those that nobody uses.
     pub(crate) swept: Mutex<Option<(i64, String)>>,
+    pub(crate) upstreams: Option<Upstreams>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -104,6 +106,7 @@ impl Auth {
             second_failures: config.limit_failures.then(SecondFailures::new),
             sealer,
             swept: Mutex::default(),
+            upstreams: None,
             numbers: Mutex::new(None),
             engine,
             env,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
-use crate::{EmailConfig, OauthConfig, TurnConfig};
+use crate::{EmailConfig, OauthConfig, TurnConfig, UpstreamProvider};
 
 /// Who may make an account for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub struct AuthConfig {
     pub turn: Option<TurnConfig>,
     /// OAuth 2.0.
     pub oauth: OauthConfig,
+    /// Whether people may log in with a password of this server's.
+    pub password_login: bool,
+    /// The providers that people may sign in with.
+    pub upstream: Vec<UpstreamProvider>,
 }
 
 impl AuthConfig {
@@ -81,6 +85,8 @@ impl AuthConfig {
             email: EmailConfig::default(),
             turn: None,
             oauth: OauthConfig::default(),
+            password_login: true,
+            upstream: Vec::new(),
         }
     }
 }

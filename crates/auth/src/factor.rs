@@ -7,7 +7,7 @@
 pub(crate) mod limit;
 pub(crate) mod notice;
 mod recovery;
-mod second;
+pub(crate) mod second;
 mod totp;
 
 use myelin_store::schema::factors::{RecoveryCode, Totp};

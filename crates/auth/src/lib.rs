@@ -24,6 +24,7 @@ mod registration;
 mod session;
 mod turn;
 mod uia;
+mod upstream;
 
 pub use account::localpart::{NameProblem, new_user_id};
 pub use account::moderation::{Lock, ModerationError, Suspension};
@@ -58,6 +59,10 @@ pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
 pub use turn::{TurnConfig, TurnCredentials};
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
+pub use upstream::{
+    Arrived, Connection, Disconnected, ExistingAccount, Newcomers, Pending, Person, ProviderAnswer,
+    ProviderFetch, ProviderRequest, ProviderState, UpstreamError, UpstreamProvider,
+};
 
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,7 @@ impl Auth {
             self.prune_browsers().await?;
             self.prune_approvals().await?;
             self.prune_clients().await?;
+            self.prune_upstreams().await?;
             self.prune_audit().await?;
         }
         Ok(())

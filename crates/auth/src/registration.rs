@@ -13,6 +13,7 @@ use crate::account::password::{Chooser, PasswordProblem, check_choice};
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::OpenError;
+use crate::upstream::Person;
 use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError, ValidatedEmail};
 
 /// An account to be made.
@@ -32,6 +33,8 @@ pub struct NewAccount {
     pub email: Option<ValidatedEmail>,
     /// The session to open at once, if any.
     pub session: Option<NewSession>,
+    /// Who it is at a provider, where it is made by way of one.
+    pub person: Option<Person>,
 }
 
 impl NewAccount {
@@ -46,7 +49,13 @@ impl NewAccount {
             registration_token: None,
             email: None,
             session: None,
+            person: None,
         }
+    }
+
+    /// An account of somebody who signs in at a provider.
+    pub(crate) fn of_person(user_id: OwnedUserId, person: Person) -> Self {
+        Self { password: None, person: Some(person), ..Self::new(user_id, Secret::new(String::new())) }
     }
 }
 
@@ -120,6 +129,8 @@ impl Auth {
     pub fn registration_flows(&self) -> Result<&'static [&'static [Stage]], RegisterError> {
         const EMAIL: Stage = Stage::Email(EmailPurpose::Register);
         let mode = self.config.registration;
+        // Nobody could log in again with the password that they choose.
+        let mode = if self.config.password_login { mode } else { RegistrationMode::Closed };
         Ok(match (mode, self.sends_email(), self.config.email.required_to_register) {
             (RegistrationMode::Closed, _, _) => return Err(RegisterError::Closed),
             (RegistrationMode::Token, false, _) => &[&[Stage::RegistrationToken]],
@@ -179,6 +190,9 @@ impl Auth {
             }
             let mut batch = self.batch(user_id.as_str());
             self.insert_account(&mut batch, &new, hash.as_ref());
+            if let Some(person) = &new.person {
+                self.put_person(&mut batch, &*snapshot, user_id, person).await?;
+            }
             if let Some(token) = &new.registration_token {
                 self.use_registration_token(&mut batch, &*snapshot, token).await?;
             }

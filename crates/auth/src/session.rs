@@ -18,6 +18,7 @@ use myelin_runtime::Secret;
 use myelin_store::schema::auth::{AccessToken, Account, Device, LoginToken, RefreshToken};
 use myelin_store::schema::e2ee::CrossSigningKey;
 use myelin_store::schema::oauth::{OauthGrant, ResetApproval};
+use myelin_store::schema::upstream::DeviceOrigin;
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -182,7 +183,9 @@ impl Auth {
             Some(mut device) => {
                 expect_device(batch, &device);
                 delete_tokens(batch, device.session);
-                batch.delete::<OauthGrant>(&(device.user_id.clone(), device.device_id.clone()));
+                let key = (device.user_id.clone(), device.device_id.clone());
+                batch.delete::<OauthGrant>(&key);
+                batch.delete::<DeviceOrigin>(&key);
                 self.forget_approval(batch, snapshot, &device).await?;
                 device.generation += 1;
                 batch.put(&device);

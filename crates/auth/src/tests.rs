@@ -10,6 +10,7 @@ mod oauth;
 mod registration;
 mod sessions;
 mod uia;
+mod upstream;
 
 use std::sync::{Arc, Mutex};
 

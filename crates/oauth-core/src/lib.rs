@@ -3,6 +3,7 @@
 //! [`client`] reads what a client registers, [`authorization`] what it asks for in the browser, [`scope`] what that
 //! means, [`redirect`] where the answer may go. [`code`], [`refresh`] and [`device`] are the three grants as functions
 //! of a record, what somebody shows, and the time, and [`token`] is how they are shown; [`metadata`] is what the server says of itself.
+//! [`upstream`] is the other side: signing in with a provider of OpenID Connect.
 //!
 //! **Invariants.** No IO, no clock, no randomness, no panic on any input; what is parsed is bounded, and a type that
 //! exists is right. Times are milliseconds since the Unix epoch.
@@ -32,6 +33,7 @@ pub mod redirect;
 pub mod refresh;
 pub mod scope;
 pub mod token;
+pub mod upstream;
 
 /// The grant type of an authorization code (RFC 6749, section 4.1.3).
 pub const AUTHORIZATION_CODE: &str = "authorization_code";

@@ -5,6 +5,7 @@
 //! server, so it is readable by the server's own user only.
 
 mod media;
+mod providers;
 mod reports;
 mod retention;
 mod rooms;
@@ -109,6 +110,13 @@ pub enum Command {
         uses: Option<u32>,
         /// After how many seconds it ends; by default never.
         lifetime: Option<u64>,
+    },
+    /// Lists the configured OpenID Connect providers.
+    ProviderList,
+    /// Asks them for their configuration.
+    ProviderCheck {
+        /// One of them, by its id; by default all.
+        id: Option<String>,
     },
     /// Lists registration tokens.
     TokenList,
@@ -323,6 +331,8 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             }
             Ok(Value::Null)
         }
+        Command::ProviderList => Ok(providers::list(server)),
+        Command::ProviderCheck { id } => providers::check(server, id.as_deref()).await,
         Command::Media { action, target } => media::run(server, action, &target).await,
         Command::Room { action, room } => rooms::run(server, action, &room).await,
         Command::RoomList { after, limit } => rooms::list(server, after.as_deref(), limit).await,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
-use myelin_auth::{Auth, AuthConfig, EmailConfig, OauthConfig, RegistrationMode, SessionEnd, TurnConfig};
+use myelin_auth::{
+    Auth, AuthConfig, EmailConfig, OauthConfig, ProviderFetch, RegistrationMode, SessionEnd, TurnConfig,
+};
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
 use myelin_notify::{Gateway, Notify, Schemes};
@@ -24,7 +26,8 @@ use crate::departures;
 use crate::front::Front;
 use crate::outbound::{Identity, Web};
 use crate::ports::{
-    Counted, Judged, KeysEnd, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States, Typers,
+    Counted, Judged, KeysEnd, Named, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States,
+    Typers,
 };
 
 /// What the services stand on.
@@ -41,6 +44,8 @@ pub struct Base {
     pub sealer: Sealer,
     /// The way out to push gateways.
     pub gateway: Arc<dyn Gateway>,
+    /// The way out to OpenID Connect providers.
+    pub providers: Arc<dyn ProviderFetch>,
 }
 
 /// The services of one server.
@@ -75,7 +80,7 @@ impl Server {
     /// # Errors
     /// See [`ComposeError`].
     pub async fn compose(config: &Config, base: Base) -> Result<Self, ComposeError> {
-        let Base { engine, blobs, env, signing_key, sealer, gateway } = base;
+        let Base { engine, blobs, env, signing_key, sealer, gateway, providers } = base;
         let server_name = config.server_name()?;
         let schemes = if config.push.allow_private_addresses { Schemes::HttpToo } else { Schemes::HttpsOnly };
         let notify = Notify::new(Arc::clone(&engine), env.clone(), server_name.clone(), schemes);
@@ -92,11 +97,17 @@ impl Server {
             Arc::new(PushersEnd(Arc::clone(&notify))),
             Arc::new(SettingsEnd(Arc::clone(&users))),
         ];
-        let auth_config = auth_config(config, &server_name);
+        let auth_config = auth_config(config, &server_name)?;
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config, ends, sealer);
         let auth = match config.mail_server()? {
             Some(smtp) => auth.with_mailer(Arc::new(smtp)),
             None => auth,
+        };
+        let newcomers = Arc::new(Named(Arc::clone(&users)));
+        let auth = if config.oauth.enabled && !auth.config().upstream.is_empty() {
+            auth.with_providers(providers, newcomers)
+        } else {
+            auth
         };
         let auth = Arc::new(auth);
         auth.start();
@@ -170,8 +181,8 @@ impl Server {
     }
 }
 
-fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
-    AuthConfig {
+fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthConfig, ConfigError> {
+    Ok(AuthConfig {
         registration: match config.registration {
             Registration::Closed => RegistrationMode::Closed,
             Registration::Token => RegistrationMode::Token,
@@ -189,8 +200,10 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> AuthConfig {
             enabled: config.oauth.enabled,
             introspection_secret: config.oauth.introspection_secret.clone().map(Secret::new),
         },
+        password_login: config.passwords.login,
+        upstream: config.providers()?,
         ..AuthConfig::new(server_name.clone(), config.public_url())
-    }
+    })
 }
 
 /// What the authorization server says of itself.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use myelin_auth::SessionEnd;
+use myelin_auth::{Newcomers, SessionEnd};
 use myelin_e2ee::E2ee;
-use myelin_model::{Pos, RoomNid};
+use myelin_model::{Pos, Requester, RoomNid};
 use myelin_notify::{NewEvent, Notify, Part, ReadTo};
 use myelin_rooms::{Arrival, MembershipError, Notifies, Observer, ReadingError, Rooms};
 use myelin_search::RoomStates;
@@ -13,9 +13,12 @@ use myelin_store::schema::rooms::Event;
 use myelin_store::{Batch, ReadError, Snapshot};
 use myelin_sync::ports::{Inboxes, Presence, PresenceContent, Typing};
 use myelin_timeline::{ClientEvents, Viewer};
-use myelin_users::{CopyError, CopyRules, ProfileSpread, ReadUpTo, Reading, SpreadError, Thread, Users};
+use myelin_users::{
+    CopyError, CopyRules, ProfileKey, ProfileSpread, ReadUpTo, Reading, SpreadError, Thread, Users,
+};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
 use tokio::sync::{broadcast, watch};
 
 /// A device that goes takes its keys and its inbox along.
@@ -52,6 +55,28 @@ impl SessionEnd for SettingsEnd {
         device_ids: &'a [OwnedDeviceId],
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(self.0.devices_deleted(snapshot, batch, user_id, device_ids))
+    }
+}
+
+/// Who comes from a provider is called here what they are called there.
+pub(crate) struct Named(pub(crate) Arc<Users>);
+
+impl Newcomers for Named {
+    fn named<'a>(&'a self, user_id: &'a UserId, display_name: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let themselves = Requester {
+                user_id: user_id.to_owned(),
+                device_id: None,
+                is_admin: false,
+                is_suspended: false,
+                session: 0,
+            };
+            let Ok(name) = to_raw_value(display_name) else { return };
+            let key = ProfileKey::DisplayName;
+            if let Err(error) = self.0.set_profile_field(&themselves, user_id, &key, &name).await {
+                tracing::warn!(%error, %user_id, "a new account has no display name for the time being");
+            }
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::compose::{Base, ComposeError, Server};
 use crate::config::{Config, ConfigError, Durability};
 use crate::front::Front;
 use crate::listen::{self, Serving};
-use crate::outbound::PushGateways;
+use crate::outbound::{Providers, PushGateways};
 use crate::seal_keys::{self, SealKeyError};
 use crate::signing_key::{self, KeyError};
 use crate::{admin, greeting, metrics, tls};
@@ -83,7 +83,15 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     let env = Env::system();
     let Opened { engine, blobs, signing_key, sealer } = open(config, &env).await?;
     let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses)?);
-    let base = Base { engine: Arc::clone(&engine), blobs, env: env.clone(), signing_key, sealer, gateway };
+    let base = Base {
+        engine: Arc::clone(&engine),
+        blobs,
+        env: env.clone(),
+        signing_key,
+        sealer,
+        gateway,
+        providers: Arc::new(Providers::default()),
+    };
     let server = Server::compose(config, base).await?;
     let recorder = metrics::install();
     let serving = Serving {

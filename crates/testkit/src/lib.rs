@@ -4,12 +4,14 @@
 mod browser;
 mod client;
 mod gateway;
+mod providers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use myelin_auth::ProviderFetch;
 use myelin_media::MemoryBlobs;
 use myelin_notify::Gateway;
 use myelin_pdu::SigningKey;
@@ -26,6 +28,7 @@ use tower::ServiceExt;
 pub use browser::{Browser, Page};
 pub use client::{Answer, Client};
 pub use gateway::{Pushed, TestGateway};
+pub use providers::TestProviders;
 
 /// How long a server may take to stop.
 const STOP: Duration = Duration::from_secs(5);
@@ -38,6 +41,8 @@ pub struct TestServer {
     pub engine: Arc<dyn Engine>,
     /// What it takes for every push gateway.
     pub gateway: Arc<TestGateway>,
+    /// Where it finds OpenID Connect providers.
+    pub providers: Arc<TestProviders>,
     memory: MemoryEngine,
     server: Server,
     front: Front,
@@ -64,7 +69,8 @@ impl TestServer {
     /// When the server can't be made, which fails the test.
     pub async fn with(seed: u64, config: Config) -> Self {
         let identity = Identity { server_name: config.server_name.clone() };
-        Self::on(seed, ManualClock::START, config, MemoryEngine::new(&identity), Arc::default()).await
+        let memory = MemoryEngine::new(&identity);
+        Self::on(seed, ManualClock::START, config, memory, Arc::default(), Arc::default()).await
     }
 
     /// The same server stopped, and started again on the store it left: everything in memory is gone.
@@ -73,7 +79,8 @@ impl TestServer {
     /// When the server can't be made, which fails the test.
     pub async fn restart(self) -> Self {
         self.env.tasks.stop(STOP).await;
-        Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, self.gateway).await
+        let Self { gateway, providers, .. } = self;
+        Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, gateway, providers).await
     }
 
     /// The same server stopped, and started again with another configuration.
@@ -93,7 +100,7 @@ impl TestServer {
         let left = self.memory.crash();
         // In vain for what would be written; so that nothing goes on in the background of the test.
         self.env.tasks.stop(STOP).await;
-        Self::on(self.seed + 1, self.clock.now(), self.config, left, self.gateway).await
+        Self::on(self.seed + 1, self.clock.now(), self.config, left, self.gateway, self.providers).await
     }
 
     async fn on(
@@ -102,6 +109,7 @@ impl TestServer {
         config: Config,
         memory: MemoryEngine,
         gateway: Arc<TestGateway>,
+        providers: Arc<TestProviders>,
     ) -> Self {
         let (env, clock) = Env::seeded(seed);
         clock.advance(Duration::from_millis(now - ManualClock::START));
@@ -115,9 +123,10 @@ impl TestServer {
             signing_key,
             sealer: Sealer::new(&[Secret::new([1; 32])], env.random.clone()),
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
+            providers: Arc::clone(&providers) as Arc<dyn ProviderFetch>,
         };
         let server = Server::compose(&config, base).await.expect("the server is made");
-        Self { clock, engine, memory, gateway, front: server.front(), server, env, config, seed }
+        Self { clock, engine, memory, gateway, providers, front: server.front(), server, env, config, seed }
     }
 
     /// Sends a request into the router.

@@ -106,6 +106,19 @@ impl Visit {
         counted.map_err(|error| Problem::Limited(error.retry_after().unwrap_or_default()))
     }
 
+    /// What only this browser has.
+    pub(crate) fn secret(&self) -> &str {
+        &self.form_token
+    }
+
+    /// The answer, with that for the browser to keep.
+    pub(crate) fn with_secret(&self, mut response: Response) -> Response {
+        if self.is_new_token {
+            set(&mut response, Cookie::Form.set(&self.form_token, self.pages.is_https(), None));
+        }
+        response
+    }
+
     /// What every form has.
     pub(crate) fn form_token(&self) -> Markup {
         html! { input type="hidden" name=(guard::FIELD) value=(self.form_token); }
@@ -126,11 +139,7 @@ impl Visit {
     ) -> Response {
         let (language, server) = (self.language, self.server());
         let page = Page { language, server, status, title, body, form_leads_to };
-        let mut response = page.into_response();
-        if self.is_new_token {
-            set(&mut response, Cookie::Form.set(&self.form_token, self.pages.is_https(), None));
-        }
-        response
+        self.with_secret(page.into_response())
     }
 
     /// The page of a problem.

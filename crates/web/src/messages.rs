@@ -34,6 +34,7 @@ pub(crate) struct Messages {
     pub(crate) export: Export,
     pub(crate) forgot: Forgot,
     pub(crate) rename: Rename,
+    pub(crate) upstream: Upstream,
     pub(crate) problem: Problem,
 }
 
@@ -85,12 +86,17 @@ messages! {
     Activity {
         title, explain, none, more, by_others, login, device_end, browser_sign_in, browser_end, approve,
         deny, reused, create, password, email_add, email_remove, reset_allow, reset, lock, unlock, suspend,
-        unsuspend, admin, no_admin, export, factor, code_wrong,
+        unsuspend, admin, no_admin, export, factor, code_wrong, connect, disconnect, logout_there, identity,
     }
     Export { title, explain, has, has_not, button }
     Forgot { title, explain, sent, open, off, done, link }
     Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
+    Upstream {
+        offer, or, unknown, expired, other_browser, other_provider, denied, unreachable, gone, no_account, connected, other_user,
+        again, name_title, name_intro, name_mine, connect_title, connect_intro, connect_careful, connect_button,
+        connections_title, connections_intro, connected_as, connect, disconnect, last_way,
+    }
     Done { title, signed_in, close, sign_out, signed_out }
     Problem { title, explain, back, for_developers, form }
 }
@@ -150,6 +156,7 @@ mod tests {
                 self.export.all(),
                 self.forgot.all(),
                 self.rename.all(),
+                self.upstream.all(),
                 self.problem.all(),
             ];
             parts.concat()

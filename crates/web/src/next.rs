@@ -23,6 +23,8 @@ pub(crate) const SIGN_OUT: &str = "/oauth2/sign-out";
 pub(crate) const DONE: &str = "/oauth2/done";
 /// The path of letting a client of the legacy API in.
 pub(crate) const SSO: &str = "/oauth2/sso";
+/// The path under which providers have theirs.
+pub(crate) const UPSTREAM: &str = "/oauth2/upstream";
 /// The path of typing a device's code: short, because people type it.
 pub(crate) const LINK: &str = "/link";
 
@@ -54,7 +56,8 @@ impl Next {
         params.get("next").ok().flatten().map(Self::of_path).unwrap_or_default()
     }
 
-    fn of_path(path: &str) -> Self {
+    /// The page of this path.
+    pub(crate) fn of_path(path: &str) -> Self {
         if let Some(query) = path.strip_prefix(AUTHORIZE).and_then(|rest| rest.strip_prefix('?')) {
             return Self::request(query, &[]);
         }

@@ -17,7 +17,9 @@ use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
 use crate::next::{ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
-use crate::pages::{account, authorize, done, forgot, link, second_step, sign_in, sign_out, sign_up, sso};
+use crate::pages::{
+    account, authorize, done, forgot, link, second_step, sign_in, sign_out, sign_up, sso, upstream,
+};
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -33,12 +35,27 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (LINK, &[Method::GET, Method::POST]),
     (ACCOUNT, &[Method::GET, Method::POST]),
     (SSO, &[Method::GET, Method::POST]),
+    (LEAVE, &[Method::GET]),
+    (COME_BACK, &[Method::GET]),
+    (DECIDE, &[Method::GET, Method::POST]),
 ];
+
+/// The paths of one provider.
+const LEAVE: &str = "/oauth2/upstream/{id}";
+const COME_BACK: &str = "/oauth2/upstream/{id}/callback";
+const DECIDE: &str = "/oauth2/upstream/{id}/decide";
 
 /// Whether a path is a page's.
 #[must_use]
 pub fn is_page(path: &str) -> bool {
-    ROUTES.iter().any(|(page, _)| *page == path)
+    ROUTES.iter().any(|(page, _)| is_of(page, path))
+}
+
+/// Whether a path is one of a page whose path may have a part to fill in.
+fn is_of(page: &str, path: &str) -> bool {
+    let Some((before, after)) = page.split_once("{id}") else { return page == path };
+    let id = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// The router over the pages.
@@ -66,6 +83,9 @@ pub fn router(pages: Pages) -> Router {
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
         .route(SSO, get(sso::get).merge(on(MethodFilter::POST, sso::post)))
         .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
+        .route(LEAVE, post(on(MethodFilter::GET, upstream::leave), RateClass::Login))
+        .route(COME_BACK, get(upstream::come_back))
+        .route(DECIDE, get(upstream::ask).merge(on(MethodFilter::POST, upstream::decide)))
         .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
         .layer(from_fn_with_state((pages.clone(), times()), measured))
         .layer(DefaultBodyLimit::max(MAX_BYTES))

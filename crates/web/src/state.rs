@@ -37,7 +37,7 @@ impl Pages {
     /// Whether people may make accounts here.
     #[must_use]
     pub fn offers_sign_up(&self) -> bool {
-        self.sign_up().is_some()
+        self.sign_up().is_some() || self.auth.providers().iter().any(|provider| provider.sign_up)
     }
 
     /// What they need for it; nothing where they may not.
@@ -46,6 +46,7 @@ impl Pages {
         let email = config.email.required_to_register;
         match config.registration {
             RegistrationMode::Closed => None,
+            _ if !config.password_login => None,
             _ if email && !self.auth.sends_email() => None,
             RegistrationMode::Token => Some(SignUp { token: true, email }),
             RegistrationMode::Open => Some(SignUp { token: false, email }),

@@ -33,6 +33,8 @@ pub(crate) enum Wish {
     End(String),
     /// To let their cross-signing keys be replaced, from this device where it is known.
     Reset(Option<String>),
+    /// To see which accounts elsewhere are theirs, too, and change that.
+    Providers,
     /// To deactivate it.
     Deactivate,
     /// To see what they sign in with beside the password.
@@ -67,6 +69,7 @@ impl Wish {
             ("device_view" | "session_view", Some(id)) => Self::View(id.to_owned()),
             ("device_delete" | "session_end", Some(id)) => Self::End(id.to_owned()),
             ("cross_signing_reset", id) => Self::Reset(id.map(str::to_owned)),
+            ("org.myelin.providers", _) => Self::Providers,
             ("account_deactivate", _) => Self::Deactivate,
             ("myelin.second_step", _) => Self::SecondStep,
             ("myelin.totp_add", _) => Self::AddTotp,
@@ -107,6 +110,7 @@ impl Wish {
             Self::View(id) => ("org.matrix.device_view", Some(id)),
             Self::End(id) => ("org.matrix.device_delete", Some(id)),
             Self::Reset(id) => ("org.matrix.cross_signing_reset", id.as_ref()),
+            Self::Providers => ("org.myelin.providers", None),
             Self::Deactivate => ("org.matrix.account_deactivate", None),
             Self::SecondStep => ("myelin.second_step", None),
             Self::AddTotp => ("myelin.totp_add", None),

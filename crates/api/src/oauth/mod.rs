@@ -10,5 +10,6 @@ pub(crate) mod introspect;
 pub(crate) mod registration;
 pub(crate) mod revoke;
 pub(crate) mod token;
+pub(crate) mod upstream_logout;
 
 pub(crate) use error::Failure;

@@ -1,7 +1,7 @@
 //! OAuth 2.0 for programs.
 
 use super::{get, post};
-use crate::oauth::{auth_metadata, device, introspect, registration, revoke, token};
+use crate::oauth::{auth_metadata, device, introspect, registration, revoke, token, upstream_logout};
 use crate::{RateClass, Route};
 
 /// The prefix of what a client finds by the issuer's name.
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
         post(OAUTH, "/token", token::post),
         post(OAUTH, "/revoke", revoke::post),
         post(OAUTH, "/introspect", introspect::post),
+        post(OAUTH, "/upstream/{id}/logout", upstream_logout::post),
         post(OAUTH, "/device", device::post).class(RateClass::Login),
     ];
     routes.into_iter().map(|route| route.public().oauth()).collect()

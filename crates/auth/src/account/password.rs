@@ -120,6 +120,7 @@ impl Auth {
             Some(name) => self.find_password(name).await?,
             None => None,
         };
+        let found = found.filter(|_| self.config.password_login);
         let stored = to_check(found.as_ref(), self.config.password_cost);
         let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
         match (matches, found) {

@@ -1,7 +1,7 @@
 //! Signing in on the pages in two steps: the password, then a code.
 //!
 //! Who has shown the password and nothing else is known by a sealed cookie; nothing is stored for them. It is good for ten
-//! minutes and for the password that was shown.
+//! minutes and for the password, or the account at a provider, that was shown.
 
 use std::time::Duration;
 
@@ -12,8 +12,10 @@ use myelin_oauth_core::factor::{Typed, recovery::RecoveryCode as Code};
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Account, Password};
 use myelin_store::schema::factors::{RecoveryCode, Totp};
+use myelin_store::schema::upstream::UpstreamLink;
 use myelin_store::{Batch, Reader, Snapshot};
-use ruma::{OwnedUserId, UserId};
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
 
 use super::notice::Change;
 use super::{recovery, totp};
@@ -50,8 +52,45 @@ pub struct NewHalf {
 pub struct HalfSignedIn {
     /// Whose password it is.
     pub user_id: OwnedUserId,
-    /// Which password: what the store keeps of it, hashed.
-    pub(crate) password: [u8; 32],
+    /// What they have shown.
+    pub(crate) first: First,
+}
+
+/// The first step. It is good while what was shown is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum First {
+    /// A password: what the store keeps of it, hashed.
+    Password([u8; 32]),
+    /// That they are somebody at a provider, who is connected to the account.
+    Provider { provider: String, subject: String, origin: String },
+}
+
+impl First {
+    pub(crate) fn of(password: &Password) -> Self {
+        Self::Password(token::hash(&password.hash))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Password(_) => "password",
+            Self::Provider { provider, .. } => provider,
+        }
+    }
+
+    fn origin(&self) -> Option<&str> {
+        match self {
+            Self::Password(_) => None,
+            Self::Provider { origin, .. } => Some(origin),
+        }
+    }
+}
+
+/// What the cookie holds.
+#[derive(Serialize, Deserialize)]
+struct Held {
+    until: i64,
+    user_id: OwnedUserId,
+    first: First,
 }
 
 /// Why the second step leads nowhere.
@@ -78,11 +117,11 @@ impl From<myelin_store::ReadError> for SecondStepError {
 }
 
 impl Auth {
-    /// The half of signing in that the password is.
-    pub(crate) fn half(&self, password: &Password) -> Result<NewHalf, StoreError> {
-        let until = self.now().saturating_add(LIFETIME).to_be_bytes();
-        let which = token::hash(&password.hash);
-        let content = [&until[..], &which, password.user_id.as_bytes()].concat();
+    /// The half of signing in that the first step is.
+    pub(crate) fn half(&self, user_id: &OwnedUserId, first: First) -> Result<NewHalf, StoreError> {
+        let until = self.now().saturating_add(LIFETIME);
+        let held = Held { until, user_id: user_id.clone(), first };
+        let content = serde_json::to_vec(&held).map_err(|_| StoreError::Unsealable)?;
         let sealed = self.sealer.seal(PURPOSE, "", &content).ok_or(StoreError::Unsealable)?;
         Ok(NewHalf { cookie: Secret::new(URL_SAFE_NO_PAD.encode(sealed)), lifetime: LIFETIME / 1_000 })
     }
@@ -91,11 +130,8 @@ impl Auth {
     #[must_use]
     pub fn half_signed_in(&self, cookie: &str) -> Option<HalfSignedIn> {
         let opened = self.sealer.open(PURPOSE, "", &URL_SAFE_NO_PAD.decode(cookie).ok()?)?;
-        let (until, rest) = opened.expose().split_first_chunk()?;
-        let (password, user_id) = rest.split_first_chunk()?;
-        let user_id = UserId::parse(std::str::from_utf8(user_id).ok()?).ok()?;
-        let half = HalfSignedIn { user_id, password: *password };
-        (i64::from_be_bytes(*until) > self.now()).then_some(half)
+        let Held { until, user_id, first } = serde_json::from_slice(opened.expose()).ok()?;
+        (until > self.now()).then_some(HalfSignedIn { user_id, first })
     }
 
     /// The second step: a code of the app, or a recovery code.
@@ -126,8 +162,9 @@ impl Auth {
                 self.note_wrong(user_id).await?;
                 return Err(SecondStepError::Wrong);
             }
-            let how =
-                if matches!(typed, Typed::Totp(_)) { "password totp" } else { "password recovery_code" };
+            let second = if matches!(typed, Typed::Totp(_)) { "totp" } else { "recovery_code" };
+            let how = format!("{} {second}", half.first.name());
+            let how = (&*how, half.first.origin());
             if let Some(browser) = self.open_browser(batch, &account, origin, how).await? {
                 if matches!(typed, Typed::Recovery(_)) {
                     self.tell(user_id, Change::RecoveryCodeUsed).await;
@@ -146,8 +183,16 @@ impl Auth {
     ) -> Result<Option<Account>, SecondStepError> {
         let key = (half.user_id.clone(),);
         let account = snapshot.get::<Account>(&key).await?.filter(is_usable);
-        let password = snapshot.get::<Password>(&key).await?;
-        let is_same = password.is_some_and(|password| token::hash(&password.hash) == half.password);
+        let is_same = match &half.first {
+            First::Password(hash) => {
+                let password = snapshot.get::<Password>(&key).await?;
+                password.is_some_and(|password| token::hash(&password.hash) == *hash)
+            }
+            First::Provider { provider, subject, .. } => {
+                let link = snapshot.get::<UpstreamLink>(&(provider.clone(), subject.clone())).await?;
+                link.is_some_and(|link| link.user_id == half.user_id)
+            }
+        };
         Ok(account.filter(|_| is_same))
     }
 

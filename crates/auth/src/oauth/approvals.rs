@@ -11,14 +11,20 @@ use crate::{Auth, StoreError};
 /// Adds to the batch that nothing comes any more of what the user approved, and that they are signed in in no browser. Who
 /// redeems something at the same moment expects its row, and finds it gone.
 pub(crate) fn end_approvals(batch: &mut Batch, user_id: &OwnedUserId) {
+    end_unused(batch, user_id);
+    let user = (user_id.clone(),);
+    batch.delete_range(Scan::index::<KnownBrowser>(KnownBrowser::BY_USER, user, usize::MAX));
+    end_browsers(batch, user_id);
+}
+
+/// Adds to the batch that nothing comes any more of what the user approved and nobody has used.
+pub(crate) fn end_unused(batch: &mut Batch, user_id: &OwnedUserId) {
     let user = (user_id.clone(),);
     batch.delete_range(Scan::index::<OauthCode>(OauthCode::BY_USER, user.clone(), usize::MAX));
     let decided = (Some(user_id.clone()),);
     batch.delete_range(Scan::index::<OauthDeviceCode>(OauthDeviceCode::BY_USER, decided, usize::MAX));
     batch.delete_range(Scan::index::<LoginToken>(LoginToken::BY_USER, user.clone(), usize::MAX));
-    batch.delete_range(Scan::index::<KnownBrowser>(KnownBrowser::BY_USER, user.clone(), usize::MAX));
     batch.delete::<ResetApproval>(&user);
-    end_browsers(batch, user_id);
 }
 
 /// Adds to the batch that the user is signed in in no browser.

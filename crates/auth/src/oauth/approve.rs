@@ -45,6 +45,7 @@ impl Auth {
             expires_at: now.saturating_add(code::LIFETIME),
             is_redeemed: false,
             forgotten_at: now.saturating_add(code::LIFETIME),
+            origin: browser.origin.clone(),
         });
         let detail = Some(format!("{} {}", request.client_id, request.scope.device_id()));
         self.record(&mut batch, &Actor::User(user_id.clone()), "oauth.approve", Some(user_id), detail);

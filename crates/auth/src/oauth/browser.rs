@@ -10,6 +10,7 @@ use ruma::OwnedUserId;
 use super::approvals::end_browsers;
 use crate::account::password::Verified;
 use crate::auth::{ATTEMPTS, Applied};
+use crate::factor::second::First;
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
 use crate::{Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
@@ -36,6 +37,8 @@ pub struct Browser {
     pub(crate) hash: Bytes,
     /// What it says of itself.
     pub(crate) user_agent: Option<String>,
+    /// In which session at a provider they signed in, if they did so there.
+    pub(crate) origin: Option<String>,
 }
 
 /// A browser that somebody signed in with just now.
@@ -77,11 +80,11 @@ impl Auth {
             }
             // A factor that is added raises the version, too.
             if self.factors_in(&*snapshot, &account.user_id).await?.is_on() {
-                return Ok(SignIn::Half(self.half(&password)?));
+                return Ok(SignIn::Half(self.half(&account.user_id, First::of(&password))?));
             }
             drop(snapshot);
             let batch = self.batch(account.user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &now, origin, "password").await? {
+            if let Some(browser) = self.open_browser(batch, &now, origin, ("password", None)).await? {
                 return Ok(SignIn::Done(browser));
             }
         }
@@ -103,7 +106,7 @@ impl Auth {
             let account = account.filter(is_usable).ok_or(LoginError::Wrong)?;
             drop(snapshot);
             let batch = self.batch(user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &account, origin, "new").await? {
+            if let Some(browser) = self.open_browser(batch, &account, origin, ("new", None)).await? {
                 return Ok(browser);
             }
         }
@@ -111,13 +114,13 @@ impl Auth {
     }
 
     /// Writes a session, with what its user used up to sign in; nothing where that or the account changed meanwhile. `how`
-    /// they signed in is for the audit log.
+    /// they signed in is for the audit log; `there` is the session at a provider in which they did.
     pub(crate) async fn open_browser(
         &self,
         mut batch: Batch,
         account: &Account,
         origin: &Origin,
-        how: &str,
+        (how, there): (&str, Option<&str>),
     ) -> Result<Option<NewBrowser>, StoreError> {
         let user_id = &account.user_id;
         let held = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), MOST * 2);
@@ -140,6 +143,7 @@ impl Auth {
             expires_at: now.saturating_add(LIFETIME),
             user_agent: origin.user_agent.as_deref().map(|said| shortened(said, MAX_USER_AGENT).to_owned()),
             seen_at: Some(now),
+            origin: there.map(str::to_owned),
         });
         let known = self.know_again(&mut batch, user_id, known, origin);
         let how = Some(how.to_owned());
@@ -201,6 +205,7 @@ impl Auth {
             authenticated_at: row.authenticated_at,
             hash: row.hash.clone(),
             user_agent: row.user_agent.clone(),
+            origin: row.origin.clone(),
         };
         self.see_browser(row).await?;
         Ok(Some(browser))
@@ -242,6 +247,7 @@ impl Auth {
             expires_at: browser.authenticated_at.saturating_add(LIFETIME),
             user_agent: browser.user_agent.clone(),
             seen_at: Some(self.now()),
+            origin: browser.origin.clone(),
         });
     }
 

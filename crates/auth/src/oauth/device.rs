@@ -80,6 +80,7 @@ impl Auth {
                 polled_at: None,
                 expires_at: fresh.expires_at,
                 forgotten_at: fresh.expires_at.saturating_add(LINGERS),
+                origin: None,
             };
             let mut batch = self.batch("oauth_device_code");
             batch.insert(&row);
@@ -121,7 +122,8 @@ impl Auth {
             let mut batch = self.batch(user_id.as_str());
             expect_code(&mut batch, &row);
             expect_browser(&mut batch, browser);
-            batch.put(&OauthDeviceCode { user_id: Some(user_id.clone()), ..with(&row, &decided) });
+            let origin = browser.origin.clone();
+            batch.put(&OauthDeviceCode { user_id: Some(user_id.clone()), origin, ..with(&row, &decided) });
             let action = match decision {
                 Decision::Approve => "oauth.approve",
                 Decision::Deny => "oauth.deny",
@@ -229,6 +231,7 @@ impl Auth {
             client_name: client.as_ref().and_then(|client| client.client_name.get("en")),
             scope: &row.scope,
             account: &account,
+            origin: row.origin.as_deref(),
         };
         let tokens = self.open_grant(&mut batch, snapshot, &grant, number).await?;
         Ok((self.commit(batch, &user_id).await? == Applied::Yes).then_some(tokens))

@@ -12,6 +12,7 @@ use super::{OauthError, OauthTokens, invalid_grant};
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token;
 use crate::session::{NewSession, OpenError, RefreshTokens, Renewal, expect_account};
+use crate::upstream::put_origin;
 use crate::{Actor, Auth, StoreError};
 
 /// A grant that begins.
@@ -22,6 +23,8 @@ pub(super) struct NewGrant<'a> {
     pub(super) client_name: Option<&'a str>,
     pub(super) scope: &'a str,
     pub(super) account: &'a Account,
+    /// The session at a provider in which it was approved.
+    pub(super) origin: Option<&'a str>,
 }
 
 /// The SHA-256 of the mark of what came of a code, by which its grant is found.
@@ -60,6 +63,7 @@ impl Auth {
             Err(OpenError::Device(_)) => return Err(invalid_grant()),
             Err(OpenError::Store(error)) => return Err(error.into()),
         };
+        put_origin(batch, (user_id, &device.device_id), grant.origin);
         let generation = device.generation + 1;
         let mark = token::mark(grant.code);
         batch.put(&OauthGrant {

@@ -54,6 +54,7 @@ impl Auth {
                 client_name: client.as_ref().and_then(|client| client.client_name.get("en")),
                 scope: &row.scope,
                 account: &account,
+                origin: row.origin.as_deref(),
             };
             let tokens = self.open_grant(&mut batch, &*snapshot, &grant, number).await?;
             drop(snapshot);

@@ -118,6 +118,7 @@ impl Auth {
             user_type: request.user_type,
             registration_token: None,
             email: None,
+            person: None,
             session: request.session,
         };
         Ok(self.create_account(&Actor::SharedSecret, new).await?)

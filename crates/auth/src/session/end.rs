@@ -3,6 +3,7 @@
 use myelin_model::{Requester, Topic};
 use myelin_store::schema::auth::{Device, DeviceSeen};
 use myelin_store::schema::oauth::OauthGrant;
+use myelin_store::schema::upstream::DeviceOrigin;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
@@ -39,6 +40,15 @@ impl Auth {
         device_ids: &[OwnedDeviceId],
     ) -> Result<(), StoreError> {
         self.end_devices(&requester.user_id, device_ids).await
+    }
+
+    /// The same of anybody.
+    pub(crate) async fn delete_devices_of(
+        &self,
+        user_id: &OwnedUserId,
+        device_ids: &[OwnedDeviceId],
+    ) -> Result<(), StoreError> {
+        self.end_devices(user_id, device_ids).await
     }
 
     async fn end_devices(
@@ -109,6 +119,7 @@ impl Auth {
             batch.delete::<Device>(&key);
             batch.delete::<DeviceSeen>(&key);
             batch.delete::<OauthGrant>(&key);
+            batch.delete::<DeviceOrigin>(&key);
             delete_tokens(batch, device.session);
             for end in &self.ends {
                 end.extend(batch, &device.user_id, &device.device_id);

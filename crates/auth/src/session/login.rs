@@ -12,6 +12,7 @@ use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token::{self, Kind};
 use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
+use crate::upstream::put_origin;
 use crate::{Auth, Identifier, Origin, StoreError};
 
 /// An attempt to log in.
@@ -83,7 +84,7 @@ impl From<PasswordError> for LoginError {
 }
 
 /// An account that somebody may log in to.
-fn open_to_login(account: Option<Account>, otherwise: LoginError) -> Result<Account, LoginError> {
+pub(crate) fn open_to_login(account: Option<Account>, otherwise: LoginError) -> Result<Account, LoginError> {
     match account.filter(|account| account.deactivated_at.is_none()) {
         Some(account) if account.locked_at.is_some() => Err(LoginError::Locked),
         Some(account) => Ok(account),
@@ -117,7 +118,7 @@ impl Auth {
             }
             let batch = self.batch(user_id.as_str());
             if let Some(issued) =
-                self.open_logged_in(batch, &*snapshot, &account, (&login.session, number)).await?
+                self.open_logged_in(batch, &*snapshot, &account, (&login.session, number, None)).await?
             {
                 return Ok(issued);
             }
@@ -140,13 +141,14 @@ impl Auth {
             let snapshot = self.engine.snapshot().await?;
             let found = snapshot.get::<LoginToken>(&key).await?;
             let token = found.filter(|token| token.expires_at > self.now()).ok_or(LoginError::Token)?;
-            let account = snapshot.get::<Account>(&(token.user_id,)).await?;
+            let account = snapshot.get::<Account>(&(token.user_id.clone(),)).await?;
             let account = open_to_login(account, LoginError::Token)?;
             let mut batch = self.batch(account.user_id.as_str());
             // Of two who bring the same token, one finds it gone.
             batch.expect_present::<LoginToken>(&key);
             batch.delete::<LoginToken>(&key);
-            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, (session, number)).await? {
+            let session = (session, number, token.origin.as_deref());
+            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, session).await? {
                 return Ok(issued);
             }
         }
@@ -159,11 +161,12 @@ impl Auth {
         mut batch: Batch,
         snapshot: &dyn Snapshot,
         account: &Account,
-        session: (&NewSession, i64),
+        (session, number, origin): (&NewSession, i64, Option<&str>),
     ) -> Result<Option<Issued>, LoginError> {
         let user_id = &account.user_id;
         expect_account(&mut batch, account);
-        let issued = self.open_session(&mut batch, snapshot, user_id, session).await?;
+        let issued = self.open_session(&mut batch, snapshot, user_id, (session, number)).await?;
+        put_origin(&mut batch, (user_id, &issued.device_id), origin);
         let device = Some(issued.device_id.to_string());
         self.record(&mut batch, &Actor::User(user_id.clone()), "login", Some(user_id), device);
         let applied = self.commit(batch, user_id).await?;

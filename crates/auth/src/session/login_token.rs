@@ -7,6 +7,7 @@ use bytes::Bytes;
 use myelin_model::Requester;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Device, LoginToken};
+use myelin_store::schema::upstream::DeviceOrigin;
 use myelin_store::{Durability, Reader, Scan};
 
 use crate::audit::Actor;
@@ -51,6 +52,8 @@ impl Auth {
             if device.is_none_or(|device| device.session != *session) {
                 return Ok(None);
             }
+            // What ends this session elsewhere ends the one that is opened with it, too.
+            let device_origin = snapshot.get::<DeviceOrigin>(&device_key).await?;
             let held = Scan::index::<LoginToken>(LoginToken::BY_SESSION, (*session,), MOST_TOKENS + 1);
             let held = snapshot.scan::<LoginToken>(held).await?;
             drop(snapshot);
@@ -66,6 +69,7 @@ impl Auth {
                 session: *session,
                 user_id: user_id.clone(),
                 expires_at: self.now().saturating_add(lifetime),
+                origin: device_origin.as_ref().map(|row| row.origin.clone()),
             });
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(Some(NewLoginToken { token, lifetime: LIFETIME }));
@@ -91,6 +95,7 @@ impl Auth {
             session: NO_SESSION,
             user_id: user_id.clone(),
             expires_at: self.now().saturating_add(lifetime),
+            origin: browser.origin.clone(),
         });
         self.record(&mut batch, &Actor::User(user_id.clone()), "sso.approve", Some(user_id), None);
         let applied = self.commit(batch, user_id).await?;

@@ -30,6 +30,11 @@ pub(super) fn run(command: &ConfigCommand, place: &Place) -> Result<(), String> 
             if config.oauth.introspection_secret.is_some() {
                 config.oauth.introspection_secret = Some("(set)".to_owned());
             }
+            for provider in
+                config.oauth.providers.iter_mut().filter(|provider| provider.client_secret.is_some())
+            {
+                provider.client_secret = Some("(set)".to_owned());
+            }
             if config.turn.shared_secret.is_some() {
                 config.turn.shared_secret = Some("(set)".to_owned());
             }

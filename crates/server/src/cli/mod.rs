@@ -3,6 +3,7 @@
 mod config;
 mod media;
 mod operate;
+mod providers;
 mod reports;
 mod retention;
 mod rooms;
@@ -46,6 +47,9 @@ enum Command {
     /// Make, list, lock and change accounts
     #[command(subcommand)]
     User(operate::UserCommand),
+    /// List and check the OpenID Connect providers that people sign in with
+    #[command(subcommand)]
+    Provider(providers::ProviderCommand),
     /// Make, list and delete registration tokens
     #[command(subcommand)]
     RegistrationToken(operate::TokenCommand),
@@ -116,6 +120,7 @@ fn run(cli: Cli) -> Result<(), String> {
             None | Some(Command::Serve) => serve::serve(&config).await.map_err(text),
             Some(Command::User(command)) => operate::run(&config, operate::user(command)?).await,
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
+            Some(Command::Provider(command)) => operate::run(&config, providers::order(command)).await,
             Some(Command::Room(command)) => operate::run(&config, rooms::order(command)).await,
             Some(Command::Job(command)) => operate::run(&config, rooms::job(command)).await,
             Some(Command::Retention(command)) => operate::run(&config, retention::order(command)).await,

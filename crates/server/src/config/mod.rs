@@ -5,6 +5,7 @@
 
 mod lists;
 mod oauth;
+mod providers;
 mod retention;
 mod sections;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use myelin_auth::UpstreamProvider;
 use myelin_pdu::RoomVersionId;
 use myelin_rooms::{PolicyList, room_versions};
 use ruma::{OwnedServerName, ServerName};
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::outbound::{BadSmtp, Smtp};
 
 pub use oauth::Oauth;
+pub use providers::{Existing, Provider};
 pub use retention::Retention;
 pub use sections::{
     Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,
@@ -270,6 +273,7 @@ impl Config {
         if let Some((key, problem)) = self.passwords.problem().or_else(|| self.oauth.problem()) {
             return value(key, problem);
         }
+        self.providers()?;
         self.retention.checked()?;
         self.mail_server()?;
         if let Some((key, problem)) = self.support.problem() {
@@ -299,6 +303,14 @@ impl Config {
             }
             Err(BadSmtp::From) => value("email.from", "is no address such as Example <matrix@example.org>"),
         }
+    }
+
+    /// The providers that people may sign in with.
+    ///
+    /// # Errors
+    /// Where one can't be used.
+    pub(crate) fn providers(&self) -> Result<Vec<UpstreamProvider>, ConfigError> {
+        providers::checked(&self.oauth.providers)
     }
 
     /// The networks of trusted proxies.
@@ -383,6 +395,15 @@ mod tests {
             ("public_url = \"https://example.org/matrix\"", "public_url"),
             ("public_url = \"https://example.org?x\"", "public_url"),
             ("[oauth]\nintrospection_secret = \"short\"", "oauth.introspection_secret"),
+            (
+                "[[oauth.providers]]\nid = \"a b\"\nissuer = \"https://a.b\"\nclient_id = \"c\"",
+                "oauth.providers",
+            ),
+            ("[[oauth.providers]]\nid = \"a\"\nissuer = \"http://a.b\"\nclient_id = \"c\"", "https"),
+            (
+                "[[oauth.providers]]\nid = \"a\"\nissuer = \"https://a.b\"\nclient_id = \"c\"\nlocalpart = \"{{\"",
+                "template",
+            ),
             ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
             ("[retention]\ninterval = \"1s\"", "retention.interval"),
             (

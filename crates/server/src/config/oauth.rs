@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Provider;
+
 /// The shortest secret of services, in characters.
 const MIN_SECRET: usize = 16;
 
@@ -14,11 +16,14 @@ pub struct Oauth {
     /// What a service shows that may ask about tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_secret: Option<String>,
+    /// OpenID Connect providers that people may sign in with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<Provider>,
 }
 
 impl Default for Oauth {
     fn default() -> Self {
-        Self { enabled: true, introspection_secret: None }
+        Self { enabled: true, introspection_secret: None, providers: Vec::new() }
     }
 }
 

@@ -38,11 +38,13 @@ const MIN_PASSWORD: std::ops::RangeInclusive<usize> = 4..=128;
 pub struct Passwords {
     /// How many characters a password has at least that users choose; operators may choose shorter ones for them.
     pub minimum_length: usize,
+    /// Whether people may log in with a password. Without, they do at a provider (`oauth.providers`).
+    pub login: bool,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { minimum_length: 8 }
+        Self { minimum_length: 8, login: true }
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod address;
 mod identity;
+mod providers;
 mod push_gateways;
 mod resolve;
 mod smtp;
 mod web;
 
 pub(crate) use identity::Identity;
+pub(crate) use providers::Providers;
 pub(crate) use push_gateways::PushGateways;
 pub(crate) use smtp::{BadSmtp, Smtp};
 pub(crate) use web::Web;

@@ -107,7 +107,13 @@ keyspace! {
     /// after it has expired.
     pub struct LoginToken in "login_token" {
         key { hash: Bytes }
-        value { session: i64, user_id: OwnedUserId, expires_at: i64 }
+        value {
+            session: i64,
+            user_id: OwnedUserId,
+            expires_at: i64,
+            /// The session at a provider in which it was asked for (`upstream`).
+            origin: Option<String>,
+        }
         index {
             BY_EXPIRY = "by_expiry" (expires_at),
             BY_SESSION = "by_session" (session, expires_at),

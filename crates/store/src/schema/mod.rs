@@ -16,6 +16,7 @@ pub mod rooms;
 pub mod search;
 pub mod sticky;
 pub mod sync;
+pub mod upstream;
 pub mod users;
 
 use crate::{Keyspace, KeyspaceDef};
@@ -40,6 +41,7 @@ pub const ALL: &[&[&KeyspaceDef]] = &[
     search::ALL,
     sticky::ALL,
     sync::ALL,
+    upstream::ALL,
     users::ALL,
 ];
 

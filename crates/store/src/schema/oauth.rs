@@ -40,6 +40,8 @@ keyspace! {
             is_redeemed: bool,
             /// When the row goes.
             forgotten_at: i64,
+            /// The session at a provider in which it was approved (`upstream`).
+            origin: Option<String>,
         }
         index { BY_END = "by_end" (forgotten_at), BY_USER = "by_user" (user_id) }
     }
@@ -77,6 +79,8 @@ keyspace! {
             expires_at: i64,
             /// When the row goes.
             forgotten_at: i64,
+            /// The session at a provider in which it was approved (`upstream`).
+            origin: Option<String>,
         }
         index {
             BY_USER_CODE = "by_user_code" (user_code),
@@ -117,8 +121,14 @@ keyspace! {
             user_agent: Option<String>,
             /// When it was last seen, to the hour.
             seen_at: Option<i64>,
+            /// The session at a provider in which they signed in (`upstream`).
+            origin: Option<String>,
         }
-        index { BY_USER = "by_user" (user_id, expires_at), BY_END = "by_end" (expires_at) }
+        index {
+            BY_USER = "by_user" (user_id, expires_at),
+            BY_END = "by_end" (expires_at),
+            BY_ORIGIN = "by_origin" (origin),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod export;
 mod menu;
 pub(super) mod password;
 mod profile;
+mod providers;
 mod reset;
 mod second_step;
 
@@ -72,6 +73,7 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::AddTotp => second_step::add(visit, browser),
         Wish::RemoveTotp => Ok(second_step::remove(visit, browser)),
         Wish::RecoveryCodes => Ok(second_step::codes(visit, browser)),
+        Wish::Providers => providers::list(visit, browser).await,
         Wish::Reset(device_id) => reset::show(visit, browser, device_id.as_deref()).await,
         Wish::Deactivate => {
             let erase = html! {
@@ -119,6 +121,7 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
                 EndedDevice::Reopened => show(visit, browser, &wish).await,
             }
         }
+        Wish::Providers => providers::act(visit, browser, &fields).await,
         Wish::Reset(device_id) => reset::allow(visit, browser, device_id.as_deref()).await,
         Wish::Deactivate => deactivate(visit, browser, &fields).await,
     }

@@ -10,6 +10,7 @@ pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 pub(crate) mod sso;
+pub(crate) mod upstream;
 
 use maud::{Markup, html};
 use myelin_oauth_core::client::ClientMetadata;

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use myelin_auth::{EmailAddress, Identifier, LoginError, SignIn};
 use myelin_runtime::Secret;
 
+use super::upstream::offers;
 use super::{alert, name_of, named};
 use crate::browser::Visit;
 use crate::guard::posted;
@@ -73,6 +74,7 @@ async fn form(
             }
         }
         (alert(message))
+        @if visit.pages.auth.offers_passwords() {
         form method="post" action={ (SIGN_IN) "?" (visit.query) } {
             (visit.form_token())
             div.field {
@@ -90,6 +92,8 @@ async fn form(
         @if visit.pages.auth.sends_email() {
             p.foot.soft { a href=(next.through(FORGOT, None)) { (visit.messages().forgot.link) } }
         }
+        }
+        (offers(visit, &next))
         @if visit.pages.offers_sign_up() {
             p.foot.soft { (say.no_account) " " a href=(next.through(SIGN_UP, None)) { (say.create) } }
         }

@@ -36,17 +36,25 @@ pub(crate) struct LoginBody {
 }
 
 /// The ways to log in. Where there are pages to log in on, clients that know of them prefer those (MSC3824).
-pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>) -> Json<Value> {
-    let mut flows = vec![
-        json!({ "type": "m.login.password" }),
-        json!({ "type": "m.login.token", "get_login_token": true }),
-    ];
+pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>, State(auth): State<Arc<Auth>>) -> Json<Value> {
+    let mut flows = Vec::new();
+    if auth.offers_passwords() {
+        flows.push(json!({ "type": "m.login.password" }));
+    }
+    flows.push(json!({ "type": "m.login.token", "get_login_token": true }));
     if oauth.is_some() {
-        flows.push(json!({
+        let mut flow = json!({
             "type": "m.login.sso",
             "oauth_aware_preferred": true,
             "org.matrix.msc3824.delegated_oidc_compatibility": true,
-        }));
+        });
+        let providers = auth.providers().iter();
+        let providers: Vec<_> =
+            providers.map(|provider| json!({ "id": provider.id, "name": provider.name })).collect();
+        if !providers.is_empty() {
+            flow["identity_providers"] = providers.into();
+        }
+        flows.push(flow);
     }
     Json(json!({ "flows": flows }))
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use myelin_auth::Auth;
@@ -16,8 +16,17 @@ use crate::state::Oauth;
 /// Sends the browser to the page on which its user signs in and lets the client in.
 pub(crate) async fn get(
     State(auth): State<Arc<Auth>>,
-    State(Oauth(oauth)): State<Oauth>,
+    State(oauth): State<Oauth>,
+    query: RawQuery,
+) -> Result<Response, Error> {
+    redirect(&auth, &oauth, query, None)
+}
+
+fn redirect(
+    auth: &Auth,
+    Oauth(oauth): &Oauth,
     RawQuery(query): RawQuery,
+    provider: Option<&str>,
 ) -> Result<Response, Error> {
     if oauth.is_none() {
         return Err(Error::unrecognized());
@@ -36,11 +45,27 @@ pub(crate) async fn get(
     if of_query(&["action", "org.matrix.msc3824.action"]).as_deref() == Some("register") {
         page.append_pair("action", "register");
     }
-    let location = format!("{}/oauth2/sso?{}", auth.config().public_url, page.finish());
+    let page = format!("/oauth2/sso?{}", page.finish());
+    let page = match provider {
+        Some(id) => {
+            let next = Serializer::new(String::new()).append_pair("next", &page).finish();
+            format!("/oauth2/upstream/{id}?{next}")
+        }
+        None => page,
+    };
+    let location = format!("{}{page}", auth.config().public_url);
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
 }
 
-/// There are no identity providers to choose from.
-pub(crate) async fn of_provider() -> Error {
-    Error::not_found("This server has no identity provider of this id.")
+/// The same, by way of a provider that the person chose in the client.
+pub(crate) async fn of_provider(
+    state: State<Arc<Auth>>,
+    oauth: State<Oauth>,
+    Path(id): Path<String>,
+    query: RawQuery,
+) -> Result<Response, Error> {
+    if !state.providers().iter().any(|provider| provider.id == id) {
+        return Err(Error::not_found("This server has no identity provider of this id."));
+    }
+    redirect(&state, &oauth, query, Some(&id))
 }

@@ -67,6 +67,10 @@ fn told<'a>(say: &'a Activity, action: &'a str) -> &'a str {
         "account.revoke_admin" => &say.no_admin,
         "account.export" => &say.export,
         "totp.add" | "totp.remove" | "recovery_codes.make" => &say.factor,
+        "upstream.connect" => &say.connect,
+        "upstream.disconnect" => &say.disconnect,
+        "upstream.logout" => &say.logout_there,
+        "oauth.identity" => &say.identity,
         "second_factor.wrong" => &say.code_wrong,
         other => other,
     }

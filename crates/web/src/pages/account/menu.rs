@@ -23,16 +23,21 @@ fn menu(visit: &Visit, current: &Wish) -> Markup {
         (Wish::Profile, &say.profile),
         (Wish::Password, &say.password),
         (Wish::SecondStep, &say.second_step),
+        (Wish::Providers, &visit.messages().upstream.connections_title),
         (Wish::Emails, &say.emails),
         (Wish::Browsers, &say.browsers),
         (Wish::Activity(None), &say.activity),
         (Wish::Export, &say.export),
     ];
-    let sends = visit.pages.auth.sends_email();
+    let is_there = |wish: &Wish| match wish {
+        Wish::Emails => visit.pages.auth.sends_email(),
+        Wish::Providers => !visit.pages.auth.providers().is_empty(),
+        _ => true,
+    };
     html! {
         nav aria-label=(say.label) {
             ul.menu {
-                @for (wish, text) in pages.iter().filter(|(wish, _)| sends || *wish != Wish::Emails) {
+                @for (wish, text) in pages.iter().filter(|(wish, _)| is_there(wish)) {
                     li { a href=(wish.path()) aria-current=[(wish == current).then_some("page")] { (text) } }
                 }
             }

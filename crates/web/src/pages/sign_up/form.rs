@@ -7,6 +7,7 @@ use myelin_auth::EmailCredentials;
 use myelin_oauth_core::params::Params;
 
 use super::super::sign_in::client_name;
+use super::super::upstream::offers;
 use super::super::{alert, named};
 use crate::browser::Visit;
 use crate::messages::fill;
@@ -60,8 +61,15 @@ impl Filled {
 /// Nobody may.
 pub(super) fn closed(visit: &Visit) -> Response {
     let say = &visit.messages().sign_up;
-    let body = html! { p { (say.closed) } (instead(visit)) };
-    visit.page_with(StatusCode::FORBIDDEN, html! { (say.title) }, body, None)
+    let next = Next::of_query(&visit.params);
+    // Who may not make an account here may be let in with one of elsewhere.
+    let by_provider = visit.pages.offers_sign_up();
+    let status = if by_provider { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    let body = html! {
+        @if by_provider { (offers(visit, &next)) } @else { p { (say.closed) } }
+        (instead(visit))
+    };
+    visit.page_with(status, html! { (say.title) }, body, None)
 }
 
 /// A step, perhaps once more with what was wrong.
@@ -103,6 +111,7 @@ pub(super) async fn show(
             @if step == Step::Password { (password(visit)) }
             button { (button) }
         }
+        @if confirms.is_none() { (offers(visit, &Next::of_query(&visit.params))) }
         @if confirms.is_some() {
             p.foot { a href={ (SIGN_UP) "?" (visit.query) } { (say.mail_other) } }
         }
