@@ -62,6 +62,8 @@ pub struct AuthConfig {
     pub turn: Option<TurnConfig>,
     /// OAuth 2.0.
     pub oauth: OauthConfig,
+    /// What the keys of ID tokens are made of.
+    pub identity_secret: Secret<[u8; 32]>,
     /// Whether people may log in with a password of this server's.
     pub password_login: bool,
     /// The providers that people may sign in with.
@@ -85,6 +87,7 @@ impl AuthConfig {
             email: EmailConfig::default(),
             turn: None,
             oauth: OauthConfig::default(),
+            identity_secret: Secret::new([0; 32]),
             password_login: true,
             upstream: Vec::new(),
         }

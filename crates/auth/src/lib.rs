@@ -17,6 +17,7 @@ mod email;
 mod error;
 mod factor;
 mod guesses;
+mod identity;
 mod maintain;
 mod oauth;
 mod openid;
@@ -42,10 +43,11 @@ pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;
 pub use factor::{HalfSignedIn, NewHalf, SecondFactors, SecondStepError, SignIn, TotpEnrolment, TotpError};
 pub use guesses::Origin;
+pub use identity::IdentityTokens;
 pub use myelin_store::schema::auth::EmailPurpose;
 pub use oauth::{
     Browser, DeviceAuthorization, DeviceToDecide, EndedDevice, Introspection, NewBrowser, OauthConfig,
-    OauthError, OauthTokens, OwnActivity, OwnBrowser, OwnDevice, RegisteredClient,
+    OauthError, OauthTokens, OwnActivity, OwnBrowser, OwnDevice, Redeemed, RegisteredClient,
 };
 pub use openid::{OpenId, OpenIdError};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};

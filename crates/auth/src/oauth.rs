@@ -32,6 +32,7 @@ pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};
 pub use self::introspect::Introspection;
 pub use self::own::{OwnActivity, OwnBrowser};
+pub use self::redeem::Redeemed;
 
 /// What an operator decides about OAuth 2.0.
 #[derive(Clone, Debug)]

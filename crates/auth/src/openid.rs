@@ -69,6 +69,7 @@ impl Auth {
             hash: Bytes::copy_from_slice(&hash(token.expose())),
             user_id: user_id.to_owned(),
             expires_at: self.now().saturating_add(lifetime),
+            scope: None,
         });
         self.engine.commit(batch).await.map_err(StoreError::from)?;
         Ok(OpenId { token, lifetime: LIFETIME })

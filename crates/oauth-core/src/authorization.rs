@@ -5,6 +5,7 @@
 
 use crate::client::{ClientMetadata, GrantType};
 use crate::error::{ErrorCode, Refusal};
+use crate::identity::{IdentityScope, MAX_NONCE};
 use crate::params::Params;
 use crate::pkce::Challenge;
 use crate::redirect::{ResponseMode, Target};
@@ -31,6 +32,42 @@ pub enum Prompt {
     Create,
 }
 
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A session.
+    Session(Scope),
+    /// Who somebody is.
+    Identity(IdentityScope),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match IdentityScope::parse(text) {
+            Some(scope) => Ok(Self::Identity(scope)),
+            None => Scope::parse(text).map(Self::Session),
+        }
+    }
+
+    /// The scope that is granted.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Session(scope) => scope.as_str(),
+            Self::Identity(scope) => scope.as_str(),
+        }
+    }
+
+    /// The device of the session, where one is asked for.
+    #[must_use]
+    pub fn device_id(&self) -> Option<&str> {
+        match self {
+            Self::Session(scope) => Some(scope.device_id()),
+            Self::Identity(_) => None,
+        }
+    }
+}
+
 /// An authorization request whose client and redirect URI are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -39,7 +76,9 @@ pub struct Request {
     /// Where its answer goes.
     pub answer: Answer,
     /// What it asks for.
-    pub scope: Scope,
+    pub wanted: Wanted,
+    /// What is to stand in the ID token, so that the client knows it for the answer.
+    pub nonce: Option<String>,
     /// What who redeems the code must meet.
     pub challenge: Challenge,
     /// How the person is to be asked.
@@ -120,7 +159,8 @@ impl Request {
             Ok(asked) => Ok(Self {
                 client_id,
                 answer,
-                scope: asked.scope,
+                wanted: asked.wanted,
+                nonce: asked.nonce,
                 challenge: asked.challenge,
                 prompt: asked.prompt,
                 login_hint: hint(params),
@@ -132,7 +172,8 @@ impl Request {
 }
 
 struct Asked {
-    scope: Scope,
+    wanted: Wanted,
+    nonce: Option<String>,
     challenge: Challenge,
     prompt: Prompt,
 }
@@ -158,8 +199,8 @@ fn read(params: &Params, client: &ClientMetadata, answer: &mut Answer) -> Result
         ));
     }
     let challenge = challenge(params)?;
-    let scope = Scope::parse(params.get("scope")?.unwrap_or_default())?;
-    Ok(Asked { scope, challenge, prompt: prompt(params)? })
+    let wanted = Wanted::parse(params.get("scope")?.unwrap_or_default())?;
+    Ok(Asked { wanted, nonce: nonce(params)?, challenge, prompt: prompt(params)? })
 }
 
 /// The default for a code is the query (OAuth 2.0 Multiple Response Type Encoding Practices, section 2.1).
@@ -177,6 +218,14 @@ fn state(params: &Params) -> Result<Option<String>, Refusal> {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "The state is too long."));
     }
     Ok(state.map(str::to_owned))
+}
+
+fn nonce(params: &Params) -> Result<Option<String>, Refusal> {
+    let nonce = params.get("nonce")?;
+    if nonce.is_some_and(|nonce| nonce.len() > MAX_NONCE) {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "The nonce is too long."));
+    }
+    Ok(nonce.map(str::to_owned))
 }
 
 fn challenge(params: &Params) -> Result<Challenge, Refusal> {

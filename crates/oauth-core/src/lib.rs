@@ -3,7 +3,7 @@
 //! [`client`] reads what a client registers, [`authorization`] what it asks for in the browser, [`scope`] what that
 //! means, [`redirect`] where the answer may go. [`code`], [`refresh`] and [`device`] are the three grants as functions
 //! of a record, what somebody shows, and the time, and [`token`] is how they are shown; [`metadata`] is what the server says of itself.
-//! [`upstream`] is the other side: signing in with a provider of OpenID Connect.
+//! [`identity`] tells clients who somebody is; [`upstream`] is the other side: signing in with a provider of OpenID Connect.
 //!
 //! **Invariants.** No IO, no clock, no randomness, no panic on any input; what is parsed is bounded, and a type that
 //! exists is right. Times are milliseconds since the Unix epoch.
@@ -25,6 +25,7 @@ pub mod code;
 pub mod device;
 pub mod error;
 pub mod factor;
+pub mod identity;
 pub mod legacy;
 pub mod metadata;
 pub mod params;

@@ -20,6 +20,7 @@ use myelin_sync::Sync;
 use myelin_users::{ProfileSpread, Users};
 use myelin_web::Pages;
 use ruma::OwnedServerName;
+use sha2::{Digest, Sha256};
 
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
@@ -82,6 +83,7 @@ impl Server {
     pub async fn compose(config: &Config, base: Base) -> Result<Self, ComposeError> {
         let Base { engine, blobs, env, signing_key, sealer, gateway, providers } = base;
         let server_name = config.server_name()?;
+        let identity_secret = identity_secret(&signing_key);
         let schemes = if config.push.allow_private_addresses { Schemes::HttpToo } else { Schemes::HttpsOnly };
         let notify = Notify::new(Arc::clone(&engine), env.clone(), server_name.clone(), schemes);
         let notify = Arc::new(notify);
@@ -97,7 +99,7 @@ impl Server {
             Arc::new(PushersEnd(Arc::clone(&notify))),
             Arc::new(SettingsEnd(Arc::clone(&users))),
         ];
-        let auth_config = auth_config(config, &server_name)?;
+        let auth_config = AuthConfig { identity_secret, ..auth_config(config, &server_name)? };
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config, ends, sealer);
         let auth = match config.mail_server()? {
             Some(smtp) => auth.with_mailer(Arc::new(smtp)),
@@ -204,6 +206,12 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
         upstream: config.providers()?,
         ..AuthConfig::new(server_name.clone(), config.public_url())
     })
+}
+
+/// What the keys of ID tokens are made of: a signature over what is no JSON, and so never an event's or a request's.
+fn identity_secret(key: &SigningKey) -> Secret<[u8; 32]> {
+    let signature = key.sign(b"Myelin: what the keys of ID tokens are made of");
+    Secret::new(Sha256::digest(signature.as_bytes()).into())
 }
 
 /// What the authorization server says of itself.

@@ -145,6 +145,12 @@ impl TestServer {
         }
     }
 
+    /// What hands requests to it, for another server of the same test.
+    #[must_use]
+    pub fn front(&self) -> Front {
+        self.front.clone()
+    }
+
     /// Does what an operator's command says.
     pub async fn operate(&self, command: Command) -> Reply {
         admin::run(&self.server, command).await

@@ -69,7 +69,7 @@ messages! {
         email, email_hint, email_wrong, email_taken, next, mail_sent, mail_open, not_confirmed, mail_other,
     }
     Consent {
-        title, signed_in_as, not_you, wants, wants_unproved, wants_there, careful, account, messages, device, replaces, sent_to, sent_to_app, approve, deny, links,
+        title, signed_in_as, not_you, wants_to_know, name, email, wants, wants_unproved, wants_there, careful, account, messages, device, replaces, sent_to, sent_to_app, approve, deny, links,
         terms, policy,
     }
     Device { title, intro, code, code_hint, button, unknown, check_title, check, careful, denied, approved }

@@ -6,6 +6,7 @@ pub(crate) mod auth_metadata;
 pub(crate) mod device;
 mod error;
 mod form;
+pub(crate) mod identity;
 pub(crate) mod introspect;
 pub(crate) mod registration;
 pub(crate) mod revoke;

@@ -7,10 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use myelin_auth::{Auth, OauthTokens};
+use myelin_auth::{Auth, IdentityTokens, OauthTokens, Redeemed};
 use myelin_oauth_core::code::Shown;
 use myelin_oauth_core::error::{ErrorCode, Refusal};
 use myelin_oauth_core::token::{TokenAnswer, TokenRequest};
+
+use serde_json::json;
 
 use super::Failure;
 use super::form::Form;
@@ -20,7 +22,10 @@ pub(crate) async fn post(State(auth): State<Arc<Auth>>, Form(params): Form) -> R
     let tokens = match TokenRequest::parse(&params)? {
         TokenRequest::Code { client_id, code, redirect_uri, verifier } => {
             let shown = Shown { client_id: &client_id, redirect_uri: &redirect_uri, verifier: &verifier };
-            auth.redeem_code(&code, &shown).await?
+            match auth.redeem_code(&code, &shown).await? {
+                Redeemed::Session(tokens) => tokens,
+                Redeemed::Identity(tokens) => return Ok(identity(&tokens)),
+            }
         }
         TokenRequest::Refresh { client_id, refresh_token } => {
             auth.refresh_grant(&refresh_token, &client_id).await?
@@ -40,6 +45,18 @@ pub(crate) async fn post_refresh(
         return Err(Refusal::new(ErrorCode::UnsupportedGrantType, off).into());
     };
     answer(&auth.refresh_grant(&refresh_token, &client_id).await?)
+}
+
+fn identity(tokens: &IdentityTokens) -> Response {
+    let body = json!({
+        "access_token": tokens.access_token.expose(),
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in,
+        "id_token": tokens.id_token.expose(),
+        "scope": tokens.scope,
+    });
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+    (headers, Json(body)).into_response()
 }
 
 fn answer(tokens: &OauthTokens) -> Result<Response, Failure> {

@@ -1,7 +1,9 @@
 //! OAuth 2.0 for programs.
 
 use super::{get, post};
-use crate::oauth::{auth_metadata, device, introspect, registration, revoke, token, upstream_logout};
+use crate::oauth::{
+    auth_metadata, device, identity, introspect, registration, revoke, token, upstream_logout,
+};
 use crate::{RateClass, Route};
 
 /// The prefix of what a client finds by the issuer's name.
@@ -16,8 +18,9 @@ pub(super) fn discovery() -> Vec<Route> {
     vec![
         get(METADATA, "/auth_metadata", auth_metadata::get).public(),
         get(WELL_KNOWN, "/oauth-authorization-server", auth_metadata::get).public(),
-        // Clients of before looked for the document of OpenID Connect.
-        get(WELL_KNOWN, "/openid-configuration", auth_metadata::get).public(),
+        // Clients of before looked for the document of OpenID Connect, too.
+        get(WELL_KNOWN, "/openid-configuration", identity::metadata).public(),
+        get(OAUTH, "/keys", identity::keys).public(),
     ]
 }
 
@@ -35,6 +38,8 @@ pub(super) fn routes() -> Vec<Route> {
         post(OAUTH, "/token", token::post),
         post(OAUTH, "/revoke", revoke::post),
         post(OAUTH, "/introspect", introspect::post),
+        get(OAUTH, "/userinfo", identity::userinfo),
+        post(OAUTH, "/userinfo", identity::userinfo),
         post(OAUTH, "/upstream/{id}/logout", upstream_logout::post),
         post(OAUTH, "/device", device::post).class(RateClass::Login),
     ];

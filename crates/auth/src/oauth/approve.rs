@@ -40,14 +40,20 @@ impl Auth {
             client_id: request.client_id.clone(),
             redirect_uri: request.answer.target().as_str().to_owned(),
             challenge: request.challenge.as_str().to_owned(),
-            scope: request.scope.as_str().to_owned(),
+            scope: request.wanted.as_str().to_owned(),
             user_id: user_id.clone(),
             expires_at: now.saturating_add(code::LIFETIME),
             is_redeemed: false,
             forgotten_at: now.saturating_add(code::LIFETIME),
             origin: browser.origin.clone(),
+            nonce: request.nonce.clone(),
+            authenticated_at: Some(browser.authenticated_at),
         });
-        let detail = Some(format!("{} {}", request.client_id, request.scope.device_id()));
+        let detail = match request.wanted.device_id() {
+            Some(device_id) => format!("{} {device_id}", request.client_id),
+            None => format!("{} {}", request.client_id, request.wanted.as_str()),
+        };
+        let detail = Some(detail);
         self.record(&mut batch, &Actor::User(user_id.clone()), "oauth.approve", Some(user_id), detail);
         match self.commit(batch, user_id).await? {
             Applied::Yes => Ok(code),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use myelin_oauth_core::client::ClientMetadata;
 use myelin_oauth_core::code::{Code, Outcome, REMEMBERED, Shown};
+use myelin_oauth_core::identity::IdentityScope;
 use myelin_oauth_core::pkce::Challenge;
 use myelin_store::Reader;
 use myelin_store::schema::auth::Account;
@@ -12,15 +13,36 @@ use super::browser::is_usable;
 use super::grant::{NewGrant, family_of};
 use super::{OauthError, OauthTokens, invalid_grant};
 use crate::auth::{ATTEMPTS, Applied};
+use crate::session::expect_account;
 use crate::session::token::{self, Kind};
-use crate::{Auth, StoreError};
+use crate::{Actor, Auth, IdentityTokens, StoreError};
+
+/// What came of a code.
+#[derive(Clone, Debug)]
+pub enum Redeemed {
+    /// A session.
+    Session(OauthTokens),
+    /// Who somebody is.
+    Identity(IdentityTokens),
+}
+
+impl Redeemed {
+    /// The tokens of the session, if one came of it.
+    #[must_use]
+    pub fn session(self) -> Option<OauthTokens> {
+        match self {
+            Self::Session(tokens) => Some(tokens),
+            Self::Identity(_) => None,
+        }
+    }
+}
 
 impl Auth {
     /// Opens the session that a code was made for. A code that comes back ends what came of it.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn redeem_code(&self, code: &str, shown: &Shown<'_>) -> Result<OauthTokens, OauthError> {
+    pub async fn redeem_code(&self, code: &str, shown: &Shown<'_>) -> Result<Redeemed, OauthError> {
         if !Kind::Code.fits(code) {
             return Err(invalid_grant());
         }
@@ -35,6 +57,7 @@ impl Auth {
                 Outcome::Reused => {
                     drop(snapshot);
                     self.end_family(&family_of(code), "oauth.code_reused").await?;
+                    self.end_identity(code).await?;
                     return Err(invalid_grant());
                 }
             }
@@ -48,6 +71,18 @@ impl Auth {
             // From now on it is kept, to know one that comes back.
             let forgotten_at = self.now().saturating_add(REMEMBERED);
             batch.put(&OauthCode { is_redeemed: true, forgotten_at, ..row.clone() });
+            if let Some(scope) = IdentityScope::parse(&row.scope) {
+                drop(snapshot);
+                expect_account(&mut batch, &account);
+                let tokens = self.put_identity(&mut batch, &row, code, &scope)?;
+                let detail = Some(format!("{} {}", row.client_id, scope.as_str()));
+                let actor = Actor::User(row.user_id.clone());
+                self.record(&mut batch, &actor, "oauth.identity", Some(&row.user_id), detail);
+                if self.commit(batch, &row.user_id).await? == Applied::Yes {
+                    return Ok(Redeemed::Identity(tokens));
+                }
+                continue;
+            }
             let grant = NewGrant {
                 code,
                 client_id: &row.client_id,
@@ -59,7 +94,7 @@ impl Auth {
             let tokens = self.open_grant(&mut batch, &*snapshot, &grant, number).await?;
             drop(snapshot);
             if self.commit(batch, &row.user_id).await? == Applied::Yes {
-                return Ok(tokens);
+                return Ok(Redeemed::Session(tokens));
             }
         }
         Err(StoreError::Contended.into())

@@ -81,7 +81,8 @@ impl Oauth {
     }
 
     async fn redeem(&self, code: &Secret<String>) -> Result<OauthTokens, OauthError> {
-        self.world.auth.redeem_code(code.expose(), &self.owner()).await
+        let redeemed = self.world.auth.redeem_code(code.expose(), &self.owner()).await?;
+        Ok(redeemed.session().unwrap())
     }
 
     async fn sign_in(&self, device_id: &str) -> OauthTokens {

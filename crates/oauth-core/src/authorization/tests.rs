@@ -42,7 +42,7 @@ fn with(name: &str, value: Option<&str>) -> Result<Request, Problem> {
 #[test]
 fn a_good_request_says_what_is_asked_and_where_the_code_goes() {
     let request = ask(GOOD).unwrap();
-    assert_eq!((request.client_id.as_str(), request.scope.device_id()), ("abc", "AAABBBCCCD"));
+    assert_eq!((request.client_id.as_str(), request.wanted.device_id()), ("abc", Some("AAABBBCCCD")));
     assert_eq!(request.prompt, Prompt::Any);
     let answer = request.answer.with_code("c0de", ISSUER);
     assert_eq!(answer, "https://example.com/cb#state=xyz&code=c0de&iss=https%3A%2F%2Fmatrix.example.org%2F");
@@ -75,7 +75,7 @@ fn everything_else_that_is_wrong_is_told_to_the_client() {
         ("response_type", Some("code id_token"), ErrorCode::UnsupportedResponseType),
         ("response_mode", Some("form_post"), ErrorCode::InvalidRequest),
         ("scope", None, ErrorCode::InvalidScope),
-        ("scope", Some("openid"), ErrorCode::InvalidScope),
+        ("scope", Some("profile"), ErrorCode::InvalidScope),
         ("code_challenge", None, ErrorCode::InvalidRequest),
         ("code_challenge", Some("short"), ErrorCode::InvalidRequest),
         ("code_challenge_method", None, ErrorCode::InvalidRequest),

@@ -96,7 +96,12 @@ keyspace! {
     /// of it. Deleted some time after it has expired.
     pub struct OpenIdToken in "openid_token" {
         key { hash: Bytes }
-        value { user_id: OwnedUserId, expires_at: i64 }
+        value {
+            user_id: OwnedUserId,
+            expires_at: i64,
+            /// What its bearer may know at the userinfo endpoint of OpenID Connect; nothing there without.
+            scope: Option<String>,
+        }
         index { BY_EXPIRY = "by_expiry" (expires_at), BY_USER = "by_user" (user_id, expires_at) }
     }
 }

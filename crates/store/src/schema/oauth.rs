@@ -42,6 +42,9 @@ keyspace! {
             forgotten_at: i64,
             /// The session at a provider in which it was approved (`upstream`).
             origin: Option<String>,
+            /// What the client sent along for the ID token, and when its user showed who they are.
+            nonce: Option<String>,
+            authenticated_at: Option<i64>,
         }
         index { BY_END = "by_end" (forgotten_at), BY_USER = "by_user" (user_id) }
     }

@@ -10,4 +10,5 @@ mod factors;
 mod own_account;
 mod pages;
 mod sso;
+mod upstream;
 mod world;

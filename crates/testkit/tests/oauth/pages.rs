@@ -201,7 +201,7 @@ async fn whatever_else_is_wrong_is_told_to_the_client_where_the_person_goes_back
         (&[("response_type", "")], "invalid_request"),
         (&[("code_challenge", "")], "invalid_request"),
         (&[("code_challenge_method", "plain")], "invalid_request"),
-        (&[("scope", "openid")], "invalid_scope"),
+        (&[("scope", "profile")], "invalid_scope"),
         (&[("state", "a"), ("state", "b")], "invalid_request"),
         (&[("request", "x")], "request_not_supported"),
     ] {

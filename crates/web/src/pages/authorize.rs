@@ -4,9 +4,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use myelin_auth::{Browser, OauthError};
-use myelin_oauth_core::authorization::{self, Answer, Prompt, Request};
+use myelin_oauth_core::authorization::{self, Answer, Prompt, Request, Wanted};
 use myelin_oauth_core::client::ClientMetadata;
 use myelin_oauth_core::error::{ErrorCode, Refusal};
 use myelin_oauth_core::params::Params;
@@ -118,20 +118,13 @@ async fn consent(
     let name = name_of(client, visit);
     let target = request.answer.target();
     let again = Next::heeded(&visit.query);
-    let wants = if target.is_app() { &say.wants_unproved } else { &say.wants };
-    let device = device_of(visit, browser, request.scope.device_id()).await?;
+    let wanted = wanted(visit, browser, (request, client), name).await?;
     let body = html! {
         div.person {
             p { (fill(&say.signed_in_as, &[("user", &named(browser.user_id.as_str()))])) }
             p { a href=(again.through(SIGN_IN, None)) { (say.not_you) } }
         }
-        // Where the answer goes to the client's own host, that vouches for it; who gets an app's answer is anybody's guess.
-        p { (fill(wants, &[("client", &named(name)), ("host", &client.client_uri.host())])) }
-        ul {
-            li { (say.account) }
-            li { (say.messages) }
-        }
-        (device)
+        (wanted)
         @if target.is_app() {
             p.soft { (say.sent_to_app) }
         } @else {
@@ -159,6 +152,41 @@ pub(super) async fn device_of(visit: &Visit, browser: &Browser, device_id: &str)
             let name = called(visit, &taken);
             html! { p { strong { (fill(&say.replaces, &[("device", &shown), ("name", &name)])) } } }
         }
+    })
+}
+
+/// What the client will be able to do, or to know.
+async fn wanted(
+    visit: &Visit,
+    browser: &Browser,
+    (request, client): (&Request, &ClientMetadata),
+    name: &str,
+) -> Result<Markup, Problem> {
+    let say = &visit.messages().consent;
+    let device = match request.wanted.device_id() {
+        Some(device_id) => Some(device_of(visit, browser, device_id).await?),
+        None => None,
+    };
+    let words: [(&str, &dyn Render); 2] = [("client", &named(name)), ("host", &client.client_uri.host())];
+    // Where the answer goes to the client's own host, that vouches for it; who gets an app's answer is anybody's guess.
+    let is_app = request.answer.target().is_app();
+    Ok(match &request.wanted {
+        Wanted::Session(_) => html! {
+            p { (fill(if is_app { &say.wants_unproved } else { &say.wants }, &words)) }
+            ul {
+                li { (say.account) }
+                li { (say.messages) }
+            }
+            @if let Some(device) = device { (device) }
+        },
+        Wanted::Identity(scope) => html! {
+            p { (fill(&say.wants_to_know, &words)) }
+            ul {
+                li { (say.name) }
+                @if scope.has("email") { li { (say.email) } }
+            }
+            @if is_app { p { strong { (say.careful) } } }
+        },
     })
 }
 

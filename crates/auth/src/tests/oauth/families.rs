@@ -127,7 +127,8 @@ async fn a_sign_in_with_the_device_while_a_stolen_token_is_shown_stands() {
             redirect_uri: super::REDIRECT,
             verifier: super::VERIFIER,
         };
-        tell.send(auth.redeem_code(code.expose(), &shown).await.unwrap()).unwrap();
+        let tokens = auth.redeem_code(code.expose(), &shown).await.unwrap().session().unwrap();
+        tell.send(tokens).unwrap();
     });
     assert_eq!(refusal(oauth.refresh(&first).await), ErrorCode::InvalidGrant);
     assert!(oauth.works(&told.await.unwrap()).await);
@@ -242,7 +243,8 @@ async fn a_revocation_that_is_overtaken_by_a_new_grant_to_the_device_leaves_that
         let (client_id, code) = owner;
         let shown =
             super::Shown { client_id: &client_id, redirect_uri: super::REDIRECT, verifier: super::VERIFIER };
-        opened.send(auth.redeem_code(code.expose(), &shown).await.unwrap()).unwrap();
+        let tokens = auth.redeem_code(code.expose(), &shown).await.unwrap().session().unwrap();
+        opened.send(tokens).unwrap();
     });
     oauth.world.auth.revoke(old.issued.access_token.expose()).await.unwrap();
     assert!(oauth.works(&reopened.await.unwrap()).await);
