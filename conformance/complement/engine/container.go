@@ -74,6 +74,7 @@ key = %q
 
 [passwords]
 minimum_length = 6
+minimum_score = 0
 
 [federation]
 trusted_ca = %q

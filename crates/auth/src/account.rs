@@ -4,6 +4,7 @@ pub(crate) mod localpart;
 pub(crate) mod moderation;
 pub(crate) mod operator;
 pub(crate) mod password;
+pub(crate) mod strength;
 pub(crate) mod third_party;
 
 use myelin_model::{Requester, Topic};
@@ -13,7 +14,8 @@ use myelin_store::schema::upstream::UpstreamLink;
 use myelin_store::{Batch, Reader, Scan};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
-use crate::account::password::{Chooser, PasswordProblem, check_choice};
+use crate::account::password::{Chooser, PasswordProblem};
+use crate::account::strength::NotTaken;
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
 use crate::factor::delete_factors;
@@ -36,6 +38,15 @@ pub enum AccountError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NotTaken> for AccountError {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::Problem(problem) => problem.into(),
+            NotTaken::Busy => Self::Busy,
+        }
+    }
 }
 
 impl From<PoolBusy> for AccountError {
@@ -123,7 +134,7 @@ impl Auth {
         keep: Option<&OwnedDeviceId>,
         more: impl Fn(&mut Batch),
     ) -> Result<(), AccountError> {
-        check_choice(&password, Chooser::from(actor), self.config.min_password_chars)?;
+        self.check_password(user_id, &password, Chooser::from(actor)).await?;
         let hash = self.hash(password).await?;
         self.change_account(actor, user_id, "account.password", |batch, account| {
             let user_id = account.user_id.clone();

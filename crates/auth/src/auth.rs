@@ -9,9 +9,11 @@ use myelin_store::{Batch, CommitError, Engine, IdBlock, ReadError, Snapshot, res
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tokio::sync::oneshot;
 
+use crate::account::strength::BreachedPasswords;
 use crate::email::mail::Mailer;
 use crate::email::queue::Mails;
 use crate::factor::limit::SecondFailures;
+use crate::factor::passkey::RelyingParty;
 use crate::guesses::Guesses;
 use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
@@ -74,6 +76,8 @@ pub struct Auth {
     /// Up to which client, by when it was used, was last looked for those that nobody uses.
     pub(crate) swept: Mutex<Option<(i64, String)>>,
     pub(crate) upstreams: Option<Upstreams>,
+    pub(crate) relying_party: Option<RelyingParty>,
+    pub(crate) breached: Option<Arc<dyn BreachedPasswords>>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -104,6 +108,8 @@ impl Auth {
             mails: None,
             oauth: OauthLimits::new(),
             second_failures: config.limit_failures.then(SecondFailures::new),
+            relying_party: RelyingParty::of(&config),
+            breached: None,
             sealer,
             swept: Mutex::default(),
             upstreams: None,

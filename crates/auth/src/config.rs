@@ -50,6 +50,8 @@ pub struct AuthConfig {
     pub access_token_lifetime: Duration,
     /// How many characters a password that a user chooses has at least.
     pub min_password_chars: usize,
+    /// How hard a password is to guess at least that a user chooses: 0 (anything) to 4, as zxcvbn estimates it.
+    pub min_password_score: u8,
     /// What a password hash costs.
     pub password_cost: PasswordCost,
     /// Whether wrong passwords are counted against the account.
@@ -81,6 +83,7 @@ impl AuthConfig {
             registration_shared_secret: None,
             access_token_lifetime: Duration::from_secs(3600),
             min_password_chars: 8,
+            min_password_score: 2,
             password_cost: PasswordCost::OWASP,
             limit_failures: true,
             audit_kept: Duration::from_secs(180 * 86_400),

@@ -6,17 +6,19 @@
 
 pub(crate) mod limit;
 pub(crate) mod notice;
+pub(crate) mod passkey;
 mod recovery;
 pub(crate) mod second;
 mod totp;
 
-use myelin_store::schema::factors::{RecoveryCode, Totp};
+use myelin_store::schema::factors::{Passkey as PasskeyRow, RecoveryCode, Totp};
 use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use crate::oauth::approvals::end_approvals;
 use crate::{AccountError, Actor, Auth, Browser, StoreError};
 
+pub use self::passkey::{Passkey, PasskeyChallenge, PasskeyError};
 pub use self::second::{HalfSignedIn, NewHalf, SecondStepError, SignIn};
 pub use self::totp::{TotpEnrolment, TotpError};
 
@@ -27,6 +29,8 @@ use self::notice::Change;
 pub struct SecondFactors {
     /// When the authenticator app was added, in milliseconds since the Unix epoch.
     pub totp_added_at: Option<i64>,
+    /// How many passkeys there are.
+    pub passkeys: usize,
     /// How many recovery codes are left.
     pub recovery_codes: usize,
 }
@@ -35,7 +39,7 @@ impl SecondFactors {
     /// Whether a second step is asked for.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.totp_added_at.is_some()
+        self.totp_added_at.is_some() || self.passkeys > 0
     }
 }
 
@@ -57,7 +61,9 @@ impl Auth {
         let totp = snapshot.get::<Totp>(&(user_id.clone(),)).await?;
         let codes = RecoveryCode::of_user(user_id, recovery::MOST);
         let recovery_codes = snapshot.scan::<RecoveryCode>(codes).await?.len();
-        Ok(SecondFactors { totp_added_at: totp.map(|totp| totp.added_at), recovery_codes })
+        let passkeys = PasskeyRow::of_user(user_id, passkey::MOST);
+        let passkeys = snapshot.scan::<PasskeyRow>(passkeys).await?.len();
+        Ok(SecondFactors { totp_added_at: totp.map(|totp| totp.added_at), passkeys, recovery_codes })
     }
 
     /// Takes all second factors away from an account whose user lost them. They are signed out on the pages, and what was
@@ -81,5 +87,6 @@ impl Auth {
 pub(crate) fn delete_factors(batch: &mut Batch, user_id: &UserId) {
     let user_id = user_id.to_owned();
     batch.delete_range(RecoveryCode::of_user(&user_id, usize::MAX));
+    batch.delete_range(PasskeyRow::of_user(&user_id, usize::MAX));
     batch.delete_range(Scan::prefix::<Totp>((user_id,), usize::MAX));
 }

@@ -31,6 +31,7 @@ pub use account::localpart::{NameProblem, new_user_id};
 pub use account::moderation::{Lock, ModerationError, Suspension};
 pub use account::operator::{AccountInfo, AdminRights};
 pub use account::password::{Identifier, PasswordProblem};
+pub use account::strength::{BreachedPasswords, Guess, PasswordDigest};
 pub use account::third_party::{ThirdPartyError, ThirdPartyInfo};
 pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};
 pub use audit::{Actor, AuditEntry};
@@ -41,7 +42,10 @@ pub use email::mail::{Mail, MailError, Mailer};
 pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, ValidatedEmail};
 pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;
-pub use factor::{HalfSignedIn, NewHalf, SecondFactors, SecondStepError, SignIn, TotpEnrolment, TotpError};
+pub use factor::{
+    HalfSignedIn, NewHalf, Passkey, PasskeyChallenge, PasskeyError, SecondFactors, SecondStepError, SignIn,
+    TotpEnrolment, TotpError,
+};
 pub use guesses::Origin;
 pub use identity::IdentityTokens;
 pub use myelin_store::schema::auth::EmailPurpose;

@@ -53,6 +53,7 @@ impl Auth {
             self.prune_device_codes().await?;
             self.prune_browsers().await?;
             self.prune_approvals().await?;
+            self.prune_challenges().await?;
             self.prune_clients().await?;
             self.prune_upstreams().await?;
             self.prune_audit().await?;

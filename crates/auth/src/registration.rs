@@ -9,7 +9,8 @@ use myelin_store::{Batch, Reader, Snapshot};
 use ruma::OwnedUserId;
 
 use crate::account::localpart::{NameProblem, new_user_id};
-use crate::account::password::{Chooser, PasswordProblem, check_choice};
+use crate::account::password::{Chooser, PasswordProblem};
+use crate::account::strength::NotTaken;
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::OpenError;
@@ -100,6 +101,15 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
+impl From<NotTaken> for RegisterError {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::Problem(problem) => problem.into(),
+            NotTaken::Busy => Self::Busy,
+        }
+    }
+}
+
 impl From<PoolBusy> for RegisterError {
     fn from(PoolBusy: PoolBusy) -> Self {
         Self::Busy
@@ -170,7 +180,7 @@ impl Auth {
         new.session.as_ref().map_or(Ok(()), NewSession::check)?;
         let hash = match &new.password {
             Some(password) => {
-                check_choice(password, Chooser::from(actor), self.config.min_password_chars)?;
+                self.check_password(&new.user_id, password, Chooser::from(actor)).await?;
                 Some(self.hash(password.clone()).await?)
             }
             None => None,

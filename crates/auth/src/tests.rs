@@ -7,6 +7,7 @@ mod guesses;
 mod interrupted;
 mod login_tokens;
 mod oauth;
+mod passkeys;
 mod registration;
 mod sessions;
 mod uia;
@@ -23,8 +24,8 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, server_name};
 
 use self::interrupted::Interrupted;
 use crate::{
-    Actor, Auth, AuthConfig, Identifier, Issued, Login, LoginError, Mailer, NewAccount, NewSession, Origin,
-    PasswordCost, RefreshTokens, SessionEnd,
+    Actor, Auth, AuthConfig, BreachedPasswords, Identifier, Issued, Login, LoginError, Mailer, NewAccount,
+    NewSession, Origin, PasswordCost, RefreshTokens, SessionEnd,
 };
 
 const PASSWORD: &str = "correct horse";
@@ -67,15 +68,24 @@ fn world() -> World {
 }
 
 fn world_with(change: impl FnOnce(&mut AuthConfig)) -> World {
-    build(None, change)
+    build(None, None, change)
+}
+
+/// One with a list of stolen passwords.
+fn listing(list: Arc<dyn BreachedPasswords>) -> World {
+    build(None, Some(list), |_| {})
 }
 
 /// One that sends mail.
 fn world_mailing(mailer: Arc<dyn Mailer>, change: impl FnOnce(&mut AuthConfig)) -> World {
-    build(Some(mailer), change)
+    build(Some(mailer), None, change)
 }
 
-fn build(mailer: Option<Arc<dyn Mailer>>, change: impl FnOnce(&mut AuthConfig)) -> World {
+fn build(
+    mailer: Option<Arc<dyn Mailer>>,
+    breached: Option<Arc<dyn BreachedPasswords>>,
+    change: impl FnOnce(&mut AuthConfig),
+) -> World {
     let engine =
         Arc::new(Interrupted::new(MemoryEngine::new(&Identity { server_name: "example.org".to_owned() })));
     let (env, clock) = Env::seeded(7);
@@ -89,6 +99,10 @@ fn build(mailer: Option<Arc<dyn Mailer>>, change: impl FnOnce(&mut AuthConfig)) 
     let auth = Auth::new(Arc::clone(&engine) as Arc<dyn Engine>, env, config, ports, sealer);
     let auth = match mailer {
         Some(mailer) => auth.with_mailer(mailer),
+        None => auth,
+    };
+    let auth = match breached {
+        Some(list) => auth.with_breached_passwords(list),
         None => auth,
     };
     World { auth: Arc::new(auth), engine, clock, ends }

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::front::Front;
-use crate::outbound::{Identity, Web};
+use crate::outbound::{Breached, Identity, Web};
 use crate::ports::{
     Counted, Judged, KeysEnd, Named, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States,
     Typers,
@@ -103,6 +103,10 @@ impl Server {
         let auth = Auth::new(Arc::clone(&engine), env.clone(), auth_config, ends, sealer);
         let auth = match config.mail_server()? {
             Some(smtp) => auth.with_mailer(Arc::new(smtp)),
+            None => auth,
+        };
+        let auth = match breached(config) {
+            Some(list) => auth.with_breached_passwords(Arc::new(list)),
             None => auth,
         };
         let newcomers = Arc::new(Named(Arc::clone(&users)));
@@ -198,6 +202,7 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
         },
         turn: turn_config(&config.turn),
         min_password_chars: config.passwords.minimum_length,
+        min_password_score: config.passwords.minimum_score,
         oauth: OauthConfig {
             enabled: config.oauth.enabled,
             introspection_secret: config.oauth.introspection_secret.clone().map(Secret::new),
@@ -212,6 +217,13 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
 fn identity_secret(key: &SigningKey) -> Secret<[u8; 32]> {
     let signature = key.sign(b"Myelin: what the keys of ID tokens are made of");
     Secret::new(Sha256::digest(signature.as_bytes()).into())
+}
+
+/// The list of stolen passwords, if the operator has one.
+fn breached(config: &Config) -> Option<Breached> {
+    let passwords = &config.passwords;
+    let url = || passwords.breached_url.as_ref().and_then(|url| url.parse().ok());
+    passwords.breached_file.clone().map(Breached::File).or_else(|| url().map(Breached::service))
 }
 
 /// What the authorization server says of itself.

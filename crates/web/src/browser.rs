@@ -24,6 +24,9 @@ use crate::state::Pages;
 /// Letters and digits in the token of a form.
 const FORM_TOKEN: usize = 32;
 
+/// Letters and digits by which a page's policy knows its script.
+const NONCE: usize = 22;
+
 /// A request of a browser.
 pub(crate) struct Visit {
     /// What the pages reach.
@@ -137,8 +140,24 @@ impl Visit {
         body: Markup,
         form_leads_to: Option<String>,
     ) -> Response {
+        self.whole_page(status, title, body, form_leads_to, None)
+    }
+
+    /// A page whose button asks the browser for a passkey.
+    pub(crate) fn page_asking(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
+        self.whole_page(status, title, body, None, Some(self.pages.env.random.alphanumeric(NONCE)))
+    }
+
+    fn whole_page(
+        &self,
+        status: StatusCode,
+        title: Markup,
+        body: Markup,
+        form_leads_to: Option<String>,
+        nonce: Option<String>,
+    ) -> Response {
         let (language, server) = (self.language, self.server());
-        let page = Page { language, server, status, title, body, form_leads_to };
+        let page = Page { language, server, status, title, body, form_leads_to, nonce };
         self.with_secret(page.into_response())
     }
 

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::language::Language;
+use crate::pages::passkey_script;
 
 /// The style of every page, within it: one request, and nothing else is loaded.
 const STYLE: &str = include_str!("style.css");
@@ -31,11 +32,13 @@ pub(crate) struct Page<'a> {
     pub(crate) body: Markup,
     /// Where the answer to its form may lead, beside the server itself.
     pub(crate) form_leads_to: Option<String>,
+    /// By which its policy knows the script that asks for passkeys, where it has that.
+    pub(crate) nonce: Option<String>,
 }
 
 impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
-        let Self { language, server, status, title, body, form_leads_to } = self;
+        let Self { language, server, status, title, body, form_leads_to, nonce } = self;
         let html = html! {
             (DOCTYPE)
             html lang=(language.tag()) {
@@ -46,6 +49,7 @@ impl IntoResponse for Page<'_> {
                     meta name="robots" content="noindex";
                     title { (text_of(&title)) " · " (server) }
                     style { (PreEscaped(STYLE)) }
+                    @if let Some(nonce) = &nonce { (passkey_script::tag(nonce)) }
                 }
                 body {
                     main {
@@ -57,8 +61,9 @@ impl IntoResponse for Page<'_> {
             }
         };
         let forms = form_leads_to.map(|place| format!(" {place}")).unwrap_or_default();
+        let scripts = nonce.map(|nonce| format!(" script-src 'nonce-{nonce}';")).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{}'; form-action 'self'{forms}; frame-ancestors 'none'; \
+            "default-src 'none'; style-src 'sha256-{}';{scripts} form-action 'self'{forms}; frame-ancestors 'none'; \
              base-uri 'none'",
             *STYLE_HASH
         );

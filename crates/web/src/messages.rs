@@ -19,6 +19,8 @@ pub(crate) struct Messages {
     pub(crate) common: Common,
     pub(crate) sign_in: SignIn,
     pub(crate) second_step: SecondStep,
+    pub(crate) passkey: Passkey,
+    pub(crate) strength: Strength,
     pub(crate) sign_up: SignUp,
     pub(crate) consent: Consent,
     pub(crate) device: Device,
@@ -60,9 +62,15 @@ messages! {
         manage_title, off, on, why, passwords_alone, app, app_since, app_add, app_change, app_remove,
         codes, codes_left, codes_none, codes_make,
         add_title, add_scan, add_secret, add_code, add_button, add_picture, add_ended, added,
-        remove_title, remove_warning, remove_button, removed,
+        remove_title, remove_warning, remove_warning_passkeys, remove_button, removed,
         make_title, make_warning, make_button, made, keep, keep_once,
     }
+    Passkey {
+        sign_in, second, not_asked, ended, unknown, wrong, copied, known, too_many,
+        title, explain, none, unnamed, added, used, never_used, edit, add, add_title, add_explain, name, name_hint, add_button,
+        needs_script, not_offered, done, edit_title, rename, remove, remove_warning, removed, renamed, gone,
+    }
+    Strength { guessed, breached, common, word, name, keys, repeats, sequence, date, simple }
     SignUp {
         title, intro, intro_client, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
         taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
@@ -141,6 +149,8 @@ mod tests {
                 self.common.all(),
                 self.sign_in.all(),
                 self.second_step.all(),
+                self.passkey.all(),
+                self.strength.all(),
                 self.sign_up.all(),
                 self.consent.all(),
                 self.device.all(),

@@ -15,6 +15,8 @@ pub(crate) const SIGN_IN: &str = "/oauth2/sign-in";
 pub(crate) const SECOND_STEP: &str = "/oauth2/second-step";
 /// The path of who forgot their password.
 pub(crate) const FORGOT: &str = "/oauth2/forgot";
+/// The path of the script that asks the browser for a passkey.
+pub(crate) const PASSKEY_SCRIPT: &str = "/oauth2/passkey.js";
 /// The path of making an account.
 pub(crate) const SIGN_UP: &str = "/oauth2/sign-up";
 /// The path of signing out.

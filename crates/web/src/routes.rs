@@ -16,9 +16,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
-use crate::next::{ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO};
+use crate::next::{
+    ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, PASSKEY_SCRIPT, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO,
+};
 use crate::pages::{
-    account, authorize, done, forgot, link, second_step, sign_in, sign_out, sign_up, sso, upstream,
+    account, authorize, done, forgot, link, passkey_script, second_step, sign_in, sign_out, sign_up, sso,
+    upstream,
 };
 use crate::problem::Problem;
 use crate::state::Pages;
@@ -28,6 +31,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (AUTHORIZE, &[Method::GET, Method::POST]),
     (SIGN_IN, &[Method::GET, Method::POST]),
     (SECOND_STEP, &[Method::GET, Method::POST]),
+    (PASSKEY_SCRIPT, &[Method::GET]),
     (SIGN_UP, &[Method::GET, Method::POST]),
     (FORGOT, &[Method::GET, Method::POST]),
     (SIGN_OUT, &[Method::POST]),
@@ -78,6 +82,7 @@ pub fn router(pages: Pages) -> Router {
             get(sign_up::get).merge(post(on(MethodFilter::POST, sign_up::post), RateClass::Login)),
         )
         .route(FORGOT, get(forgot::get).merge(post(on(MethodFilter::POST, forgot::post), RateClass::Login)))
+        .route(PASSKEY_SCRIPT, get(passkey_script::get))
         .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
         .route(DONE, get(done::get))
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
@@ -148,6 +153,7 @@ fn panicked() -> Response {
         title: html! { (messages.problem.title) },
         body: html! { p { (messages.common.failed) } },
         form_leads_to: None,
+        nonce: None,
     }
     .into_response()
 }

@@ -57,13 +57,18 @@ pub(crate) enum Wish {
     Activity(Option<i64>),
     /// To have a copy of their data.
     Export,
+    /// To add a passkey.
+    AddPasskey,
+    /// To rename or remove one, by its id.
+    EditPasskey(String),
 }
 
 impl Wish {
     /// What a query asks for. Whatever is not known, or lacks its device, is the overview.
     pub(crate) fn of(params: &Params) -> Self {
         let action = params.get("action").ok().flatten().unwrap_or_default();
-        let device_id = params.get("device_id").ok().flatten().filter(|id| id.len() <= MAX_DEVICE_ID);
+        let id = |name| params.get(name).ok().flatten().filter(|id| id.len() <= MAX_DEVICE_ID);
+        let (device_id, passkey) = (id("device_id"), id("passkey"));
         // Clients of before left out the prefix, too.
         match (action.strip_prefix("org.matrix.").unwrap_or(action), device_id) {
             ("device_view" | "session_view", Some(id)) => Self::View(id.to_owned()),
@@ -84,6 +89,10 @@ impl Wish {
                 Self::Activity(before.and_then(|before| before.parse().ok()))
             }
             ("myelin.export", _) => Self::Export,
+            ("myelin.passkey_add", _) => Self::AddPasskey,
+            ("myelin.passkey_edit", _) => {
+                passkey.map_or(Self::SecondStep, |id| Self::EditPasskey(id.to_owned()))
+            }
             _ => Self::Overview,
         }
     }
@@ -100,6 +109,8 @@ impl Wish {
                 | Self::Password
                 | Self::Emails
                 | Self::Export
+                | Self::AddPasskey
+                | Self::EditPasskey(_)
         )
     }
 
@@ -122,11 +133,14 @@ impl Wish {
             Self::Browsers => ("myelin.browsers", None),
             Self::Activity(_) => ("myelin.activity", None),
             Self::Export => ("myelin.export", None),
+            Self::AddPasskey => ("myelin.passkey_add", None),
+            Self::EditPasskey(id) => ("myelin.passkey_edit", Some(id)),
         };
         let mut query = Serializer::new(String::new());
         query.append_pair("action", action);
         if let Some(id) = device_id {
-            query.append_pair("device_id", id);
+            let name = if matches!(self, Self::EditPasskey(_)) { "passkey" } else { "device_id" };
+            query.append_pair(name, id);
         }
         if let Self::Activity(Some(before)) = self {
             query.append_pair("before", &before.to_string());

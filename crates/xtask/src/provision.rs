@@ -43,6 +43,10 @@ pub(crate) const NAMESPACES: Need = Need {
 pub(crate) const NPM: Need =
     Need { name: "npm", probe: &["npm", "--version"], from: Origin::Debian(&["npm"]) };
 
+/// A browser with an authenticator in the test's hands.
+pub(crate) const CHROMIUM: Need =
+    Need { name: "Chromium", probe: &["chromium", "--version"], from: Origin::Debian(&["chromium"]) };
+
 /// A desktop client, and a desktop without a person.
 pub(crate) const NHEKO: Need = Need {
     name: "nheko with a virtual screen",

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     complement,
-    provision::{C_COMPILER, NAMESPACES, NHEKO, NPM, STRACE},
+    provision::{C_COMPILER, CHROMIUM, NAMESPACES, NHEKO, NPM, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
 
@@ -41,9 +41,9 @@ pub(crate) const STEPS: &[Step] = &[
         run: Run::BinaryTests(&["test", "--no-fail-fast"]),
     },
     Step {
-        name: "matrix-js-sdk against the binary",
+        name: "matrix-js-sdk and a browser against the binary",
         folder: "clients/js",
-        needs: &[C_COMPILER, NPM],
+        needs: &[C_COMPILER, NPM, CHROMIUM],
         run: Run::BinaryCommands(&[NPM_PACKAGES, &["npm", "test", "--silent"]]),
     },
     Step {

@@ -9,6 +9,7 @@ use myelin_store::Reader;
 use myelin_store::schema::auth::{Account, Password};
 
 use super::localpart::meant;
+use super::strength::Guess;
 use crate::audit::Actor;
 use crate::{Auth, EmailAddress, Origin, PasswordCost, StoreError};
 
@@ -45,12 +46,18 @@ pub enum Identifier {
 /// Why a password can't be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordProblem {
-    /// Too easily guessed, or empty.
+    /// Too short, or empty.
     #[error("the password is too short: it needs at least {least} characters")]
     Weak {
         /// How many characters it needs.
         least: usize,
     },
+    /// Long enough, and easily guessed all the same.
+    #[error("the password is easily guessed: {}", .0.told())]
+    Guessable(Guess),
+    /// On a list of passwords that were stolen somewhere.
+    #[error("the password is known: it was stolen from another site")]
+    Breached,
     /// Longer than a password need be.
     #[error("the password is too long: it may have 1024 bytes")]
     TooLong,

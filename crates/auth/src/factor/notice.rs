@@ -19,6 +19,9 @@ pub(crate) enum Change {
     TotpRemoved,
     RecoveryCodesMade,
     RecoveryCodeUsed,
+    PasskeyAdded,
+    PasskeyRemoved,
+    PasskeyCopied,
     AllRemoved,
 }
 
@@ -34,6 +37,12 @@ impl Change {
                 "New recovery codes were made for your account; older ones are no good any more."
             }
             Self::RecoveryCodeUsed => "Somebody signed in to your account with one of your recovery codes.",
+            Self::PasskeyAdded => "A passkey was added to your account: whoever has it can sign in with it.",
+            Self::PasskeyRemoved => "A passkey was removed from your account.",
+            Self::PasskeyCopied => {
+                "Somebody tried to sign in with a passkey of yours that may have been copied, and was refused. Remove that \
+                 passkey and make a new one."
+            }
             Self::AllRemoved => "Whoever runs the server removed every second step from your account.",
         }
     }

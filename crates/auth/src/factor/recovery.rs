@@ -37,12 +37,17 @@ impl Auth {
 
     /// Adds to the batch that these are the account's codes.
     pub(super) fn replace_codes(&self, batch: &mut Batch, user_id: &OwnedUserId, codes: &[Code]) {
-        batch.delete_range(RecoveryCode::of_user(user_id, usize::MAX));
+        delete_codes(batch, user_id);
         for code in codes {
             let (user_id, hash) = key(user_id, code);
             batch.put(&RecoveryCode { user_id, hash, made_at: self.now() });
         }
     }
+}
+
+/// Adds to the batch that the account has no codes.
+pub(super) fn delete_codes(batch: &mut Batch, user_id: &OwnedUserId) {
+    batch.delete_range(RecoveryCode::of_user(user_id, usize::MAX));
 }
 
 /// Under what a code is kept.

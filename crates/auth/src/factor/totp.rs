@@ -8,9 +8,9 @@ use myelin_runtime::Secret;
 use myelin_store::schema::factors::Totp;
 use ruma::OwnedUserId;
 
+use super::SecondFactors;
 use super::notice::Change;
-use super::recovery::shown;
-use super::{SecondFactors, delete_factors};
+use super::recovery::{delete_codes, shown};
 use crate::{AccountError, Actor, Auth, Browser, StoreError};
 
 /// What a secret is sealed for.
@@ -120,10 +120,9 @@ impl Auth {
         let user_id = &browser.user_id;
         let left = SecondFactors { totp_added_at: None, ..self.second_factors(browser).await? };
         self.change_account(&Actor::User(user_id.clone()), user_id, "totp.remove", |batch, _| {
-            if left.is_on() {
-                batch.delete::<Totp>(&(user_id.clone(),));
-            } else {
-                delete_factors(batch, user_id);
+            batch.delete::<Totp>(&(user_id.clone(),));
+            if !left.is_on() {
+                delete_codes(batch, user_id);
             }
             None
         })

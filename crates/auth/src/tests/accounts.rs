@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use myelin_store::schema::auth::{Account, Audit, Device, Password};
+use sha1::{Digest as _, Sha1};
 
-use super::{PASSWORD, secret, user, world, world_with};
+use super::{PASSWORD, listing, secret, user, world, world_with};
 use crate::{
-    AccountError, Actor, AdminRights, Departing, Erase, Lock, LoginError, ModerationError, NewSession,
-    OtherSessions, PasswordProblem,
+    AccountError, Actor, AdminRights, BreachedPasswords, Departing, Erase, Guess, Lock, LoginError,
+    ModerationError, NewAccount, NewSession, OtherSessions, PasswordDigest, PasswordProblem,
     RefreshTokens::{Supported, Unsupported},
     RegisterError,
 };
@@ -51,6 +53,67 @@ async fn a_weak_password_is_refused_from_users_and_taken_from_operators() {
     world.auth.reset_password(&Actor::Operator, &alice, secret("short"), OtherSessions::End).await.unwrap();
     assert!(!world.works(&here).await);
     assert!(world.try_login("alice", "short", NewSession::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_password_that_is_easily_guessed_is_refused_with_the_reason_and_never_an_operator_s() {
+    let world = world();
+    let alice = world.account("alice").await;
+    let requester = world.requester(&world.login("alice", "HERE", Unsupported).await).await;
+    let change = |password: &str| {
+        let (auth, requester) = (std::sync::Arc::clone(&world.auth), requester.clone());
+        let password = secret(password);
+        async move { auth.change_password(&requester, password, OtherSessions::Keep).await }
+    };
+    for (password, guess) in [("password1", Guess::Common), ("abcdefghi", Guess::Sequence)] {
+        let refused = change(password).await;
+        let Err(AccountError::Password(PasswordProblem::Guessable(why))) = refused else {
+            panic!("{password}: {refused:?}")
+        };
+        assert_eq!(why, guess, "{password}");
+    }
+    let own_name = change("Alice1234").await;
+    assert!(matches!(own_name, Err(AccountError::Password(PasswordProblem::Guessable(_)))), "{own_name:?}");
+    change("seven tin kettles").await.unwrap();
+    world
+        .auth
+        .reset_password(&Actor::Operator, &alice, secret("password1"), OtherSessions::End)
+        .await
+        .unwrap();
+    let bot = NewAccount::new(user("bot"), secret("bot"));
+    world.auth.create_account(&Actor::SharedSecret, bot).await.unwrap();
+    let any = world_with(|config| config.min_password_score = 0);
+    let new = NewAccount::new(user("bob"), secret("password1"));
+    any.auth.create_account(&Actor::User(user("bob")), new).await.unwrap();
+}
+
+/// A list with one password on it, or one that nobody can read.
+struct Listed(Option<[u8; 20]>);
+
+impl BreachedPasswords for Listed {
+    fn contains<'a>(&'a self, digest: &'a PasswordDigest) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(
+            async move { self.0.map(|listed| listed == digest.0).ok_or_else(|| "out of reach".to_owned()) },
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_stolen_elsewhere_is_refused_and_a_list_out_of_reach_keeps_nobody_out() {
+    let stolen = Sha1::digest(b"seven tin kettles").into();
+    for (list, refused) in [(Some(stolen), true), (None, false)] {
+        let world = listing(std::sync::Arc::new(Listed(list)));
+        for (name, password, refused) in
+            [("alice", "seven tin kettles", refused), ("bob", "eight tin kettles", false)]
+        {
+            let new = NewAccount::new(user(name), secret(password));
+            let made = world.auth.create_account(&Actor::User(user(name)), new).await;
+            let is_refused = matches!(made, Err(RegisterError::Password(PasswordProblem::Breached)));
+            assert_eq!((is_refused, made.is_ok()), (refused, !refused), "{password}: {made:?}");
+        }
+        let by_operator = NewAccount::new(user("carol"), secret("seven tin kettles"));
+        world.auth.create_account(&Actor::Operator, by_operator).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -125,7 +188,7 @@ async fn accounts_are_listed_in_pages_and_each_can_be_looked_up() {
 async fn an_old_account_with_capitals_can_be_used() {
     let world = world();
     let old = user("Old!Name");
-    let new = crate::NewAccount::new(old.clone(), secret(PASSWORD));
+    let new = NewAccount::new(old.clone(), secret(PASSWORD));
     world.auth.create_account(&Actor::Operator, new).await.unwrap();
     let issued = world.try_login("Old!Name", PASSWORD, NewSession::default()).await.unwrap();
     assert_eq!(world.requester(&issued).await.user_id, old);

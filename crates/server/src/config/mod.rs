@@ -394,6 +394,9 @@ mod tests {
             ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
             ("public_url = \"https://example.org/matrix\"", "public_url"),
             ("public_url = \"https://example.org?x\"", "public_url"),
+            ("[passwords]\nminimum_score = 5", "passwords.minimum_score"),
+            ("[passwords]\nbreached_url = \"https://example.org/range\"", "passwords.breached_url"),
+            ("[passwords]\nbreached_url = \"https://a.b/\"\nbreached_file = \"x\"", "passwords.breached_url"),
             ("[oauth]\nintrospection_secret = \"short\"", "oauth.introspection_secret"),
             (
                 "[[oauth.providers]]\nid = \"a b\"\nissuer = \"https://a.b\"\nclient_id = \"c\"",

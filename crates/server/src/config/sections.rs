@@ -40,19 +40,42 @@ pub struct Passwords {
     pub minimum_length: usize,
     /// Whether people may log in with a password. Without, they do at a provider (`oauth.providers`).
     pub login: bool,
+    /// How hard it is to guess at least, from 0 (anything) to 4; operators may choose any.
+    pub minimum_score: u8,
+    /// A file of hashes of stolen passwords, none of which users may choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breached_file: Option<PathBuf>,
+    /// A service that knows such hashes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breached_url: Option<String>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { minimum_length: 8, login: true }
+        Self { minimum_length: 8, login: true, minimum_score: 2, breached_file: None, breached_url: None }
     }
 }
 
 impl Passwords {
     /// What is wrong, with its key.
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let problem = ("passwords.minimum_length", "is a number of characters from 4 to 128");
-        (!MIN_PASSWORD.contains(&self.minimum_length)).then_some(problem)
+        if !MIN_PASSWORD.contains(&self.minimum_length) {
+            return Some(("passwords.minimum_length", "is a number of characters from 4 to 128"));
+        }
+        if self.minimum_score > 4 {
+            return Some(("passwords.minimum_score", "is a number from 0 to 4"));
+        }
+        if self.breached_file.is_some() && self.breached_url.is_some() {
+            return Some((
+                "passwords.breached_url",
+                "is of no use beside passwords.breached_file: name one of them",
+            ));
+        }
+        let is_bad = |url: &String| !url.ends_with('/') || reqwest::Url::parse(url).is_err();
+        if self.breached_url.as_ref().is_some_and(is_bad) {
+            return Some(("passwords.breached_url", "is a URL that ends with a slash"));
+        }
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests to servers that users name, and to the operator's mail server.
 
 mod address;
+mod breached;
 mod identity;
 mod providers;
 mod push_gateways;
@@ -8,6 +9,7 @@ mod resolve;
 mod smtp;
 mod web;
 
+pub(crate) use breached::Breached;
 pub(crate) use identity::Identity;
 pub(crate) use providers::Providers;
 pub(crate) use push_gateways::PushGateways;

@@ -35,6 +35,46 @@ keyspace! {
     }
 }
 
+keyspace! {
+    /// A passkey of an account (WebAuthn), by the id of its credential. Nothing of it is secret. Deleted with the account, or
+    /// when its user or an operator removes it.
+    pub struct Passkey in "passkey" {
+        key { credential_id: Bytes }
+        value {
+            user_id: OwnedUserId,
+            /// By which an authenticator knows the account: random, the same for all of one account's.
+            user_handle: Bytes,
+            /// What its user calls it.
+            name: String,
+            /// Its public key and what its authenticator says of it, as JSON.
+            credential: String,
+            /// The newest count of signatures; 0 where its authenticator does not count.
+            counter: i64,
+            added_at: i64,
+            used_at: Option<i64>,
+        }
+        index { BY_USER = "by_user" (user_id, added_at) }
+    }
+}
+
+keyspace! {
+    /// A challenge that a passkey has answered, by the SHA-256 of it, so that it is answered once. Deleted some time after it
+    /// has expired.
+    pub struct UsedChallenge in "used_challenge" {
+        key { hash: Bytes }
+        value { expires_at: i64 }
+        index { BY_END = "by_end" (expires_at) }
+    }
+}
+
+impl Passkey {
+    /// Those of one account, in the order in which they were added.
+    #[must_use]
+    pub fn of_user(user_id: &OwnedUserId, limit: usize) -> Scan {
+        Scan::index::<Self>(Self::BY_USER, (user_id.clone(),), limit)
+    }
+}
+
 impl RecoveryCode {
     /// Those of one account that are left.
     #[must_use]
@@ -43,4 +83,9 @@ impl RecoveryCode {
     }
 }
 
-pub(super) const ALL: &[&KeyspaceDef] = &[super::def::<Totp>(), super::def::<RecoveryCode>()];
+pub(super) const ALL: &[&KeyspaceDef] = &[
+    super::def::<Totp>(),
+    super::def::<RecoveryCode>(),
+    super::def::<Passkey>(),
+    super::def::<UsedChallenge>(),
+];

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode, header};
 use myelin_runtime::Clock as _;
 use myelin_server::admin::{Command, Reply};
 use myelin_testkit::{Browser, Page, TestServer};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use totp_rs::{Builder, Secret, Totp};
 
 use crate::world::{App, PASSWORD, WHOAMI, form, heading};
@@ -201,4 +204,47 @@ async fn the_second_step_outlives_a_restart_and_its_cookie_is_nobody_else_s() {
     let nobody =
         browser.post("/oauth2/second-step", form(&[("form_token", &token), ("code", "123456")])).await;
     assert_eq!(nobody.status, StatusCode::FORBIDDEN, "nobody is half signed in");
+}
+
+#[tokio::test]
+async fn the_script_is_what_pages_say_it_is_and_kept_for_long() {
+    let server = TestServer::new(127).await;
+    let mut browser = Browser::new(&server);
+    let page = browser.open("/oauth2/sign-in").await;
+    let script = between(&page, "<script", ">")[0];
+    let part = |name: &str| script.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+    let answer = browser.open(part("src")).await;
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
+    let digest = STANDARD.encode(Sha256::digest(answer.html.as_bytes()));
+    assert_eq!(part("integrity"), format!("sha256-{digest}"));
+    let other = browser.open("/oauth2/sign-in").await;
+    assert_ne!(
+        between(&page, " nonce=\"", "\""),
+        between(&other, " nonce=\"", "\""),
+        "each page has its own"
+    );
+}
+
+#[tokio::test]
+async fn a_passkey_that_nobody_has_is_refused_on_the_page_and_the_form_goes_on() {
+    let server = TestServer::new(128).await;
+    server.register("alice").await;
+    let mut browser = Browser::new(&server);
+    let page = browser.open("/oauth2/sign-in").await;
+    for answer in ["x", "{}", r#"{"id":"AA","rawId":"AA","type":"public-key","response":{}}"#] {
+        let refused = browser.submit(&page, &[("answer", answer)]).await;
+        assert_eq!((refused.status, heading(&refused)), (StatusCode::FORBIDDEN, "Sign in"), "{answer}");
+        assert!(refused.html.contains("This passkey could not be checked"), "{}", refused.html);
+    }
+    let expired = browser.submit(&page, &[("answer", "{}"), ("challenge", "x")]).await;
+    assert!(expired.html.contains("This took too long"), "{}", expired.html);
+    let page = browser.submit(&expired, &NAME_AND_PASSWORD).await;
+    assert_eq!(heading(&page), "Done");
+    let page = browser.open("/account?action=myelin.passkey_edit&passkey=none").await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    let page = browser.open("/account?action=myelin.passkey_add").await;
+    assert_eq!(heading(&page), "Add a passkey");
+    let again = browser.submit(&page, &[("answer", "{}"), ("name", "phone")]).await;
+    assert_eq!((again.status, heading(&again)), (StatusCode::FORBIDDEN, "Add a passkey"));
 }

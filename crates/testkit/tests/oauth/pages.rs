@@ -32,6 +32,7 @@ async fn every_page(browser: &mut Browser<'_>, app: &App<'_>) -> Vec<(&'static s
         ("deactivate", browser.open("/account?action=org.matrix.account_deactivate").await),
         ("second step", browser.open("/account?action=myelin.second_step").await),
         ("authenticator app", browser.open("/account?action=myelin.totp_add").await),
+        ("passkey", browser.open("/account?action=myelin.passkey_add").await),
         ("recovery codes", browser.open("/account?action=myelin.recovery_codes").await),
         ("error", browser.open("/oauth2/authorize").await),
     ]
@@ -54,8 +55,25 @@ async fn every_page_keeps_to_itself() {
         assert_eq!(header(header::CACHE_CONTROL), "no-store", "{name}");
         assert_eq!(header(header::REFERRER_POLICY), "same-origin", "{name}");
         assert!(page.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none(), "{name}");
-        for loaded in ["<script", "<img", "<link", "<iframe", "@import", "url(", " src=", " style="] {
+        for loaded in ["<img", "<link", "<iframe", "@import", "url(", " style=", " onclick="] {
             assert!(!page.html.contains(loaded), "{name} has {loaded}");
+        }
+        // The one script asks for passkeys, and only where a page has a use for them.
+        let asks = ["sign in", "wrong password", "passkey"].contains(&name);
+        assert_eq!(page.html.contains("<script"), asks, "{name}");
+        assert_eq!(policy.contains("script-src 'nonce-"), asks, "{name}: {policy}");
+        if asks {
+            let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+            let script = page.html.split("<script").nth(1).unwrap().split('>').next().unwrap();
+            assert!(script.contains(&format!("nonce=\"{nonce}\"")) && nonce.len() >= 22, "{script}");
+            assert!(
+                script.contains(" src=\"/oauth2/passkey.js?v=") && script.contains(" integrity=\"sha256-")
+            );
+            assert_eq!(
+                page.html.matches("<script").count() + page.html.matches(" src=").count(),
+                2,
+                "{name}"
+            );
         }
         assert!(page.html.contains("<html lang=\"en\">") && page.html.contains("name=\"viewport\""));
         for input in page.html.split("<input").skip(1).filter(|input| !input.contains("type=\"hidden\"")) {

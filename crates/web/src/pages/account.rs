@@ -7,6 +7,7 @@ mod devices;
 mod emails;
 mod export;
 mod menu;
+mod passkeys;
 pub(super) mod password;
 mod profile;
 mod providers;
@@ -18,6 +19,7 @@ pub(super) use self::devices::called;
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use bytes::Bytes;
+use http::StatusCode;
 use maud::{Markup, html};
 use myelin_auth::{Browser, EndedDevice, Erase};
 use myelin_oauth_core::params::Params;
@@ -71,7 +73,9 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::Export => Ok(export::show(visit, browser)),
         Wish::SecondStep => second_step::show(visit, browser).await,
         Wish::AddTotp => second_step::add(visit, browser),
-        Wish::RemoveTotp => Ok(second_step::remove(visit, browser)),
+        Wish::RemoveTotp => second_step::remove(visit, browser).await,
+        Wish::AddPasskey => passkeys::add(visit, browser, (StatusCode::OK, None)).await,
+        Wish::EditPasskey(id) => passkeys::edit(visit, browser, id).await,
         Wish::RecoveryCodes => Ok(second_step::codes(visit, browser)),
         Wish::Providers => providers::list(visit, browser).await,
         Wish::Reset(device_id) => reset::show(visit, browser, device_id.as_deref()).await,
@@ -113,6 +117,8 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
         Wish::AddTotp => second_step::added(visit, browser, &fields).await,
         Wish::RemoveTotp => second_step::removed(visit, browser).await,
         Wish::RecoveryCodes => second_step::made(visit, browser).await,
+        Wish::AddPasskey => passkeys::added(visit, browser, &fields).await,
+        Wish::EditPasskey(id) => passkeys::edited(visit, browser, id, &fields).await,
         Wish::End(device_id) => {
             let shown = fields.get("opened").ok().flatten().unwrap_or_default();
             match auth.end_own_device(browser, &device_id.as_str().into(), shown).await? {

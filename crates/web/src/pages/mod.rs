@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod done;
 pub(crate) mod forgot;
 pub(crate) mod link;
+pub(crate) mod passkey_script;
 pub(crate) mod second_step;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;

@@ -12,12 +12,16 @@ use crate::browser::{Visit, see_other};
 use crate::guard::posted;
 use crate::messages::fill;
 use crate::next::{Next, SECOND_STEP, SIGN_IN};
+use crate::passkey::{self, Answered};
 use crate::problem::Problem;
 
 /// Asks for a code, where the password was shown.
 pub(crate) async fn get(visit: Visit) -> Response {
     match visit.half() {
-        Some(half) => form(&visit, StatusCode::OK, &half, None),
+        Some(half) => {
+            let result = form(&visit, StatusCode::OK, &half, None).await;
+            visit.answer(result)
+        }
         None => see_other(&Next::of_query(&visit.params).through(SIGN_IN, None)),
     }
 }
@@ -31,12 +35,22 @@ pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> R
 async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
     let Some(half) = visit.half() else { return Ok(ended(visit)) };
+    if let Some(Answered { challenge, answer }) = passkey::answered(&fields) {
+        let answered = (challenge, answer);
+        return match visit.pages.auth.sign_in_by_passkey(Some(&half), answered, &visit.origin()).await {
+            Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
+            Err(error) => {
+                let message = passkey::refusal(visit, error)?;
+                form(visit, StatusCode::FORBIDDEN, &half, Some(message)).await
+            }
+        };
+    }
     let code = fields.get("code").ok().flatten().unwrap_or_default();
     match visit.pages.auth.sign_in_by_code(&half, code, &visit.origin()).await {
         Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Err(SecondStepError::Wrong) => {
             let message = html! { (visit.messages().second_step.wrong) };
-            Ok(form(visit, StatusCode::FORBIDDEN, &half, Some(message)))
+            form(visit, StatusCode::FORBIDDEN, &half, Some(message)).await
         }
         Err(SecondStepError::Ended) => Ok(ended(visit)),
         Err(SecondStepError::Limited(wait)) => Err(Problem::Limited(wait)),
@@ -54,8 +68,14 @@ fn ended(visit: &Visit) -> Response {
     visit.page_with(StatusCode::FORBIDDEN, html! { (say.title) }, body, None)
 }
 
-fn form(visit: &Visit, status: StatusCode, half: &HalfSignedIn, message: Option<Markup>) -> Response {
+async fn form(
+    visit: &Visit,
+    status: StatusCode,
+    half: &HalfSignedIn,
+    message: Option<Markup>,
+) -> Result<Response, Problem> {
     let say = &visit.messages().second_step;
+    let challenge = visit.pages.auth.ask_for_own_passkey(half).await?;
     let next = Next::of_query(&visit.params);
     let body = html! {
         p { (fill(&say.intro, &[("user", &named(half.user_id.as_str()))])) }
@@ -69,8 +89,15 @@ fn form(visit: &Visit, status: StatusCode, half: &HalfSignedIn, message: Option<
                 small #code_hint { (say.code_hint) }
             }
             button { (say.button) }
+            @if let Some(challenge) = &challenge {
+                (passkey::button(visit, challenge, &visit.messages().passkey.second, true))
+            }
         }
         p.foot.soft { (say.lost) " " a href=(next.through(SIGN_IN, None)) { (say.again) } }
     };
-    visit.page_with(status, html! { (say.title) }, body, None)
+    let title = html! { (say.title) };
+    Ok(match challenge {
+        Some(_) => visit.page_asking(status, title, body),
+        None => visit.page_with(status, title, body, None),
+    })
 }

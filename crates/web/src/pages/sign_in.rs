@@ -14,6 +14,7 @@ use crate::browser::Visit;
 use crate::guard::posted;
 use crate::messages::fill;
 use crate::next::{FORGOT, Next, SIGN_IN, SIGN_UP};
+use crate::passkey::{self, Answered};
 use crate::problem::Problem;
 
 /// Asks for name and password.
@@ -34,6 +35,16 @@ async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<R
     let field = |name| fields.get(name).ok().flatten().unwrap_or_default();
     let (name, password) = (field("user_name").trim(), Secret::new(field("password").to_owned()));
     let messages = visit.messages();
+    if let Some(Answered { challenge, answer }) = passkey::answered(&fields) {
+        let answered = (challenge, answer);
+        return match visit.pages.auth.sign_in_by_passkey(None, answered, &visit.origin()).await {
+            Ok(browser) => visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
+            Err(error) => {
+                let message = passkey::refusal(visit, error)?;
+                form(visit, StatusCode::FORBIDDEN, name, Some(message)).await
+            }
+        };
+    }
     let (status, message) = match visit.pages.auth.sign_in(&meant(name), password, &visit.origin()).await {
         Ok(SignIn::Done(browser)) => return visit.signed_in(&browser, &Next::of_query(&visit.params)).await,
         Ok(SignIn::Half(half)) => return Ok(visit.half_signed_in(&half, &Next::of_query(&visit.params))),
@@ -65,6 +76,8 @@ async fn form(
     let server = visit.server();
     let client = client_name(visit, &next).await?;
     let is_named = !name.is_empty();
+    let challenge = visit.pages.auth.ask_for_passkey();
+    let names = if challenge.is_some() { "username webauthn" } else { "username" };
     let body = html! {
         p.soft {
             @if let Some(client) = &client {
@@ -79,8 +92,8 @@ async fn form(
             (visit.form_token())
             div.field {
                 label for="user_name" { (common.user_name) }
-                input #user_name name="user_name" value=(name) required autocomplete="username" autocapitalize="none"
-                    autocorrect="off" spellcheck="false" maxlength="255" autofocus[!is_named];
+                input #user_name name="user_name" value=(name) required autocomplete=(names)
+                    autocapitalize="none" autocorrect="off" spellcheck="false" maxlength="255" autofocus[!is_named];
             }
             div.field {
                 label for="password" { (common.password) }
@@ -88,17 +101,29 @@ async fn form(
                     maxlength="1024" autofocus[is_named];
             }
             button { (say.button) }
+            @if let Some(challenge) = &challenge {
+                (passkey::button(visit, challenge, &visit.messages().passkey.sign_in, true))
+            }
         }
         @if visit.pages.auth.sends_email() {
             p.foot.soft { a href=(next.through(FORGOT, None)) { (visit.messages().forgot.link) } }
         }
+        } @else if let Some(challenge) = &challenge {
+            form method="post" action={ (SIGN_IN) "?" (visit.query) } {
+                (visit.form_token())
+                (passkey::button(visit, challenge, &visit.messages().passkey.sign_in, false))
+            }
         }
         (offers(visit, &next))
         @if visit.pages.offers_sign_up() {
             p.foot.soft { (say.no_account) " " a href=(next.through(SIGN_UP, None)) { (say.create) } }
         }
     };
-    Ok(visit.page_with(status, html! { (say.title) }, body, None))
+    let title = html! { (say.title) };
+    Ok(match challenge {
+        Some(_) => visit.page_asking(status, title, body),
+        None => visit.page_with(status, title, body, None),
+    })
 }
 
 /// The client for which somebody signs in.

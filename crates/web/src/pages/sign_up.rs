@@ -25,6 +25,7 @@ use crate::messages::fill;
 use crate::next::Next;
 use crate::problem::Problem;
 use crate::state::SignUp;
+use crate::strength;
 
 /// Letters and digits in the secret that goes with a confirmation.
 const SECRET: usize = 32;
@@ -158,6 +159,10 @@ fn refusal(visit: &Visit, again: &Again) -> (StatusCode, Markup) {
         RegisterError::Password(PasswordProblem::Weak { least }) => {
             return (StatusCode::BAD_REQUEST, fill(&say.password_short, &[("least", least)]));
         }
+        RegisterError::Password(PasswordProblem::Guessable(guess)) => {
+            return (StatusCode::BAD_REQUEST, strength::guessed(visit, *guess));
+        }
+        RegisterError::Password(PasswordProblem::Breached) => &visit.messages().strength.breached,
         RegisterError::Password(PasswordProblem::TooLong) => &say.password_long,
         RegisterError::Token => &say.token_wrong,
         RegisterError::Closed => &say.closed,

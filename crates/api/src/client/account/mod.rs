@@ -26,6 +26,9 @@ impl From<PasswordProblem> for Error {
             PasswordProblem::Weak { least } => {
                 bad_request("M_WEAK_PASSWORD", &format!("The password needs at least {least} characters."))
             }
+            PasswordProblem::Guessable(_) | PasswordProblem::Breached => {
+                bad_request("M_WEAK_PASSWORD", &format!("Please choose another password: {problem}."))
+            }
             PasswordProblem::TooLong => {
                 Self::invalid_param("The password is too long: it may have 1024 bytes.")
             }

@@ -12,6 +12,7 @@ use super::menu::{framed, note};
 use crate::browser::Visit;
 use crate::messages::fill;
 use crate::problem::Problem;
+use crate::strength;
 use crate::wish::Wish;
 
 /// Asks for the new one.
@@ -48,6 +49,12 @@ pub(in crate::pages) fn refusal(visit: &Visit, error: AccountError) -> Result<(S
     Ok(match error {
         AccountError::Password(PasswordProblem::Weak { least }) => {
             (StatusCode::BAD_REQUEST, fill(&say.password_short, &[("least", &least)]))
+        }
+        AccountError::Password(PasswordProblem::Guessable(guess)) => {
+            (StatusCode::BAD_REQUEST, strength::guessed(visit, guess))
+        }
+        AccountError::Password(PasswordProblem::Breached) => {
+            (StatusCode::BAD_REQUEST, html! { (visit.messages().strength.breached) })
         }
         AccountError::Password(PasswordProblem::TooLong) => {
             (StatusCode::BAD_REQUEST, html! { (say.password_long) })

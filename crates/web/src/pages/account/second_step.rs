@@ -9,8 +9,8 @@ use myelin_runtime::Secret;
 
 use super::super::alert;
 use super::devices::date;
-use super::form;
 use super::menu::framed;
+use super::{form, passkeys};
 use crate::browser::{Visit, see_other};
 use crate::messages::fill;
 use crate::problem::Problem;
@@ -24,6 +24,7 @@ pub(super) async fn show(visit: &Visit, browser: &Browser) -> Result<Response, P
     let link = |wish: Wish, text: &str| html! { p { a href=(wish.path()) { (text) } } };
     let body = html! {
         p { (if factors.is_on() { &say.on } else { &say.off }) }
+        (passkeys::list(visit, browser).await?)
         h2 { (say.app) }
         @match factors.totp_added_at {
             Some(at) => {
@@ -113,13 +114,15 @@ fn groups(secret: &str) -> Vec<&str> {
 }
 
 /// Whether the app is to go.
-pub(super) fn remove(visit: &Visit, browser: &Browser) -> Response {
+pub(super) async fn remove(visit: &Visit, browser: &Browser) -> Result<Response, Problem> {
     let say = &visit.messages().second_step;
+    let factors = visit.pages.auth.second_factors(browser).await?;
+    let warning = if factors.passkeys > 0 { &say.remove_warning_passkeys } else { &say.remove_warning };
     let body = html! {
-        p { strong { (say.remove_warning) } }
+        p { strong { (warning) } }
         (form(visit, browser, &Wish::RemoveTotp, &html! {}, &say.remove_button))
     };
-    visit.page(html! { (say.remove_title) }, body)
+    Ok(visit.page(html! { (say.remove_title) }, body))
 }
 
 /// It goes.
@@ -149,7 +152,7 @@ pub(super) async fn made(visit: &Visit, browser: &Browser) -> Result<Response, P
 }
 
 /// Recovery codes, this once.
-fn shown(visit: &Visit, message: &str, codes: &[Secret<String>]) -> Response {
+pub(super) fn shown(visit: &Visit, message: &str, codes: &[Secret<String>]) -> Response {
     let say = &visit.messages().second_step;
     let body = html! {
         p { (message) }
@@ -161,7 +164,8 @@ fn shown(visit: &Visit, message: &str, codes: &[Secret<String>]) -> Response {
     visit.page(html! { (say.codes) }, body)
 }
 
-fn done(visit: &Visit, message: &str) -> Response {
+/// What was done.
+pub(super) fn done(visit: &Visit, message: &str) -> Response {
     let say = &visit.messages().second_step;
     let body = html! {
         p { (message) }
@@ -170,7 +174,8 @@ fn done(visit: &Visit, message: &str) -> Response {
     visit.page(html! { (visit.messages().done.title) }, body)
 }
 
-fn failed(error: &AccountError) -> Problem {
+/// The account could not be changed.
+pub(super) fn failed(error: &AccountError) -> Problem {
     tracing::error!(%error, "a second factor could not be changed");
     Problem::Failed
 }
