@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod device;
+pub mod element_x;
 pub mod pages;
 pub mod server;
 pub mod verification;

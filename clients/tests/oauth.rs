@@ -5,56 +5,17 @@
 #![recursion_limit = "256"]
 
 use anyhow::{Context, ensure};
-use matrix_sdk::authentication::oauth::registration::{
-    ApplicationType, ClientMetadata, Localized, OAuthGrantType,
-};
 use matrix_sdk::encryption::CrossSigningResetAuthType;
 use matrix_sdk::ruma::api::client::discovery::get_authorization_server_metadata::v1::Prompt;
 use matrix_sdk::ruma::api::client::room::create_room::v3::Request as CreateRoom;
-use matrix_sdk::ruma::serde::Raw;
-use matrix_sdk::utils::UrlOrQuery;
 use matrix_sdk::{Client, RoomState};
 use myelin_clients::device::Device;
+use myelin_clients::element_x::log_in;
 use myelin_clients::pages::Browser;
 use myelin_clients::server::Server;
 use myelin_clients::{logs, step};
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
-
-const REDIRECT: &str = "io.element.elementx:/callback";
-const PASSWORD: &str = "correct horse battery staple";
-
-/// What Element X registers.
-fn metadata() -> anyhow::Result<Raw<ClientMetadata>> {
-    let page = |path: &str| Url::parse("https://element.io/")?.join(path);
-    let redirect_uris = vec![Url::parse(REDIRECT)?];
-    let grants = vec![OAuthGrantType::AuthorizationCode { redirect_uris }, OAuthGrantType::DeviceCode];
-    let home = Localized::new(page("")?, []);
-    let metadata = ClientMetadata {
-        client_name: Some(Localized::new("Element".to_owned(), [])),
-        logo_uri: Some(Localized::new(page("mobile-icon.png")?, [])),
-        policy_uri: Some(Localized::new(page("privacy")?, [])),
-        tos_uri: Some(Localized::new(page("acceptable-use-policy-terms")?, [])),
-        ..ClientMetadata::new(ApplicationType::Native, grants, home)
-    };
-    Ok(Raw::new(&metadata)?)
-}
-
-/// The SDK's part of a login, around the person's.
-async fn log_in(client: &Client, browser: &mut Browser, prompt: Option<Prompt>) -> anyhow::Result<()> {
-    let oauth = client.oauth();
-    let login = oauth.login(Url::parse(REDIRECT)?, None, Some(metadata()?.into()), None);
-    let login = login.prompt(prompt.iter().cloned().collect()).build().await?;
-    let mut shown = browser.open(login.url).await?;
-    if prompt == Some(Prompt::Create) {
-        let page = shown.page("Create an account")?;
-        shown = browser.submit(&page, &[("user_name", "alice"), ("password", PASSWORD)]).await?;
-    }
-    let page = shown.page("Continue to")?;
-    let sent = browser.submit(&page, &[("decision", "approve")]).await?.sent()?;
-    ensure!(sent.as_str().starts_with(REDIRECT), "sent to {sent}");
-    Ok(oauth.finish_login(UrlOrQuery::Url(sent)).await?)
-}
 
 /// What the SDK's own logout sends, which it does over HTTPS only.
 async fn revoke(client: &Client) -> anyhow::Result<()> {

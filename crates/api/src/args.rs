@@ -1,11 +1,13 @@
 //! Requests as ruma's types.
 
 use axum::RequestExt;
-use axum::extract::{FromRequest, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, StatusCode};
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use ruma::api::{IncomingRequest, IncomingRequestExt};
+use serde::de::DeserializeOwned;
 
 use crate::Error;
 use crate::body::{check, of_form};
@@ -37,6 +39,18 @@ where
         let path_args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
         let request = http::Request::from_parts(parts, body.as_ref());
         R::try_from_http_request(request, &path_args).map(Self).map_err(refusal)
+    }
+}
+
+/// The part of a query that ruma's types know less of than this server.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Self(asked)).map_err(|error| Error::invalid_param(error.body_text()))
     }
 }
 

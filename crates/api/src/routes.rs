@@ -58,6 +58,7 @@ pub fn table() -> Vec<Route> {
     let mut table = Vec::new();
     table.extend(server_routes());
     table.extend(oauth::discovery());
+    table.extend(oauth::rendezvous());
     table.extend(session_routes());
     table.extend(accounts::routes());
     table.extend(device_routes());
@@ -370,6 +371,7 @@ fn cors() -> CorsLayer {
             header::DATE,
             header::RANGE,
             header::IF_RANGE,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
         ])
         // What a web client reads of media and of refusals; the rest is in bodies.

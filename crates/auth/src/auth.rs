@@ -17,6 +17,7 @@ use crate::factor::passkey::RelyingParty;
 use crate::guesses::Guesses;
 use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
+use crate::rendezvous::Meetings;
 use crate::session::cache::TokenCache;
 use crate::session::seen::Seen;
 use crate::uia::sessions::UiaSessions;
@@ -71,6 +72,7 @@ pub struct Auth {
     pub(crate) guesses: Option<Guesses>,
     pub(crate) mails: Option<Mails>,
     pub(crate) oauth: OauthLimits,
+    pub(crate) meetings: Meetings,
     pub(crate) sealer: Sealer,
     pub(crate) second_failures: Option<SecondFailures>,
     /// Up to which client, by when it was used, was last looked for those that nobody uses.
@@ -107,6 +109,7 @@ impl Auth {
             nonces: Nonces::default(),
             mails: None,
             oauth: OauthLimits::new(),
+            meetings: Meetings::default(),
             second_failures: config.limit_failures.then(SecondFailures::new),
             relying_party: RelyingParty::of(&config),
             breached: None,

@@ -32,6 +32,7 @@ pub mod params;
 pub mod pkce;
 pub mod redirect;
 pub mod refresh;
+pub mod rendezvous;
 pub mod scope;
 pub mod token;
 pub mod upstream;

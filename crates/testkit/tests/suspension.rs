@@ -191,6 +191,7 @@ const ALLOWED: &[&str] = &[
     "/publicRooms",
     "/report",
     "/subscription",
+    "/rendezvous",
 ];
 
 #[test]

@@ -15,6 +15,7 @@ pub(crate) mod profile;
 pub(crate) mod push_rules;
 pub(crate) mod pushers;
 pub(crate) mod receipts;
+pub(crate) mod rendezvous;
 pub(crate) mod reports;
 pub(crate) mod room_keys;
 pub(crate) mod rooms;

@@ -1,6 +1,7 @@
 //! OAuth 2.0 for programs.
 
-use super::{get, post};
+use super::{delete, get, post, put};
+use crate::client::rendezvous::{sequenced, sequenced_place, tagged, tagged_place};
 use crate::oauth::{
     auth_metadata, device, identity, introspect, registration, revoke, token, upstream_logout,
 };
@@ -12,6 +13,26 @@ const WELL_KNOWN: &[&str] = &["/.well-known"];
 const METADATA: &[&str] = &["/_matrix/client/v1", "/_matrix/client/unstable/org.matrix.msc2965"];
 /// The prefix of the endpoints that the metadata names.
 const OAUTH: &[&str] = &["/oauth2"];
+
+/// The prefix of places to meet, as today's clients call them.
+const MSC4108: &[&str] = &["/_matrix/client/unstable/org.matrix.msc4108"];
+/// The same in the form that is to follow.
+const MSC4388: &[&str] = &["/_matrix/client/unstable/io.element.msc4388"];
+
+/// Where two devices meet for a sign-in by QR code.
+pub(super) fn rendezvous() -> Vec<Route> {
+    vec![
+        post(MSC4108, "/rendezvous", tagged::post).public().class(RateClass::Login),
+        get(MSC4108, "/rendezvous/{id}", tagged_place::get).public(),
+        put(MSC4108, "/rendezvous/{id}", tagged_place::put).public(),
+        delete(MSC4108, "/rendezvous/{id}", tagged_place::delete).public(),
+        get(MSC4388, "/rendezvous", sequenced::get).optional(),
+        post(MSC4388, "/rendezvous", sequenced::post).optional().class(RateClass::Login),
+        get(MSC4388, "/rendezvous/{id}", sequenced_place::get).public(),
+        put(MSC4388, "/rendezvous/{id}", sequenced_place::put).public(),
+        delete(MSC4388, "/rendezvous/{id}", sequenced_place::delete).public(),
+    ]
+}
 
 /// Where clients find the rest.
 pub(super) fn discovery() -> Vec<Route> {

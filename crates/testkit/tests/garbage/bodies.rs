@@ -88,6 +88,10 @@ pub(crate) fn refused(method: &Method, template: &str) -> &'static str {
         ("PUT", "/upload/{server_name}/{media_id}") => "M_CANNOT_OVERWRITE_MEDIA",
         // Nobody subscribed to anything yet.
         ("GET", THREAD) => "M_NOT_FOUND",
+        // What is said there has a kind; and nobody meets at the places that are made up here.
+        ("POST", "/org.matrix.msc4108/rendezvous") => "M_INVALID_PARAM",
+        ("PUT", "/org.matrix.msc4108/rendezvous/{id}") => "M_INVALID_PARAM",
+        (_, tail) if tail.ends_with("/rendezvous/{id}") => "M_NOT_FOUND",
         _ => "",
     }
 }
@@ -296,8 +300,9 @@ fn other_post(tail: &str, _world: &World<'_>) -> Option<Valid> {
         }))
         .free(&["/data/format"]),
         "/create" => Valid::body(json!({})),
-        // The body is the file, whatever it is.
-        "/upload" => Valid::default(),
+        // The body is the file, whatever it is, or what devices say to one another.
+        "/upload" | "/org.matrix.msc4108/rendezvous" => Valid::default(),
+        "/io.element.msc4388/rendezvous" => Valid::body(json!({"data": "hello"})),
         _ => return None,
     };
     Some(valid)
@@ -427,7 +432,10 @@ fn other_put(tail: &str, world: &World<'_>) -> Option<Valid> {
             "/session_data/mac",
         ]),
         "/_synapse/admin/v1/send_server_notice/{txn_id}" => notice(),
-        "/upload/{server_name}/{media_id}" => Valid::default(),
+        "/upload/{server_name}/{media_id}" | "/org.matrix.msc4108/rendezvous/{id}" => Valid::default(),
+        "/io.element.msc4388/rendezvous/{id}" => {
+            Valid::body(json!({"sequence_token": "seen", "data": "hello"}))
+        }
         // The value of a field is what its owner wants, but the name and the picture.
         "/profile/{user_id}/{key_name}" => Valid::body(json!({"displayname": "Alice"})),
         "/presence/{user_id}/status" => Valid::body(json!({"presence": "online", "status_msg": "here"})),

@@ -9,6 +9,7 @@ mod device_flow;
 mod factors;
 mod own_account;
 mod pages;
+mod rendezvous;
 mod sso;
 mod upstream;
 mod world;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_rooms::Rooms;
 use myelin_runtime::Env;
 use myelin_sync_core::token::PageToken;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Args;
+use crate::args::{Args, Asked};
 
 /// The most events around the one asked for.
 const MOST: usize = 100;
@@ -34,7 +34,7 @@ pub(crate) struct Body {
 
 /// The part of the query that ruma's types know less of than this server.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Query {
     filter: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(env): State<Env>,
     Asks(requester): Asks,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Query>,
     Args(request): Args<Request>,
 ) -> Result<Json<Body>, Error> {
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MOST).min(MOST);

@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use bytes::Bytes;
 use myelin_rooms::{Rooms, Visibility};
 use myelin_runtime::Env;
@@ -20,13 +19,14 @@ use super::viewer;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
+use crate::args::Asked;
 use crate::body::Segment;
 
 /// How many messages there are where the client does not say.
 const USUAL_LIMIT: usize = 10;
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Query {
     limit: Option<usize>,
 }
 
@@ -61,9 +61,8 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Segment(room_id): Segment,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Asked(asked): Asked<Query>,
 ) -> Result<RawAnswer, Error> {
-    let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
     let limit = asked.limit.unwrap_or(USUAL_LIMIT);

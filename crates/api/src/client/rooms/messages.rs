@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_rooms::{PageRequest, ReadingError, Rooms, Towards};
 use myelin_runtime::Env;
 use myelin_sync_core::token::PageToken;
@@ -17,6 +16,7 @@ use serde_json::value::RawValue;
 use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Asked;
 use crate::body::Segment;
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Body {
 
 /// What stands in the query. The spec wants `dir`; who leaves it out means forwards, as other servers have it.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Query {
     from: Option<String>,
     to: Option<String>,
     dir: Option<Direction>,
@@ -47,9 +47,8 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Segment(room_id): Segment,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Asked(asked): Asked<Query>,
 ) -> Result<Json<Body>, Error> {
-    let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;
     let wanted = PageRequest {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_runtime::Env;
 use myelin_search::{ContextRequest, Found, GroupKey, Key, Order, Search, SearchRequest, Token};
 use myelin_sync_core::event_filter::EventFilterBody;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Asked;
 use crate::body::Body;
 use crate::client::rooms::viewer;
 
@@ -106,10 +106,9 @@ pub(crate) async fn post(
     State(search): State<Arc<Search>>,
     State(env): State<Env>,
     Asks(requester): Asks,
-    place: Result<Query<Place>, QueryRejection>,
+    Asked(place): Asked<Place>,
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Answer>, Error> {
-    let Query(place) = place.map_err(|error| Error::invalid_param(error.body_text()))?;
     let room_events = match wanted.search_categories.room_events {
         Some(criteria) => {
             let request = request(criteria, place.next_batch)?;

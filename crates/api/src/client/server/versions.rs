@@ -2,12 +2,15 @@
 //! <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions>
 
 use axum::Json;
+use axum::extract::State;
 use serde_json::{Value, json};
+
+use crate::state::Oauth;
 
 /// The spec versions this server's served endpoints follow, and the unstable features that clients look for. Some clients
 /// look for those that were merged long ago, and not at the versions: Element Web lists a public space in the directory
-/// where it finds `org.matrix.msc3827.stable`.
-pub(crate) async fn get() -> Json<Value> {
+/// where it finds `org.matrix.msc3827.stable`. Sign-in by QR code is one by OAuth 2.0, and offered where that is.
+pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>) -> Json<Value> {
     Json(json!({
         "versions": [
             "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12",
@@ -24,6 +27,8 @@ pub(crate) async fn get() -> Json<Value> {
             "org.matrix.msc3827.stable": true,
             "org.matrix.msc3874": true,
             "org.matrix.msc3890": true,
+            "io.element.msc4388": oauth.is_some(),
+            "org.matrix.msc4108": oauth.is_some(),
             "org.matrix.msc4140": true,
             "org.matrix.msc4140.stable": true,
             "org.matrix.msc4155": true,
