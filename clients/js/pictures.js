@@ -46,7 +46,23 @@ async function pages(server) {
     const code = await browser.open(`${server.url}/link?user_code=${user_code}`);
     const device = await browser.submit(code, { user_code });
     const error = await browser.open(`${authorize}&scope=nonsense`);
-    return [signIn, wrong, signUp, consent, device, error];
+    const account = await accountPages(server, browser, consent, client_id);
+    return [signIn, wrong, signUp, consent, device, error, ...account];
+}
+
+/** What somebody sees of their account who has logged in with the app. */
+async function accountPages(server, browser, consent, client_id) {
+    const { url } = await browser.submit(consent, { decision: "approve" });
+    const form = {
+        client_id,
+        grant_type: "authorization_code",
+        code: url.searchParams.get("code"),
+        redirect_uri: APP.redirect_uris[0],
+        code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    };
+    await fetch(`${server.url}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
+    const actions = ["org.matrix.devices_list", "myelin.password", "myelin.activity"];
+    return Promise.all(actions.map((action) => browser.open(`${server.url}/account?action=${action}`)));
 }
 
 /** A picture of pages side by side, each as wide as a phone. */
@@ -70,10 +86,11 @@ const server = await Server.start();
 const folder = mkdtempSync(join(tmpdir(), "myelin-pictures-"));
 try {
     const shown = (await pages(server)).map((page) => page.html);
-    const [signIn, , , consent] = shown;
-    picture(folder, "pages-phone.png", shown, "light", [3, 360, 780]);
-    picture(folder, "pages-light.png", [signIn, consent], "light", [2, 640, 760]);
-    picture(folder, "pages-dark.png", [signIn, consent], "dark", [2, 640, 760]);
+    const [signIn, , , consent, , , account, password] = shown;
+    const main = [signIn, consent, account, password];
+    picture(folder, "pages-phone.png", shown, "light", [3, 360, 800]);
+    picture(folder, "pages-light.png", main, "light", [2, 640, 840]);
+    picture(folder, "pages-dark.png", main, "dark", [2, 640, 840]);
 } finally {
     await server.stop();
     rmSync(folder, { recursive: true });

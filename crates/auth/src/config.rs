@@ -35,6 +35,23 @@ impl PasswordCost {
     pub const OWASP: Self = Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
 }
 
+/// Which ways of the legacy API are open to clients that don't log in through the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegacyLogins {
+    /// `m.login.password`.
+    pub password: bool,
+    /// `m.login.token`, and what gives such tokens: `/login/get_token` and `m.login.sso`.
+    pub token: bool,
+    /// `/register`; the pages, operators and their tools make accounts all the same.
+    pub registration: bool,
+}
+
+impl Default for LegacyLogins {
+    fn default() -> Self {
+        Self { password: true, token: true, registration: true }
+    }
+}
+
 /// The configuration of [`crate::Auth`].
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
@@ -70,6 +87,8 @@ pub struct AuthConfig {
     pub password_login: bool,
     /// The providers that people may sign in with.
     pub upstream: Vec<UpstreamProvider>,
+    /// What there is beside it.
+    pub legacy: LegacyLogins,
 }
 
 impl AuthConfig {
@@ -93,6 +112,7 @@ impl AuthConfig {
             identity_secret: Secret::new([0; 32]),
             password_login: true,
             upstream: Vec::new(),
+            legacy: LegacyLogins::default(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use account::third_party::{ThirdPartyError, ThirdPartyInfo};
 pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};
 pub use audit::{Actor, AuditEntry};
 pub use auth::{Auth, SessionEnd};
-pub use config::{AuthConfig, PasswordCost, RegistrationMode};
+pub use config::{AuthConfig, LegacyLogins, PasswordCost, RegistrationMode};
 pub use email::address::EmailAddress;
 pub use email::mail::{Mail, MailError, Mailer};
 pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, ValidatedEmail};
@@ -55,6 +55,7 @@ pub use oauth::{
     OauthError, OauthTokens, OwnActivity, OwnBrowser, OwnDevice, Redeemed, RegisteredClient,
 };
 pub use openid::{OpenId, OpenIdError};
+pub use registration::invitation::{InviteError, Invited};
 pub use registration::shared_secret::{SharedSecretError, SharedSecretRegistration};
 pub use registration::token::{NewRegistrationToken, RegistrationTokenInfo, TokenCreateError};
 pub use registration::{Created, NewAccount, RegisterError};

@@ -49,6 +49,7 @@ impl Auth {
             self.prune_openid().await?;
             self.prune_login_tokens().await?;
             self.prune_emails().await?;
+            self.prune_invitations().await?;
             self.prune_codes().await?;
             self.prune_device_codes().await?;
             self.prune_browsers().await?;

@@ -12,6 +12,7 @@ mod clients;
 mod device;
 mod grant;
 mod introspect;
+mod operator;
 mod own;
 mod redeem;
 mod refresh;

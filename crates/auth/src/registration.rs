@@ -1,5 +1,6 @@
 //! Making accounts.
 
+pub(crate) mod invitation;
 pub(crate) mod shared_secret;
 pub(crate) mod token;
 
@@ -30,6 +31,8 @@ pub struct NewAccount {
     pub user_type: Option<String>,
     /// The registration token that is used up by it.
     pub registration_token: Option<String>,
+    /// The invitation that is used up by it, which says whether the user administers the server.
+    pub invitation: Option<Secret<String>>,
     /// The address that was confirmed for it.
     pub email: Option<ValidatedEmail>,
     /// The session to open at once, if any.
@@ -48,6 +51,7 @@ impl NewAccount {
             is_admin: false,
             user_type: None,
             registration_token: None,
+            invitation: None,
             email: None,
             session: None,
             person: None,
@@ -141,6 +145,9 @@ impl Auth {
         let mode = self.config.registration;
         // Nobody could log in again with the password that they choose.
         let mode = if self.config.password_login { mode } else { RegistrationMode::Closed };
+        if !self.config.legacy.registration {
+            return Err(RegisterError::Closed);
+        }
         Ok(match (mode, self.sends_email(), self.config.email.required_to_register) {
             (RegistrationMode::Closed, _, _) => return Err(RegisterError::Closed),
             (RegistrationMode::Token, false, _) => &[&[Stage::RegistrationToken]],
@@ -199,7 +206,11 @@ impl Auth {
                 self.check_unused(&*snapshot, email).await?;
             }
             let mut batch = self.batch(user_id.as_str());
-            self.insert_account(&mut batch, &new, hash.as_ref());
+            let is_admin = match &new.invitation {
+                Some(shown) => self.use_invitation(&mut batch, &*snapshot, shown.expose()).await?,
+                None => new.is_admin,
+            };
+            self.insert_account(&mut batch, &new, is_admin, hash.as_ref());
             if let Some(person) = &new.person {
                 self.put_person(&mut batch, &*snapshot, user_id, person).await?;
             }
@@ -234,12 +245,12 @@ impl Auth {
         if stands && owner.is_none() { Ok(()) } else { Err(RegisterError::EmailInUse) }
     }
 
-    fn insert_account(&self, batch: &mut Batch, new: &NewAccount, hash: Option<&String>) {
+    fn insert_account(&self, batch: &mut Batch, new: &NewAccount, is_admin: bool, hash: Option<&String>) {
         let now = self.now();
         let account = Account {
             user_id: new.user_id.clone(),
             created_at: now,
-            is_admin: new.is_admin,
+            is_admin,
             user_type: new.user_type.clone(),
             locked_at: None,
             suspended_at: None,

@@ -5,6 +5,7 @@ mod emails;
 mod factors;
 mod guesses;
 mod interrupted;
+mod invitations;
 mod login_tokens;
 mod oauth;
 mod passkeys;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use myelin_reliability::{Myelin, Place, Session};
+use http::{Method, StatusCode};
+use myelin_reliability::{Client, Myelin, Place, Session};
 use serde_json::{Value, json};
 
 /// Long enough for a busy machine, and well below what service managers wait before they kill.
@@ -16,7 +17,7 @@ async fn the_greeting_names_the_address_the_way_to_a_first_user_and_the_data() -
     let said = server.place.greeting().await?;
     let place = server.kill().await?;
     assert!(said.contains(&format!("http://{}", place.address)), "{said}");
-    assert!(said.contains("myelin user add"), "{said}");
+    assert!(said.contains("/oauth2/sign-up?invitation="), "{said}");
     assert!(said.contains(&place.data.display().to_string()), "{said}");
     assert!(said.lines().count() <= 6, "{said}");
     assert_eq!(place.log(), "", "a quiet start logs nothing");
@@ -28,13 +29,19 @@ async fn the_way_to_a_first_user_that_the_greeting_names_works_as_printed() -> R
     let folder = tempfile::tempdir()?;
     let server = Myelin::start(Place::new(folder.path())?.with("MYELIN_REGISTRATION", "closed")).await?;
     let said = server.place.greeting().await?;
-    let line = said.lines().find_map(|line| line.split_once("myelin user add")).context("no such line")?;
-    let arguments = format!("user add{}", line.1).replace("NAME", "first");
-    let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    let added = myelin_reliability::run(&server.place, &arguments, None).await?;
-    assert!(added.status.success(), "{added:?}");
-    let password = added.output.lines().find_map(|line| line.strip_prefix("password: "));
-    let password = password.context("no password was printed")?;
+    let (_, link) = said.split_once("first user").context("no such line")?;
+    let (_, path) =
+        link.trim().split_once("//").and_then(|(_, rest)| rest.split_once('/')).context("no link")?;
+    let (path, password) = (format!("/{path}"), "correct horse battery staple");
+    let mut browser = Client::new(server.address());
+    let token = "0123456789abcdef0123456789abcdef";
+    browser.set_cookies(&format!("myelin-form={token}"));
+    let kind = "application/x-www-form-urlencoded";
+    let form = format!("user_name=first&password={}&form_token={token}", password.replace(' ', "+"));
+    let made = browser.send(Method::POST, &path, kind, form.clone().into()).await?;
+    assert_eq!(made.status, StatusCode::SEE_OTHER);
+    let again = browser.send(Method::POST, &path, kind, form.replace("first", "second").into()).await?;
+    assert_eq!(again.status, StatusCode::FORBIDDEN, "it is good once");
     Session::log_in_with(server.address(), "first", password).await?;
     Ok(())
 }

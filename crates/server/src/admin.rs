@@ -4,6 +4,7 @@
 //! The socket speaks one JSON object a line: a [`Command`] in, a [`Reply`] out. Whoever may open it administers the
 //! server, so it is readable by the server's own user only.
 
+mod access;
 mod media;
 mod providers;
 mod reports;
@@ -15,10 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use myelin_auth::{
-    AccountInfo, Actor, AdminRights, DeviceInfo, NewAccount, NewRegistrationToken, OtherSessions,
-    RegistrationTokenInfo, new_user_id,
-};
+use myelin_auth::{AccountInfo, Actor, AdminRights, DeviceInfo, NewAccount, OtherSessions, new_user_id};
 use myelin_runtime::{Env, Secret};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
@@ -28,6 +26,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::compose::Server;
 
+pub use access::AccessAction;
+pub(crate) use access::invitation_link;
 pub use media::MediaAction;
 pub use reports::ReportAction;
 pub use retention::RetentionAction;
@@ -101,6 +101,11 @@ pub enum Command {
         name: String,
         /// Whether it administers the server.
         admin: bool,
+    },
+    /// Does something about who gets in.
+    Access {
+        /// What.
+        action: AccessAction,
     },
     /// Makes a registration token.
     TokenAdd {
@@ -314,23 +319,10 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
             auth.set_admin(&actor, &user_id(server, &name)?, rights).await.map_err(text)?;
             Ok(Value::Null)
         }
-        Command::TokenAdd { token, uses, lifetime } => {
-            let now = i64::try_from(server.state.env.clock.now()).unwrap_or(i64::MAX);
-            let expires_at =
-                lifetime.map(|seconds| now.saturating_add_unsigned(seconds.saturating_mul(1_000)));
-            let new = NewRegistrationToken { token, uses_allowed: uses.map(i64::from), expires_at };
-            Ok(token_line(&auth.create_registration_token(&actor, new).await.map_err(text)?))
-        }
-        Command::TokenList => {
-            let tokens = auth.registration_tokens(None, 1_000).await.map_err(text)?;
-            Ok(tokens.iter().map(token_line).collect())
-        }
-        Command::TokenDelete { token } => {
-            if !auth.delete_registration_token(&actor, &token).await.map_err(text)? {
-                return Err("there is no such registration token".to_owned());
-            }
-            Ok(Value::Null)
-        }
+        Command::Access { action } => access::run(server, action).await,
+        Command::TokenAdd { token, uses, lifetime } => access::add_token(server, token, uses, lifetime).await,
+        Command::TokenList => access::tokens(server).await,
+        Command::TokenDelete { token } => access::delete_token(server, &token).await,
         Command::ProviderList => Ok(providers::list(server)),
         Command::ProviderCheck { id } => providers::check(server, id.as_deref()).await,
         Command::Media { action, target } => media::run(server, action, &target).await,
@@ -366,15 +358,6 @@ fn device(info: &DeviceInfo) -> Value {
         "display_name": info.display_name,
         "last_seen_ip": info.last_seen_ip,
         "last_seen_at": info.last_seen_ts,
-    })
-}
-
-fn token_line(info: &RegistrationTokenInfo) -> Value {
-    json!({
-        "token": info.token,
-        "uses_allowed": info.uses_allowed,
-        "completed": info.completed,
-        "expires_at": info.expires_at,
     })
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
 use myelin_auth::{
-    Auth, AuthConfig, EmailConfig, OauthConfig, ProviderFetch, RegistrationMode, SessionEnd, TurnConfig,
+    Auth, AuthConfig, EmailConfig, LegacyLogins, OauthConfig, ProviderFetch, RegistrationMode, SessionEnd,
+    TurnConfig,
 };
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
@@ -209,6 +210,11 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
         },
         password_login: config.passwords.login,
         upstream: config.providers()?,
+        legacy: LegacyLogins {
+            password: config.legacy_login.password,
+            token: config.legacy_login.token,
+            registration: config.legacy_login.registration,
+        },
         ..AuthConfig::new(server_name.clone(), config.public_url())
     })
 }

@@ -4,11 +4,11 @@ use crate::config::Config;
 
 /// Prints the address, the way to a first user, and the place of the data, to standard output.
 #[expect(clippy::print_stdout, reason = "this is the program's own greeting, not a log line")]
-pub(crate) fn print(config: &Config) {
-    println!("{}", text(config));
+pub(crate) fn print(config: &Config, set_up: Option<&str>) {
+    println!("{}", text(config, set_up));
 }
 
-fn text(config: &Config) -> String {
+fn text(config: &Config, set_up: Option<&str>) -> String {
     let mut text = format!("Myelin {} serves {}\n", env!("CARGO_PKG_VERSION"), config.server_name);
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {value}\n"));
     line("address", &addresses(config));
@@ -19,7 +19,13 @@ fn text(config: &Config) -> String {
         line("data", "in memory only: everything is lost when the server stops");
     } else {
         line("data", &config.data_dir.display().to_string());
-        line("first user", &format!("myelin user add NAME --admin{}", data_option(config)));
+    }
+    match set_up {
+        // Good once, for a day.
+        Some(link) => line("first user", link),
+        None if config.store == "memory" => {}
+        None if config.oauth.enabled => line("new users", &format!("myelin invite{}", data_option(config))),
+        None => line("first user", &format!("myelin user add NAME --admin{}", data_option(config))),
     }
     text.trim_end().to_owned()
 }
@@ -47,9 +53,12 @@ mod tests {
 
     #[test]
     fn the_greeting_says_where_to_go_next_in_few_lines() {
-        let text = text(&Config::default());
+        let link = "http://127.0.0.1:8008/oauth2/sign-up?invitation=x";
+        let first = text(&Config::default(), Some(link));
+        assert!(first.contains(link) && first.lines().count() <= 6, "{first}");
+        let text = text(&Config::default(), None);
         assert!(text.contains("http://127.0.0.1:8008"), "{text}");
-        assert!(text.contains("myelin user add NAME --admin"), "{text}");
+        assert!(text.contains("myelin invite"), "{text}");
         assert!(text.contains("myelin-data"), "{text}");
         assert!(text.lines().count() <= 6);
     }

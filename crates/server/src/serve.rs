@@ -100,11 +100,12 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         connections: Arc::new(Semaphore::new(config.limits.connections)),
         proxies: config.proxies()?.into(),
     };
+    let set_up = set_up(&server).await;
     listeners.spawn(&serving, &metrics::routes(recorder));
     if config.store == "embedded" {
         admin::listen(&config.data_dir, Arc::new(server), &env).map_err(|error| folder(config, &error))?;
     }
-    greeting::print(config);
+    greeting::print(config, set_up.as_deref());
     stop_signal().await;
     tracing::info!("stopping");
     if !env.tasks.stop(GRACE).await {
@@ -112,6 +113,21 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     }
     engine.close().await;
     Ok(())
+}
+
+/// Where the first administrator makes their account, on a server that has none.
+async fn set_up(server: &Server) -> Option<String> {
+    let config = server.auth.config();
+    if !config.oauth.enabled || !config.password_login {
+        return None;
+    }
+    match server.auth.set_up().await {
+        Ok(shown) => Some(admin::invitation_link(&server.auth.config().public_url, shown?.expose())),
+        Err(error) => {
+            tracing::warn!(%error, "no link for the first administrator could be made");
+            None
+        }
+    }
 }
 
 /// The listeners, bound.

@@ -74,7 +74,8 @@ messages! {
     SignUp {
         title, intro, intro_client, user_name_hint, password_hint, token, token_hint, button, have_account, sign_in, closed,
         taken, name_empty, name_characters, name_reserved, name_long, password_short, password_long, token_wrong,
-        email, email_hint, email_wrong, email_taken, next, mail_sent, mail_open, not_confirmed, mail_other,
+        email, email_hint, email_wrong, email_taken, next, mail_sent, mail_open, not_confirmed, mail_other, invited,
+        invited_admin,
     }
     Consent {
         title, signed_in_as, not_you, wants_to_know, name, email, wants, wants_unproved, wants_there, careful, account, messages, device, replaces, sent_to, sent_to_app, approve, deny, links,

@@ -53,6 +53,12 @@ impl Pages {
         }
     }
 
+    /// The same of who is invited.
+    pub(crate) fn sign_up_invited(&self) -> SignUp {
+        let email = self.auth.config().email.required_to_register && self.auth.sends_email();
+        SignUp { token: false, email }
+    }
+
     pub(crate) fn issuer(&self) -> String {
         issuer(&self.auth.config().public_url)
     }

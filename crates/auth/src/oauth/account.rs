@@ -8,7 +8,7 @@ use myelin_oauth_core::client::ClientMetadata;
 use myelin_store::schema::auth::Device;
 use myelin_store::schema::oauth::{OauthClient, OauthGrant, ResetApproval};
 use myelin_store::{Durability, Reader, Scan};
-use ruma::OwnedDeviceId;
+use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::{Browser, expect_browser};
 use crate::auth::{ATTEMPTS, Applied};
@@ -55,7 +55,14 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn own_devices(&self, browser: &Browser) -> Result<Vec<OwnDevice>, StoreError> {
-        let user_id = &browser.user_id;
+        self.sessions_of(&browser.user_id).await
+    }
+
+    /// The same of any user, for operators.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sessions_of(&self, user_id: &OwnedUserId) -> Result<Vec<OwnDevice>, StoreError> {
         let mut infos = self.devices_of(user_id).await?;
         infos.sort_by_key(|info| std::cmp::Reverse(info.last_seen_ts));
         infos.truncate(LISTED);

@@ -64,7 +64,9 @@ impl Auth {
             let account = snapshot.get::<Account>(&(row.user_id.clone(),)).await?;
             let account = account.filter(is_usable).ok_or_else(invalid_grant)?;
             let client = snapshot.get::<OauthClient>(&(row.client_id.clone(),)).await?;
-            let client = client.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok());
+            // One that an operator removed gets nothing any more.
+            let client = client.ok_or_else(invalid_grant)?;
+            let client = ClientMetadata::parse(client.metadata.as_bytes()).ok();
             let mut batch = self.batch(row.user_id.as_str());
             // Of two who bring the same code, one finds it redeemed.
             batch.expect_column::<OauthCode>(&key, "is_redeemed", &false);

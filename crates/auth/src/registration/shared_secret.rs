@@ -117,6 +117,7 @@ impl Auth {
             is_admin: request.is_admin,
             user_type: request.user_type,
             registration_token: None,
+            invitation: None,
             email: None,
             person: None,
             session: request.session,

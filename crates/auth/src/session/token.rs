@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     DeviceCode,
     /// Tells whose browser it is.
     Browser,
+    /// Makes an account, once.
+    Invitation,
     /// Tells that somebody has signed in in a browser before.
     Known,
 }
@@ -49,6 +51,7 @@ impl Kind {
             Self::Code => "myelin_ac_",
             Self::DeviceCode => "myelin_dc_",
             Self::Browser => "myelin_bs_",
+            Self::Invitation => "myelin_in_",
             Self::Known => "myelin_kb_",
         }
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod config;
 mod media;
 mod operate;
@@ -50,6 +51,14 @@ enum Command {
     /// List and check the OpenID Connect providers that people sign in with
     #[command(subcommand)]
     Provider(providers::ProviderCommand),
+    /// Invite somebody: print a link by which they make an account, once, whoever else may make one
+    Invite(access::InviteCommand),
+    /// List and end sessions
+    #[command(subcommand)]
+    Session(access::SessionCommand),
+    /// List and remove clients that log in by OAuth 2.0
+    #[command(subcommand)]
+    Client(access::ClientCommand),
     /// Make, list and delete registration tokens
     #[command(subcommand)]
     RegistrationToken(operate::TokenCommand),
@@ -119,6 +128,9 @@ fn run(cli: Cli) -> Result<(), String> {
         match cli.command {
             None | Some(Command::Serve) => serve::serve(&config).await.map_err(text),
             Some(Command::User(command)) => operate::run(&config, operate::user(command)?).await,
+            Some(Command::Invite(command)) => operate::run(&config, access::invite(command)).await,
+            Some(Command::Session(command)) => operate::run(&config, access::session(command)).await,
+            Some(Command::Client(command)) => operate::run(&config, access::client(command)).await,
             Some(Command::RegistrationToken(command)) => operate::run(&config, operate::token(command)).await,
             Some(Command::Provider(command)) => operate::run(&config, providers::order(command)).await,
             Some(Command::Room(command)) => operate::run(&config, rooms::order(command)).await,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{BadSmtp, Smtp};
 
-pub use oauth::Oauth;
+pub use oauth::{LegacyLogin, Oauth};
 pub use providers::{Existing, Provider};
 pub use retention::Retention;
 pub use sections::{
@@ -67,6 +67,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// Logging in through the browser.
     pub oauth: Oauth,
+    /// Logging in without one.
+    pub legacy_login: LegacyLogin,
     /// HTTPS listeners.
     pub tls: Tls,
     /// Talking to other servers.
@@ -112,6 +114,7 @@ impl Default for Config {
             retention: Retention::default(),
             passwords: Passwords::default(),
             oauth: Oauth::default(),
+            legacy_login: LegacyLogin::default(),
             tls: Tls::default(),
             federation: Federation::default(),
             limits: Limits::default(),

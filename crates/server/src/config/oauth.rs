@@ -27,6 +27,24 @@ impl Default for Oauth {
     }
 }
 
+/// Logging in and registering by the legacy API, without a browser.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LegacyLogin {
+    /// Whether clients may log in with a password (`m.login.password`).
+    pub password: bool,
+    /// Whether they may with a login token (`m.login.token`), and get one (`/login/get_token`, `m.login.sso`).
+    pub token: bool,
+    /// Whether they may make accounts (`/register`), as far as `registration` lets anybody.
+    pub registration: bool,
+}
+
+impl Default for LegacyLogin {
+    fn default() -> Self {
+        Self { password: true, token: true, registration: true }
+    }
+}
+
 impl Oauth {
     /// What is wrong, with its key.
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {

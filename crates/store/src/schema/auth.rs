@@ -201,6 +201,23 @@ keyspace! {
 }
 
 keyspace! {
+    /// A link by which somebody makes an account, once, by the SHA-256 of what it shows. Deleted when it is used, or some time
+    /// after it has expired.
+    pub struct Invitation in "invitation" {
+        key { hash: Bytes }
+        value {
+            /// Whether the account administers the server.
+            is_admin: bool,
+            expires_at: i64,
+            created_at: i64,
+            /// A user id, the door an operator came through, or `set-up`.
+            created_by: String,
+        }
+        index { BY_END = "by_end" (expires_at) }
+    }
+}
+
+keyspace! {
     /// Who did what to which account, and when. Kept for a limited time.
     pub struct Audit in "audit_log" {
         key { pos: myelin_model::Pos }
@@ -260,5 +277,6 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<EmailValidation>(),
     super::def::<EmailToken>(),
     super::def::<RegistrationToken>(),
+    super::def::<Invitation>(),
     super::def::<Audit>(),
 ];

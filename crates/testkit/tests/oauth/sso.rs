@@ -92,3 +92,42 @@ async fn a_place_that_a_browser_would_run_is_refused() {
     assert!(!nobody.get(LOGIN).await.ok().to_string().contains("sso"));
     assert_eq!(nobody.get(&redirect(&[("redirectUrl", "https://a.b")])).await.errcode(), "M_UNRECOGNIZED");
 }
+
+#[tokio::test]
+async fn each_way_of_the_legacy_api_is_switched_off_by_itself() {
+    let server = TestServer::new(150).await;
+    let alice = server.register("alice").await;
+    let login = json!({"type": "m.login.password", "user": "alice", "password": PASSWORD});
+    let register = json!({"username": "bob", "password": PASSWORD, "auth": {"type": "m.login.dummy"}});
+    let kinds = async |server: &TestServer| {
+        let flows = server.anonymous().get("/_matrix/client/v3/login").await.ok();
+        let kinds = flows["flows"].as_array().unwrap().iter();
+        kinds.map(|flow| flow["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&server).await, ["m.login.password", "m.login.token", "m.login.sso"]);
+    let token = alice.token.clone();
+    let server = server
+        .reconfigure(|config| {
+            config.legacy_login.password = false;
+            config.legacy_login.registration = false;
+        })
+        .await;
+    assert_eq!(kinds(&server).await, ["m.login.token", "m.login.sso"]);
+    let refused = server.anonymous().post("/_matrix/client/v3/login", login.clone()).await;
+    assert_eq!((refused.status, refused.errcode()), (StatusCode::BAD_REQUEST, "M_UNKNOWN"));
+    let refused = server.anonymous().post("/_matrix/client/v3/register", register).await;
+    assert_eq!((refused.status, refused.errcode()), (StatusCode::FORBIDDEN, "M_FORBIDDEN"));
+    let server = server
+        .reconfigure(|config| {
+            config.legacy_login.password = true;
+            config.legacy_login.token = false;
+        })
+        .await;
+    assert_eq!(kinds(&server).await, ["m.login.password"]);
+    server.anonymous().post("/_matrix/client/v3/login", login).await.done();
+    let mut alice = server.anonymous();
+    alice.token = token;
+    let refused = alice.post("/_matrix/client/v1/login/get_token", json!({})).await;
+    assert_eq!((refused.status, refused.errcode()), (StatusCode::NOT_FOUND, "M_UNRECOGNIZED"));
+    alice.get("/_matrix/client/v3/account/whoami").await.done();
+}

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use maud::{Markup, html};
 use myelin_auth::{
-    Actor, EmailCredentials, EmailError, EmailPurpose, EmailRequest, LoginError, NameProblem, NewAccount,
-    PasswordProblem, RegisterError, ValidatedEmail,
+    Actor, EmailCredentials, EmailError, EmailPurpose, EmailRequest, Invited, LoginError, NameProblem,
+    NewAccount, PasswordProblem, RegisterError, ValidatedEmail,
 };
 use myelin_oauth_core::params::Params;
 use myelin_runtime::Secret;
@@ -48,11 +48,15 @@ impl<E: Into<RegisterError>> From<E> for Again {
 
 /// Asks for what an account needs.
 pub(crate) async fn get(visit: Visit) -> Response {
-    let Some(needs) = visit.pages.sign_up() else { return form::closed(&visit) };
+    let (needs, invited) = match needs(&visit).await {
+        Ok((Some(needs), invited)) => (needs, invited),
+        Ok((None, _)) => return form::closed(&visit),
+        Err(problem) => return visit.problem(&problem),
+    };
     let hint = visit.params.get("hint").ok().flatten().unwrap_or_default();
     // Of a user id only the name is filled in.
     let name = hint.trim_start_matches('@').split(':').next().unwrap_or_default().to_owned();
-    let filled = Filled { name, ..Filled::default() };
+    let filled = Filled { name, invited, ..Filled::default() };
     let result = form::show(&visit, needs, Step::first(needs), &filled, (StatusCode::OK, None)).await;
     visit.answer(result)
 }
@@ -65,8 +69,8 @@ pub(crate) async fn post(visit: Visit, body: Result<Bytes, BytesRejection>) -> R
 
 async fn go_on(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let fields = posted(&visit.pages, &visit.headers, &body.map_err(|_| Problem::Form)?)?;
-    let Some(needs) = visit.pages.sign_up() else { return Ok(form::closed(visit)) };
-    let mut filled = Filled::of(&fields);
+    let (Some(needs), invited) = needs(visit).await? else { return Ok(form::closed(visit)) };
+    let mut filled = Filled { invited, ..Filled::of(&fields) };
     let step = filled.step(needs);
     let outcome = match step {
         Step::Address => ask_for_mail(visit, needs, &mut filled).await.map(|()| None),
@@ -92,6 +96,22 @@ async fn sign_in(visit: &Visit, user_id: &OwnedUserId) -> Result<Response, Probl
         Err(LoginError::Store(error)) => Err(error.into()),
         Err(_) => Err(Problem::Failed),
     }
+}
+
+/// The invitation in the link by which somebody came.
+fn shown(visit: &Visit) -> Option<&str> {
+    visit.params.get("invitation").ok().flatten()
+}
+
+/// What somebody needs to make an account here: who is invited, nothing but what everybody needs.
+async fn needs(visit: &Visit) -> Result<(Option<SignUp>, Option<Invited>), Problem> {
+    let invited = match shown(visit) {
+        // Without passwords of this server's own nobody could sign in to it.
+        Some(shown) if visit.pages.auth.config().password_login => visit.pages.auth.invited(shown).await?,
+        _ => None,
+    };
+    let needs = if invited.is_some() { Some(visit.pages.sign_up_invited()) } else { visit.pages.sign_up() };
+    Ok((needs, invited))
 }
 
 /// The name that is wanted, if it can be had; and the token, if one is needed and good.
@@ -136,6 +156,7 @@ async fn create(
     let password = fields.get("password").ok().flatten().unwrap_or_default();
     let new = NewAccount {
         registration_token: needs.token.then(|| filled.token.clone()),
+        invitation: filled.invited.and_then(|_| shown(visit)).map(|shown| Secret::new(shown.to_owned())),
         email,
         ..NewAccount::new(user_id.clone(), Secret::new(password.to_owned()))
     };

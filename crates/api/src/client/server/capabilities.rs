@@ -28,7 +28,7 @@ pub(crate) async fn get(
             "m.set_avatar_url": { "enabled": true },
             "m.profile_fields": { "enabled": true },
             "m.3pid_changes": { "enabled": auth.sends_email() },
-            "m.get_login_token": { "enabled": true },
+            "m.get_login_token": { "enabled": auth.config().legacy.token },
             "m.forget_forced_upon_leave": { "enabled": false },
             "m.delayed_events": delayed.clone(),
             "org.matrix.msc4140.delayed_events": delayed,

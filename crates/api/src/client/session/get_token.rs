@@ -27,6 +27,9 @@ pub(crate) async fn post(
     Asks(requester): Asks,
     Body(body): Body<TokenBody>,
 ) -> Result<Json<Value>, Error> {
+    if !auth.config().legacy.token {
+        return Err(Error::unrecognized());
+    }
     let operation =
         Operation { name: "login.get_token", asks: Some(&requester), parameters: b"", flows: BY_PASSWORD };
     let passed = require(&auth, &operation, body.auth).await?;

@@ -37,12 +37,16 @@ pub(crate) struct LoginBody {
 
 /// The ways to log in. Where there are pages to log in on, clients that know of them prefer those (MSC3824).
 pub(crate) async fn get(State(Oauth(oauth)): State<Oauth>, State(auth): State<Arc<Auth>>) -> Json<Value> {
+    let legacy = auth.config().legacy;
     let mut flows = Vec::new();
-    if auth.offers_passwords() {
+    if legacy.password && auth.offers_passwords() {
         flows.push(json!({ "type": "m.login.password" }));
     }
-    flows.push(json!({ "type": "m.login.token", "get_login_token": true }));
-    if oauth.is_some() {
+    if legacy.token {
+        flows.push(json!({ "type": "m.login.token", "get_login_token": true }));
+    }
+    // It gives a login token in the end.
+    if oauth.is_some() && legacy.token {
         let mut flow = json!({
             "type": "m.login.sso",
             "oauth_aware_preferred": true,
@@ -70,15 +74,16 @@ pub(crate) async fn post(
         display_name: body.initial_device_display_name,
         refresh: if body.refresh_token { RefreshTokens::Supported } else { RefreshTokens::Unsupported },
     };
+    let legacy = auth.config().legacy;
     let issued = match body.kind.as_str() {
-        "m.login.password" => {
+        "m.login.password" if legacy.password => {
             let identifier = body.identifier.or_else(|| Identifier::of_address(body.medium, body.address));
             let user = named(identifier, body.user)?;
             let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
             let origin = Origin::of(address.map(|Extension(ClientAddress(address))| address));
             auth.login(Login { user, password: Secret::new(password), session, origin }).await?
         }
-        "m.login.token" => {
+        "m.login.token" if legacy.token => {
             let token = body.token.ok_or_else(|| Error::missing_param("The login token is missing."))?;
             auth.login_by_token(&token, &session).await?
         }

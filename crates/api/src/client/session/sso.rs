@@ -28,7 +28,7 @@ fn redirect(
     RawQuery(query): RawQuery,
     provider: Option<&str>,
 ) -> Result<Response, Error> {
-    if oauth.is_none() {
+    if oauth.is_none() || !auth.config().legacy.token {
         return Err(Error::unrecognized());
     }
     let query = query.unwrap_or_default();

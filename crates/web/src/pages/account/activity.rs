@@ -30,7 +30,7 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, before: Option<i64>) 
                     p { (told(say, &entry.action)) }
                     p.soft {
                         @if let Some(at) = moment(entry.at) { time { (at) } }
-                        @if let Some(detail) = &entry.detail { " · " bdi { (detail) } }
+                        @if let Some(detail) = shown(&entry.action, entry.detail.as_deref()) { " · " bdi { (detail) } }
                         @if entry.is_by_others { " · " (say.by_others) }
                     }
                 }
@@ -43,11 +43,21 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, before: Option<i64>) 
     Ok(visit.page(html! { (say.title) }, framed(visit, browser, &Wish::Activity(None), &body)))
 }
 
+/// What of the details is for people: devices, addresses and browsers, and no ids of clients.
+fn shown<'a>(action: &str, detail: Option<&'a str>) -> Option<&'a str> {
+    match action {
+        "oauth.login" => detail?.split(' ').next(),
+        "oauth.approve" => detail?.split(' ').nth(1),
+        "oauth.deny" | "browser.sign_in" => None,
+        _ => detail,
+    }
+}
+
 /// What was done, in words; by its name where there are none.
 fn told<'a>(say: &'a Activity, action: &'a str) -> &'a str {
     match action {
         "login" | "oauth.login" => &say.login,
-        "logout" | "oauth.revoke" | "device.end" => &say.device_end,
+        "logout" | "oauth.revoke" | "device.end" | "sessions.end" => &say.device_end,
         "browser.sign_in" => &say.browser_sign_in,
         "browser.end" | "browser.end_others" => &say.browser_end,
         "oauth.approve" | "sso.approve" => &say.approve,

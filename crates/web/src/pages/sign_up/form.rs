@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
-use myelin_auth::EmailCredentials;
+use myelin_auth::{EmailCredentials, Invited};
 use myelin_oauth_core::params::Params;
 
 use super::super::sign_in::client_name;
@@ -21,6 +21,8 @@ pub(super) struct Filled {
     pub(super) name: String,
     pub(super) token: String,
     pub(super) email: String,
+    /// Whether they came by an invitation.
+    pub(super) invited: Option<Invited>,
     /// In what the address is confirmed.
     pub(super) confirmation: Option<EmailCredentials>,
 }
@@ -48,6 +50,7 @@ impl Filled {
             name: field("user_name").trim().to_owned(),
             token: field("token").trim().to_owned(),
             email: field("email").trim().to_owned(),
+            invited: None,
             confirmation: (!sid.is_empty()).then_some(EmailCredentials { sid, client_secret }),
         }
     }
@@ -92,6 +95,9 @@ pub(super) async fn show(
             } @else {
                 (fill(&say.intro, &[("server", &server)]))
             }
+        }
+        @if let Some(invited) = filled.invited {
+            p { strong { (if invited.is_admin { &say.invited_admin } else { &say.invited }) } }
         }
         @if confirms.is_some() {
             p { (fill(&say.mail_sent, &[("address", &named(&filled.email))])) }
