@@ -70,7 +70,7 @@ impl TestServer {
     pub async fn with(seed: u64, config: Config) -> Self {
         let identity = Identity { server_name: config.server_name.clone() };
         let memory = MemoryEngine::new(&identity);
-        Self::on(seed, ManualClock::START, config, memory, Arc::default(), Arc::default()).await
+        Box::pin(Self::on(seed, ManualClock::START, config, memory, Arc::default(), Arc::default())).await
     }
 
     /// The same server stopped, and started again on the store it left: everything in memory is gone.
@@ -80,7 +80,8 @@ impl TestServer {
     pub async fn restart(self) -> Self {
         self.env.tasks.stop(STOP).await;
         let Self { gateway, providers, .. } = self;
-        Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, gateway, providers).await
+        Box::pin(Self::on(self.seed + 1, self.clock.now(), self.config, self.memory, gateway, providers))
+            .await
     }
 
     /// The same server stopped, and started again with another configuration.
@@ -100,7 +101,8 @@ impl TestServer {
         let left = self.memory.crash();
         // In vain for what would be written; so that nothing goes on in the background of the test.
         self.env.tasks.stop(STOP).await;
-        Self::on(self.seed + 1, self.clock.now(), self.config, left, self.gateway, self.providers).await
+        Box::pin(Self::on(self.seed + 1, self.clock.now(), self.config, left, self.gateway, self.providers))
+            .await
     }
 
     async fn on(
