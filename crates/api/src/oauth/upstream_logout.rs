@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use myelin_auth::{Auth, UpstreamError};
@@ -10,13 +10,16 @@ use myelin_oauth_core::error::{ErrorCode, Refusal};
 
 use super::Failure;
 use super::form::Form;
+use crate::Error;
+use crate::object::Segments;
 
 /// A provider tells that somebody signed out there: what they began in that session ends.
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
-    Path(id): Path<String>,
+    path: Result<Segments<1>, Error>,
     Form(params): Form,
 ) -> Result<Response, Failure> {
+    let Segments([id]) = path?;
     let token = params.require("logout_token")?;
     let refused = |why: &'static str| Refusal::new(ErrorCode::InvalidRequest, why).into();
     match auth.upstream_logout(&id, token).await {

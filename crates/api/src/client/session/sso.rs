@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use myelin_auth::Auth;
@@ -11,6 +11,7 @@ use myelin_oauth_core::legacy::LegacyRedirect;
 use url::form_urlencoded::{Serializer, parse};
 
 use crate::Error;
+use crate::object::Segments;
 use crate::state::Oauth;
 
 /// Sends the browser to the page on which its user signs in and lets the client in.
@@ -61,7 +62,7 @@ fn redirect(
 pub(crate) async fn of_provider(
     state: State<Arc<Auth>>,
     oauth: State<Oauth>,
-    Path(id): Path<String>,
+    Segments([id]): Segments<1>,
     query: RawQuery,
 ) -> Result<Response, Error> {
     if !state.providers().iter().any(|provider| provider.id == id) {
