@@ -56,13 +56,19 @@ fn timed(request: impl FnOnce() -> Result<()>) -> Result<f64> {
     Ok(milliseconds(start.elapsed()))
 }
 
-/// Has everybody log in with all their devices.
+/// Has everybody log in with all their devices. Each shows its token once, as clients do: the first time is written down.
 fn log_in(site: &Site<'_>, server: &Homeserver) -> Result<Vec<Login>> {
     let (people, devices) = site.sizes.sessions;
     let client_id = register_client(&server.address)?;
     let logins = parallel::map(people, |_| {
         let mut browser = Browser::sign_in(&server.address, &server.person()?)?;
-        let login = |number| Ok(browser.let_in(&client_id, &format!("DEVICE{number:06}"))?.login());
+        let mut user = server.user()?;
+        let login = |number| {
+            let login = browser.let_in(&client_id, &format!("DEVICE{number:06}"))?.login();
+            user.become_another(&login);
+            user.who_am_i()?;
+            Ok(login)
+        };
         (0..devices).map(login).collect::<Result<Vec<_>>>()
     })?;
     Ok(logins.concat())
