@@ -18,9 +18,11 @@ use crate::account::password::{Chooser, PasswordProblem};
 use crate::account::strength::NotTaken;
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
+use crate::directory::DIRECTORY;
 use crate::factor::delete_factors;
 use crate::oauth::approvals::end_approvals;
 use crate::session::expect_account;
+use crate::upstream::connect::MOST;
 use crate::{Auth, StoreError};
 
 /// Why an account could not be changed.
@@ -32,6 +34,9 @@ pub enum AccountError {
     /// The new password can't be taken.
     #[error(transparent)]
     Password(#[from] PasswordProblem),
+    /// The user has no password on this server, and can't have one: it is kept elsewhere ([`Auth::keeps_password`]).
+    #[error("the password is not kept on this server")]
+    Elsewhere,
     /// Too many passwords are being hashed.
     #[error("the server is busy hashing passwords")]
     Busy,
@@ -113,6 +118,20 @@ impl Auth {
         self.set_password(&actor, &requester.user_id, password, others, keep).await
     }
 
+    /// Whether a user may choose a password here. Not where nobody logs in with one of this server, nor somebody of the
+    /// directory: who is removed from it would log in with the other one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keeps_password(&self, user_id: &OwnedUserId) -> Result<bool, StoreError> {
+        if !self.config.password_login || self.directory.is_none() {
+            return Ok(self.config.password_login);
+        }
+        let scan = UpstreamLink::of_user(user_id, MOST);
+        let links = self.engine.snapshot().await?.scan::<UpstreamLink>(scan).await?;
+        Ok(links.iter().all(|link| link.provider != DIRECTORY))
+    }
+
     pub(crate) async fn set_password(
         &self,
         actor: &Actor,
@@ -134,7 +153,11 @@ impl Auth {
         keep: Option<&OwnedDeviceId>,
         more: impl Fn(&mut Batch),
     ) -> Result<(), AccountError> {
-        self.check_password(user_id, &password, Chooser::from(actor)).await?;
+        let chooser = Chooser::from(actor);
+        if chooser == Chooser::User && !self.keeps_password(user_id).await? {
+            return Err(AccountError::Elsewhere);
+        }
+        self.check_password(user_id, &password, chooser).await?;
         let hash = self.hash(password).await?;
         self.change_account(actor, user_id, "account.password", |batch, account| {
             let user_id = account.user_id.clone();

@@ -10,6 +10,7 @@ use ruma::{DeviceId, OwnedDeviceId, UserId};
 use tokio::sync::oneshot;
 
 use crate::account::strength::BreachedPasswords;
+use crate::directory::Directories;
 use crate::email::mail::Mailer;
 use crate::email::queue::Mails;
 use crate::factor::limit::SecondFailures;
@@ -22,7 +23,7 @@ use crate::session::cache::TokenCache;
 use crate::session::seen::Seen;
 use crate::uia::sessions::UiaSessions;
 use crate::upstream::Upstreams;
-use crate::{AuthConfig, StoreError};
+use crate::{AuthConfig, Newcomers, StoreError};
 
 /// How often a commit is planned again when others changed what it expected.
 pub(crate) const ATTEMPTS: u32 = 8;
@@ -80,6 +81,8 @@ pub struct Auth {
     pub(crate) upstreams: Option<Upstreams>,
     pub(crate) relying_party: Option<RelyingParty>,
     pub(crate) breached: Option<Arc<dyn BreachedPasswords>>,
+    pub(crate) directory: Option<Directories>,
+    pub(crate) newcomers: Option<Arc<dyn Newcomers>>,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -116,6 +119,8 @@ impl Auth {
             sealer,
             swept: Mutex::default(),
             upstreams: None,
+            directory: None,
+            newcomers: None,
             numbers: Mutex::new(None),
             engine,
             env,

@@ -86,20 +86,18 @@ impl Auth {
     ) -> Result<Result<Attempted, Duration>, StoreError> {
         let user_id = meant(name, &self.config.server_name).pop();
         // However an account is named, its guesses are the same ones.
-        let account = user_id.as_ref().map_or_else(|| name.to_lowercase(), ToString::to_string);
+        let account = user_id.as_ref().map_or_else(|| name.to_owned(), ToString::to_string).to_lowercase();
         let (place, is_known) = self.place(user_id.as_ref(), origin).await?;
         let attempted = Attempted { account, place, is_known };
-        let Some(guesses) = &self.guesses else { return Ok(Ok(attempted)) };
+        Ok(self.may_try(&attempted).map(|()| attempted))
+    }
+
+    /// Whether an attempt may be made now, or how long it waits.
+    pub(crate) fn may_try(&self, attempted: &Attempted) -> Result<(), Duration> {
+        let Some(guesses) = &self.guesses else { return Ok(()) };
         let now = self.env.clock.elapsed();
-        if let Err(wait) = guesses.of_place.check(&attempted.key(), now) {
-            return Ok(Err(wait));
-        }
-        if !attempted.is_known
-            && let Err(wait) = guesses.of_strangers.peek(&attempted.account, now)
-        {
-            return Ok(Err(wait));
-        }
-        Ok(Ok(attempted))
+        guesses.of_place.check(&attempted.key(), now)?;
+        if attempted.is_known { Ok(()) } else { guesses.of_strangers.peek(&attempted.account, now) }
     }
 
     /// Counts how the attempt went.
@@ -149,6 +147,12 @@ impl Auth {
 }
 
 impl Attempted {
+    /// The same from the same place, counted for something else. Who is known there is known to it where it is `owner`'s.
+    pub(crate) fn at(&self, account: String, owner: Option<&str>) -> Self {
+        let is_known = self.is_known && owner.is_some_and(|owner| owner.to_lowercase() == self.account);
+        Self { account, place: self.place.clone(), is_known }
+    }
+
     fn key(&self) -> (String, Place) {
         (self.account.clone(), self.place.clone())
     }

@@ -1,6 +1,7 @@
 //! The service on the memory engine, with a clock that the tests move.
 
 mod accounts;
+mod directory;
 mod emails;
 mod factors;
 mod guesses;

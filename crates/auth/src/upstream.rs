@@ -6,7 +6,7 @@
 //! it (`logout`).
 
 mod attempt;
-mod connect;
+pub(crate) mod connect;
 mod decide;
 mod exchange;
 mod keys;
@@ -160,7 +160,8 @@ impl Auth {
         fetch: std::sync::Arc<dyn ProviderFetch>,
         newcomers: std::sync::Arc<dyn Newcomers>,
     ) -> Self {
-        self.upstreams = Some(Upstreams::new(fetch, newcomers, self.config.upstream.len()));
+        self.upstreams = Some(Upstreams::new(fetch, self.config.upstream.len()));
+        self.newcomers = Some(newcomers);
         self
     }
 
@@ -170,10 +171,16 @@ impl Auth {
         if self.upstreams.is_some() { &self.config.upstream } else { &[] }
     }
 
-    /// Whether people may log in by typing a name and a password.
+    /// Whether people of this server may have passwords here, and forget them.
+    #[must_use]
+    pub fn keeps_passwords(&self) -> bool {
+        self.config.password_login
+    }
+
+    /// Whether people may log in by typing a name and a password, of this server or of the directory.
     #[must_use]
     pub fn offers_passwords(&self) -> bool {
-        self.config.password_login
+        self.config.password_login || self.directory.is_some()
     }
 
     /// Where a provider sends browsers back to: its own path, so that nobody takes one provider's answer for another's.

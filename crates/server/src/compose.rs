@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
 use myelin_auth::{
-    Auth, AuthConfig, EmailConfig, LegacyLogins, OauthConfig, ProviderFetch, RegistrationMode, SessionEnd,
-    TurnConfig,
+    Auth, AuthConfig, EmailConfig, LegacyLogins, Newcomers, OauthConfig, ProviderFetch, RegistrationMode,
+    SessionEnd, TurnConfig,
 };
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, ConfigError, Registration, Turn};
 use crate::departures;
 use crate::front::Front;
-use crate::outbound::{Breached, Identity, Web};
+use crate::outbound::{Breached, Identity, Ldap, Web};
 use crate::ports::{
     Counted, Judged, KeysEnd, Named, Present, PushersEnd, Received, RulesCopied, SettingsEnd, Shown, States,
     Typers,
@@ -111,6 +111,16 @@ impl Server {
             None => auth,
         };
         let newcomers = Arc::new(Named(Arc::clone(&users)));
+        let directory =
+            Ldap::new(&config.ldap).map_err(|problem| ConfigError::Value { key: "ldap", problem })?;
+        let auth = match directory {
+            Some(directory) => {
+                let newcomers = Arc::clone(&newcomers) as Arc<dyn Newcomers>;
+                let rules = (config.ldap.existing_account.into(), config.ldap.sign_up);
+                auth.with_directory(Arc::new(directory), newcomers, rules)
+            }
+            None => auth,
+        };
         let auth = if config.oauth.enabled && !auth.config().upstream.is_empty() {
             auth.with_providers(providers, newcomers)
         } else {

@@ -47,7 +47,8 @@ pub struct TestServer {
     server: Server,
     front: Front,
     env: Env,
-    config: Config,
+    /// On the heap, so that what holds a server stays small.
+    config: Box<Config>,
     seed: u64,
 }
 
@@ -70,7 +71,8 @@ impl TestServer {
     pub async fn with(seed: u64, config: Config) -> Self {
         let identity = Identity { server_name: config.server_name.clone() };
         let memory = MemoryEngine::new(&identity);
-        Box::pin(Self::on(seed, ManualClock::START, config, memory, Arc::default(), Arc::default())).await
+        Box::pin(Self::on(seed, ManualClock::START, Box::new(config), memory, Arc::default(), Arc::default()))
+            .await
     }
 
     /// The same server stopped, and started again on the store it left: everything in memory is gone.
@@ -108,7 +110,7 @@ impl TestServer {
     async fn on(
         seed: u64,
         now: Millis,
-        config: Config,
+        config: Box<Config>,
         memory: MemoryEngine,
         gateway: Arc<TestGateway>,
         providers: Arc<TestProviders>,

@@ -89,7 +89,7 @@ messages! {
     }
     Menu { label, devices, profile, password, second_step, emails, browsers, activity, export }
     Profile { title, name, name_hint, save, saved, too_long, suspended }
-    Password { title, explain, new, end_devices, history, button, saved }
+    Password { title, explain, new, end_devices, history, button, elsewhere, saved }
     Emails { title, explain, none, add, added, remove, removed, open, confirmed, too_many }
     Browsers { title, explain, unnamed, this, since, end, end_others, ended }
     Activity {

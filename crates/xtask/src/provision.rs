@@ -47,6 +47,13 @@ pub(crate) const NPM: Need =
 pub(crate) const CHROMIUM: Need =
     Need { name: "Chromium", probe: &["chromium", "--version"], from: Origin::Debian(&["chromium"]) };
 
+/// The directory that people log in with in a test.
+pub(crate) const SLAPD: Need = Need {
+    name: "slapd",
+    probe: &["sh", "-c", "command -v slapd || test -x /usr/sbin/slapd"],
+    from: Origin::Debian(&["slapd"]),
+};
+
 /// A desktop client, and a desktop without a person.
 pub(crate) const NHEKO: Need = Need {
     name: "nheko with a virtual screen",

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     complement,
-    provision::{C_COMPILER, CHROMIUM, NAMESPACES, NHEKO, NPM, STRACE},
+    provision::{C_COMPILER, CHROMIUM, NAMESPACES, NHEKO, NPM, SLAPD, STRACE},
     steps::{self, AfterFailure, Run, Step},
 };
 
@@ -17,7 +17,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "workspace tests",
         folder: ".",
-        needs: &[C_COMPILER, STRACE],
+        needs: &[C_COMPILER, STRACE, SLAPD],
         run: Run::Tests(&["test", "--workspace", "--no-fail-fast"]),
     },
     Step {

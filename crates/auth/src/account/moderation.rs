@@ -46,7 +46,10 @@ impl From<AccountError> for ModerationError {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Store(error) => Self::Store(error),
-            AccountError::Unknown | AccountError::Password(_) | AccountError::Busy => Self::Unknown,
+            AccountError::Unknown
+            | AccountError::Password(_)
+            | AccountError::Elsewhere
+            | AccountError::Busy => Self::Unknown,
         }
     }
 }

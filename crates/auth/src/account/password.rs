@@ -11,6 +11,7 @@ use myelin_store::schema::auth::{Account, Password};
 use super::localpart::meant;
 use super::strength::Guess;
 use crate::audit::Actor;
+use crate::factor::second::First;
 use crate::{Auth, EmailAddress, Origin, PasswordCost, StoreError};
 
 /// The most bytes of a password.
@@ -91,6 +92,12 @@ pub(crate) enum PasswordError {
     Store(StoreError),
 }
 
+impl From<StoreError> for PasswordError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<myelin_store::ReadError> for PasswordError {
     fn from(error: myelin_store::ReadError) -> Self {
         Self::Store(error.into())
@@ -100,7 +107,14 @@ impl From<myelin_store::ReadError> for PasswordError {
 /// An account whose password was shown, as both were read.
 pub(crate) struct Verified {
     pub(crate) account: Account,
-    pub(crate) password: Password,
+    /// What was shown.
+    pub(crate) first: First,
+}
+
+/// An account with a password of this server, as both were read.
+struct Found {
+    account: Account,
+    password: Password,
 }
 
 impl Auth {
@@ -129,18 +143,20 @@ impl Auth {
         };
         let found = found.filter(|_| self.config.password_login);
         let stored = to_check(found.as_ref(), self.config.password_cost);
-        let matches = self.env.cpu.run(move || verify(&password, &stored)).await;
-        match (matches, found) {
-            (Ok(true), Some(verified)) => {
-                self.guessed(&attempted, true);
-                Ok(verified)
+        let shown = password.clone();
+        let matches = self.env.cpu.run(move || verify(&shown, &stored)).await;
+        let verified = match (matches, found) {
+            (Ok(true), Some(Found { account, password })) => {
+                Some(Verified { account, first: First::of(&password) })
             }
             (Ok(_), _) => {
-                self.guessed(&attempted, false);
-                Err(PasswordError::Wrong)
+                let found = self.verify_in_directory(identifier, &password, &attempted).await?;
+                found.map(|(account, subject)| Verified { account, first: First::Directory(subject) })
             }
-            (Err(PoolBusy), _) => Err(PasswordError::Busy),
-        }
+            (Err(PoolBusy), _) => return Err(PasswordError::Busy),
+        };
+        self.guessed(&attempted, verified.is_some());
+        verified.ok_or(PasswordError::Wrong)
     }
 
     /// The name of the account that is meant; none for an address that belongs to nobody.
@@ -155,7 +171,7 @@ impl Auth {
         Ok(owner.map(|owner| owner.to_string().into()))
     }
 
-    async fn find_password(&self, name: &str) -> Result<Option<Verified>, PasswordError> {
+    async fn find_password(&self, name: &str) -> Result<Option<Found>, PasswordError> {
         let keys: Vec<_> =
             meant(name, &self.config.server_name).into_iter().map(|user_id| (user_id,)).collect();
         let snapshot = self.engine.snapshot().await?;
@@ -165,7 +181,7 @@ impl Auth {
         let first =
             accounts.into_iter().zip(passwords).find_map(|(account, password)| Some((account?, password)));
         let Some((account, Some(password))) = first else { return Ok(None) };
-        Ok(account.deactivated_at.is_none().then_some(Verified { account, password }))
+        Ok(account.deactivated_at.is_none().then_some(Found { account, password }))
     }
 }
 
@@ -183,7 +199,7 @@ fn verify(password: &Secret<String>, stored: &str) -> bool {
 
 /// The hash that a password is checked against: the user's, or where there is none the decoy, so that an answer takes
 /// as long whether or not somebody has the name.
-fn to_check(found: Option<&Verified>, cost: PasswordCost) -> String {
+fn to_check(found: Option<&Found>, cost: PasswordCost) -> String {
     found.map_or_else(|| decoy(cost), |found| found.password.hash.clone())
 }
 

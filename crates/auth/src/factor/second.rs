@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::notice::Change;
 use super::{recovery, totp};
 use crate::auth::ATTEMPTS;
+use crate::directory::DIRECTORY;
 use crate::oauth::is_usable;
 use crate::session::token;
 use crate::{Actor, Auth, NewBrowser, Origin, StoreError};
@@ -61,6 +62,8 @@ pub struct HalfSignedIn {
 pub(crate) enum First {
     /// A password: what the store keeps of it, hashed.
     Password([u8; 32]),
+    /// A password of the directory, in which they are known by this.
+    Directory(String),
     /// That they are somebody at a provider, who is connected to the account.
     Provider { provider: String, subject: String, origin: String },
 }
@@ -70,16 +73,17 @@ impl First {
         Self::Password(token::hash(&password.hash))
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Password(_) => "password",
+            Self::Directory(_) => DIRECTORY,
             Self::Provider { provider, .. } => provider,
         }
     }
 
     fn origin(&self) -> Option<&str> {
         match self {
-            Self::Password(_) => None,
+            Self::Password(_) | Self::Directory(_) => None,
             Self::Provider { origin, .. } => Some(origin),
         }
     }
@@ -183,17 +187,27 @@ impl Auth {
     ) -> Result<Option<Account>, SecondStepError> {
         let key = (half.user_id.clone(),);
         let account = snapshot.get::<Account>(&key).await?.filter(is_usable);
-        let is_same = match &half.first {
+        let stands = self.first_stands(snapshot, &half.user_id, &half.first).await?;
+        Ok(account.filter(|_| stands))
+    }
+
+    /// Whether what was shown in the first step is still so.
+    pub(crate) async fn first_stands(
+        &self,
+        snapshot: &dyn Snapshot,
+        user_id: &OwnedUserId,
+        first: &First,
+    ) -> Result<bool, StoreError> {
+        let link = match first {
             First::Password(hash) => {
-                let password = snapshot.get::<Password>(&key).await?;
-                password.is_some_and(|password| token::hash(&password.hash) == *hash)
+                let password = snapshot.get::<Password>(&(user_id.clone(),)).await?;
+                return Ok(password.is_some_and(|password| token::hash(&password.hash) == *hash));
             }
-            First::Provider { provider, subject, .. } => {
-                let link = snapshot.get::<UpstreamLink>(&(provider.clone(), subject.clone())).await?;
-                link.is_some_and(|link| link.user_id == half.user_id)
-            }
+            First::Directory(subject) => (DIRECTORY.to_owned(), subject.clone()),
+            First::Provider { provider, subject, .. } => (provider.clone(), subject.clone()),
         };
-        Ok(account.filter(|_| is_same))
+        let link = snapshot.get::<UpstreamLink>(&link).await?;
+        Ok(link.is_some_and(|link| link.user_id == *user_id))
     }
 
     /// Takes a code of the app; of two who bring the same one, one does.

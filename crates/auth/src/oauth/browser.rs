@@ -10,7 +10,6 @@ use ruma::OwnedUserId;
 use super::approvals::end_browsers;
 use crate::account::password::Verified;
 use crate::auth::{ATTEMPTS, Applied};
-use crate::factor::second::First;
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
 use crate::{Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
@@ -65,7 +64,7 @@ impl Auth {
         password: Secret<String>,
         origin: &Origin,
     ) -> Result<SignIn, LoginError> {
-        let Verified { account, password } = self.verify_password(user, password, origin).await?;
+        let Verified { account, first } = self.verify_password(user, password, origin).await?;
         if account.locked_at.is_some() {
             return Err(LoginError::Locked);
         }
@@ -74,17 +73,16 @@ impl Auth {
             let snapshot = self.engine.snapshot().await?;
             let key = (account.user_id.clone(),);
             let now = snapshot.get::<Account>(&key).await?.filter(is_usable).ok_or(LoginError::Wrong)?;
-            let current = snapshot.get::<Password>(&key).await?;
-            if current.is_none_or(|current| current.hash != password.hash) {
+            if !self.first_stands(&*snapshot, &account.user_id, &first).await? {
                 return Err(LoginError::Wrong);
             }
             // A factor that is added raises the version, too.
             if self.factors_in(&*snapshot, &account.user_id).await?.is_on() {
-                return Ok(SignIn::Half(self.half(&account.user_id, First::of(&password))?));
+                return Ok(SignIn::Half(self.half(&account.user_id, first)?));
             }
             drop(snapshot);
             let batch = self.batch(account.user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &now, origin, ("password", None)).await? {
+            if let Some(browser) = self.open_browser(batch, &now, origin, (first.name(), None)).await? {
                 return Ok(SignIn::Done(browser));
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use myelin_runtime::Secret;
-use myelin_store::schema::auth::{Account, LoginToken, Password};
+use myelin_store::schema::auth::{Account, LoginToken};
 use myelin_store::{Batch, Reader, Snapshot};
 
 use crate::account::password::{PasswordError, Verified};
@@ -99,7 +99,7 @@ impl Auth {
     /// Why there is none.
     pub async fn login(&self, login: Login) -> Result<Issued, LoginError> {
         login.session.check()?;
-        let Verified { account, password } =
+        let Verified { account, first } =
             self.verify_password(&login.user, login.password, &login.origin).await?;
         let user_id = &account.user_id;
         for _ in 0..ATTEMPTS {
@@ -107,8 +107,7 @@ impl Auth {
             let snapshot = self.engine.snapshot().await?;
             let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
             let account = open_to_login(account, LoginError::Wrong)?;
-            let current = snapshot.get::<Password>(&(user_id.clone(),)).await?;
-            if current.is_none_or(|current| current.hash != password.hash) {
+            if !self.first_stands(&*snapshot, user_id, &first).await? {
                 // It was changed while it was being verified.
                 return Err(LoginError::Wrong);
             }

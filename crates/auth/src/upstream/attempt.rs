@@ -174,7 +174,7 @@ impl Auth {
     }
 
     /// Whose account is connected to who came.
-    pub(super) async fn linked(&self, person: &Person) -> Result<Option<OwnedUserId>, UpstreamError> {
+    pub(crate) async fn linked(&self, person: &Person) -> Result<Option<OwnedUserId>, UpstreamError> {
         let key = (person.provider.clone(), person.subject.clone());
         let link = self.engine.snapshot().await?.get::<UpstreamLink>(&key).await?;
         Ok(link.map(|link| link.user_id))

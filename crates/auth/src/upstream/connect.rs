@@ -9,12 +9,13 @@ use super::decide::may_be_theirs;
 use super::{Person, UpstreamError};
 use crate::account::localpart::new_user_id;
 use crate::auth::{ATTEMPTS, Applied};
+use crate::directory::DIRECTORY;
 use crate::oauth::expect_browser;
 use crate::session::expect_account;
 use crate::{Actor, Auth, Browser, StoreError};
 
 /// How many accounts elsewhere one here can be connected to; one for each provider, so that no more are looked at.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 
 /// An account elsewhere, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ impl Auth {
             let others = held.iter().any(|other| {
                 other.provider != provider && self.providers().iter().any(|known| known.id == other.provider)
             });
+            let others =
+                others || self.directory.is_some() && held.iter().any(|one| one.provider == DIRECTORY);
             if !others && (password.is_none() || !self.config.password_login) {
                 return Ok(Disconnected::LastWay);
             }
@@ -104,7 +107,7 @@ impl Auth {
     }
 
     /// The same with the account of this name, where it may be theirs for that alone.
-    pub(super) async fn connect_by_name(
+    pub(crate) async fn connect_by_name(
         &self,
         name: &str,
         person: &Person,

@@ -93,15 +93,15 @@ impl Auth {
     }
 
     /// Makes an account without a password for who came from a provider.
-    pub(super) async fn create_by_provider(
+    pub(crate) async fn create_by_provider(
         &self,
         user_id: OwnedUserId,
         person: &Person,
     ) -> Result<OwnedUserId, UpstreamError> {
         let new = NewAccount::of_person(user_id.clone(), person.clone());
         let created = self.create_account(&Actor::User(user_id), new).await?;
-        if let (Some(upstreams), Some(name)) = (&self.upstreams, &person.display_name) {
-            upstreams.newcomers.named(&created.user_id, name).await;
+        if let (Some(newcomers), Some(name)) = (&self.newcomers, &person.display_name) {
+            newcomers.named(&created.user_id, name).await;
         }
         Ok(created.user_id)
     }

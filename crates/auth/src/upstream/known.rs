@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::keys::{Keys, Unsigned};
-use super::{Newcomers, ProviderFetch, ProviderRequest, UpstreamError, UpstreamProvider};
+use super::{ProviderFetch, ProviderRequest, UpstreamError, UpstreamProvider};
 use crate::Auth;
 
 /// For how long what was fetched is taken to be so.
@@ -23,7 +23,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The way to providers, and what is known of each.
 pub(crate) struct Upstreams {
     pub(super) fetch: Arc<dyn ProviderFetch>,
-    pub(super) newcomers: Arc<dyn Newcomers>,
     /// What bounds the sign-ins that are under way.
     pub(super) attempts: RateLimiter<()>,
     known: Vec<Mutex<Memory>>,
@@ -62,15 +61,11 @@ pub struct ProviderState {
 }
 
 impl Upstreams {
-    pub(super) fn new(
-        fetch: Arc<dyn ProviderFetch>,
-        newcomers: Arc<dyn Newcomers>,
-        providers: usize,
-    ) -> Self {
+    pub(super) fn new(fetch: Arc<dyn ProviderFetch>, providers: usize) -> Self {
         // With the time that a sign-in lives, and until it is swept: 60,000 rows.
         let attempts = RateLimiter::new(Quota { per_second: 10.0, burst: 5_000.0 }, 2);
         let known = (0..providers).map(|_| Mutex::default()).collect();
-        Self { fetch, newcomers, attempts, known }
+        Self { fetch, attempts, known }
     }
 
     /// What a provider says of itself.

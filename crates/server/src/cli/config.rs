@@ -35,6 +35,9 @@ pub(super) fn run(command: &ConfigCommand, place: &Place) -> Result<(), String> 
             {
                 provider.client_secret = Some("(set)".to_owned());
             }
+            if config.ldap.bind_password.is_some() {
+                config.ldap.bind_password = Some("(set)".to_owned());
+            }
             if config.turn.shared_secret.is_some() {
                 config.turn.shared_secret = Some("(set)".to_owned());
             }

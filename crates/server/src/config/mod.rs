@@ -3,6 +3,7 @@
 //! The names of the keys are an outward contract (see `docs/configuration.md`). An unknown key is an error: a typing
 //! mistake must not pass for a default.
 
+mod ldap;
 mod lists;
 mod oauth;
 mod providers;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{BadSmtp, Smtp};
 
+pub use ldap::Ldap;
 pub use oauth::{LegacyLogin, Oauth};
 pub use providers::{Existing, Provider};
 pub use retention::Retention;
@@ -65,6 +67,8 @@ pub struct Config {
     pub retention: Retention,
     /// Passwords.
     pub passwords: Passwords,
+    /// A directory of people.
+    pub ldap: Ldap,
     /// Logging in through the browser.
     pub oauth: Oauth,
     /// Logging in without one.
@@ -113,6 +117,7 @@ impl Default for Config {
             policy_lists: Vec::new(),
             retention: Retention::default(),
             passwords: Passwords::default(),
+            ldap: Ldap::default(),
             oauth: Oauth::default(),
             legacy_login: LegacyLogin::default(),
             tls: Tls::default(),
@@ -273,7 +278,9 @@ impl Config {
         if let Some((key, problem)) = self.turn.problem() {
             return value(key, problem);
         }
-        if let Some((key, problem)) = self.passwords.problem().or_else(|| self.oauth.problem()) {
+        if let Some((key, problem)) =
+            self.passwords.problem().or_else(|| self.oauth.problem()).or_else(|| self.ldap.problem())
+        {
             return value(key, problem);
         }
         self.providers()?;
@@ -410,6 +417,7 @@ mod tests {
                 "[[oauth.providers]]\nid = \"a\"\nissuer = \"https://a.b\"\nclient_id = \"c\"\nlocalpart = \"{{\"",
                 "template",
             ),
+            ("[ldap]\nurl = \"ldap://ldap.example.org\"", "ldap.url"),
             ("[retention]\ndefault_max_lifetime = \"30\"", "retention.default_max_lifetime"),
             ("[retention]\ninterval = \"1s\"", "retention.interval"),
             (

@@ -66,6 +66,15 @@ pub enum Existing {
     Connect,
 }
 
+impl From<Existing> for ExistingAccount {
+    fn from(existing: Existing) -> Self {
+        match existing {
+            Existing::Apart => Self::Apart,
+            Existing::Connect => Self::Theirs,
+        }
+    }
+}
+
 fn scopes() -> Vec<String> {
     ["openid", "profile", "email"].map(str::to_owned).to_vec()
 }
@@ -104,6 +113,9 @@ impl Provider {
         if self.id.is_empty() || self.id.len() > MAX_ID || !self.id.chars().all(is_plain) {
             return Err("an id has up to 32 letters, digits, - and _".to_owned());
         }
+        if self.id == myelin_auth::DIRECTORY {
+            return Err("this id is that of the directory; choose another one".to_owned());
+        }
         if safe_url(&self.issuer).is_none() {
             return Err("issuer must be an https URL (or http on loopback)".to_owned());
         }
@@ -124,10 +136,7 @@ impl Provider {
             client_secret: self.secret()?.map(Secret::new),
             scopes: self.scopes.clone(),
             mapping,
-            existing: match self.existing_account {
-                Existing::Apart => ExistingAccount::Apart,
-                Existing::Connect => ExistingAccount::Theirs,
-            },
+            existing: self.existing_account.into(),
             sign_up: self.sign_up,
         })
     }

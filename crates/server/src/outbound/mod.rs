@@ -3,6 +3,7 @@
 mod address;
 mod breached;
 mod identity;
+mod ldap;
 mod providers;
 mod push_gateways;
 mod resolve;
@@ -11,6 +12,7 @@ mod web;
 
 pub(crate) use breached::Breached;
 pub(crate) use identity::Identity;
+pub(crate) use ldap::Ldap;
 pub(crate) use providers::Providers;
 pub(crate) use push_gateways::PushGateways;
 pub(crate) use smtp::{BadSmtp, Smtp};

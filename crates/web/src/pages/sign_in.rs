@@ -105,7 +105,7 @@ async fn form(
                 (passkey::button(visit, challenge, &visit.messages().passkey.sign_in, true))
             }
         }
-        @if visit.pages.auth.sends_email() {
+        @if visit.pages.auth.sends_email() && visit.pages.auth.keeps_passwords() {
             p.foot.soft { a href=(next.through(FORGOT, None)) { (visit.messages().forgot.link) } }
         }
         } @else if let Some(challenge) = &challenge {

@@ -61,6 +61,9 @@ impl From<AccountError> for Error {
         match error {
             AccountError::Unknown => Self::not_found("There is no such account."),
             AccountError::Password(problem) => problem.into(),
+            AccountError::Elsewhere => Self::forbidden(
+                "The password of this account is not kept on this server; it is changed where it is kept.",
+            ),
             AccountError::Busy => Self::busy(),
             AccountError::Store(error) => error.into(),
         }

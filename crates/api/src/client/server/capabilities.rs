@@ -9,6 +9,7 @@ use myelin_auth::Auth;
 use myelin_rooms::{MAX_DELAY, MAX_SCHEDULED, Rooms, room_versions};
 use serde_json::{Map, Value, json};
 
+use crate::Error;
 use crate::access::Asks;
 
 /// What this server lets its users do. What is not named is unknown to clients, so each is named.
@@ -16,14 +17,14 @@ pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(auth): State<Arc<Auth>>,
     Asks(requester): Asks,
-) -> Json<Value> {
+) -> Result<Json<Value>, Error> {
     let available: Map<String, Value> =
         room_versions().map(|version| (version.as_str().to_owned(), Value::from("stable"))).collect();
     let delayed = json!({ "max_delay_ms": MAX_DELAY, "max_scheduled": MAX_SCHEDULED });
     let mut answer = json!({
         "capabilities": {
             "m.room_versions": { "default": rooms.default_version().as_str(), "available": available },
-            "m.change_password": { "enabled": true },
+            "m.change_password": { "enabled": auth.keeps_password(&requester.user_id).await? },
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
             "m.profile_fields": { "enabled": true },
@@ -37,5 +38,5 @@ pub(crate) async fn get(
     if requester.is_admin {
         answer["capabilities"]["m.account_moderation"] = json!({ "lock": true, "suspend": true });
     }
-    Json(answer)
+    Ok(Json(answer))
 }

@@ -30,6 +30,7 @@ fn menu(visit: &Visit, current: &Wish) -> Markup {
         (Wish::Export, &say.export),
     ];
     let is_there = |wish: &Wish| match wish {
+        Wish::Password => visit.pages.auth.keeps_passwords(),
         Wish::Emails => visit.pages.auth.sends_email(),
         Wish::Providers => !visit.pages.auth.providers().is_empty(),
         _ => true,

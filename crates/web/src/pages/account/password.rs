@@ -15,9 +15,14 @@ use crate::problem::Problem;
 use crate::strength;
 use crate::wish::Wish;
 
-/// Asks for the new one.
-pub(super) fn show(visit: &Visit, browser: &Browser) -> Response {
-    form(visit, browser, StatusCode::OK, &html! {})
+/// Asks for the new one, where it is kept here.
+pub(super) async fn show(visit: &Visit, browser: &Browser) -> Result<Response, Problem> {
+    if visit.pages.auth.keeps_password(&browser.user_id).await? {
+        return Ok(form(visit, browser, StatusCode::OK, &html! {}));
+    }
+    let say = &visit.messages().password;
+    let body = framed(visit, browser, &Wish::Password, &html! { p { (say.elsewhere) } });
+    Ok(visit.page(html! { (say.title) }, body))
 }
 
 /// Changes it.
@@ -59,6 +64,7 @@ pub(in crate::pages) fn refusal(visit: &Visit, error: AccountError) -> Result<(S
         AccountError::Password(PasswordProblem::TooLong) => {
             (StatusCode::BAD_REQUEST, html! { (say.password_long) })
         }
+        AccountError::Elsewhere => (StatusCode::FORBIDDEN, html! { (visit.messages().password.elsewhere) }),
         AccountError::Busy => (StatusCode::SERVICE_UNAVAILABLE, html! { (common.busy) }),
         AccountError::Unknown => return Err(Problem::Failed),
         AccountError::Store(error) => return Err(error.into()),
