@@ -10,7 +10,7 @@ use matrix_sdk::ruma::serde::Raw;
 use matrix_sdk::utils::UrlOrQuery;
 use reqwest::Url;
 
-use crate::pages::Browser;
+use crate::person::{Account, Person};
 
 /// Where Element X has its browser sent.
 const REDIRECT: &str = "io.element.elementx:/callback";
@@ -39,17 +39,12 @@ pub fn metadata() -> anyhow::Result<Raw<ClientMetadata>> {
 ///
 /// # Errors
 /// When the server refuses, or shows another page.
-pub async fn log_in(client: &Client, browser: &mut Browser, prompt: Option<Prompt>) -> anyhow::Result<()> {
+pub async fn log_in(client: &Client, person: &mut Person, prompt: Option<Prompt>) -> anyhow::Result<()> {
     let oauth = client.oauth();
     let login = oauth.login(Url::parse(REDIRECT)?, None, Some(metadata()?.into()), None);
     let login = login.prompt(prompt.iter().cloned().collect()).build().await?;
-    let mut shown = browser.open(login.url).await?;
-    if prompt == Some(Prompt::Create) {
-        let page = shown.page("Create an account")?;
-        shown = browser.submit(&page, &[("user_name", "alice"), ("password", PASSWORD)]).await?;
-    }
-    let page = shown.page("Continue to")?;
-    let sent = browser.submit(&page, &[("decision", "approve")]).await?.sent()?;
+    let create = (prompt == Some(Prompt::Create)).then_some(Account { name: "alice", password: PASSWORD });
+    let sent = person.log_in(&login.url, create).await?;
     ensure!(sent.as_str().starts_with(REDIRECT), "sent to {sent}");
     Ok(oauth.finish_login(UrlOrQuery::Url(sent)).await?)
 }

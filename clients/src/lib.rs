@@ -3,7 +3,7 @@
 pub mod chat;
 pub mod device;
 pub mod element_x;
-pub mod pages;
+pub mod person;
 pub mod server;
 pub mod verification;
 pub mod wait;

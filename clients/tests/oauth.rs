@@ -1,5 +1,5 @@
-//! Logging in as Element X does (OAuth 2.0): the SDK registers itself, a person goes through the server's pages, and the
-//! sessions go on over a kill, renew their tokens, and end; cross-signing keys are replaced by what the person says on a page.
+//! Logging in as Element X does (OAuth 2.0): the SDK registers itself, a person goes through the server's pages in Chromium, and
+//! the sessions go on over a kill, renew their tokens, and end; cross-signing keys are replaced by what the person says on a page.
 
 // The SDK's futures lie in one another.
 #![recursion_limit = "256"]
@@ -11,7 +11,7 @@ use matrix_sdk::ruma::api::client::room::create_room::v3::Request as CreateRoom;
 use matrix_sdk::{Client, RoomState};
 use myelin_clients::device::Device;
 use myelin_clients::element_x::log_in;
-use myelin_clients::pages::Browser;
+use myelin_clients::person::Person;
 use myelin_clients::server::Server;
 use myelin_clients::{logs, step};
 use reqwest::Url;
@@ -40,17 +40,16 @@ async fn revoke(client: &Client) -> anyhow::Result<()> {
 async fn element_x_logs_in_through_the_pages_goes_on_over_a_kill_renews_and_logs_out() -> anyhow::Result<()> {
     logs();
     let mut server = Server::start().await?;
-    let mut browser = Browser::new()?;
+    let mut person = Person::arrive()?;
 
     step("alice makes an account on the way, and logs in on a second device");
     let phone = Device::log_in_by(&server, "alice", "phone", async |client| {
-        log_in(client, &mut browser, Some(Prompt::Create)).await
+        log_in(client, &mut person, Some(Prompt::Create)).await
     })
     .await?;
-    let laptop = Device::log_in_by(&server, "alice", "laptop", async |client| {
-        log_in(client, &mut browser, None).await
-    })
-    .await?;
+    let laptop =
+        Device::log_in_by(&server, "alice", "laptop", async |client| log_in(client, &mut person, None).await)
+            .await?;
     ensure!(
         phone.client.oauth().client_id() == laptop.client.oauth().client_id(),
         "one application, one client"
@@ -81,8 +80,7 @@ async fn element_x_logs_in_through_the_pages_goes_on_over_a_kill_renews_and_logs
     let CrossSigningResetAuthType::OAuth(info) = handle.auth_type() else {
         anyhow::bail!("asked for {:?}", handle.auth_type())
     };
-    let page = browser.open(info.approval_url.clone()).await?.page("Reset your digital identity?")?;
-    browser.submit(&page, &[]).await?.page("Done")?;
+    person.allow_reset(&info.approval_url).await?;
     handle.auth(None).await?;
     laptop.cross_signed().await?;
 
@@ -94,5 +92,6 @@ async fn element_x_logs_in_through_the_pages_goes_on_over_a_kill_renews_and_logs
     ensure!(devices.iter().all(|device| device.device_id != phone_id), "{devices:?}");
     ensure!(phone.client.whoami().await.is_err(), "its tokens have ended");
     laptop.room(room.room_id(), RoomState::Joined).await?;
+    person.leave().await?;
     Ok(())
 }

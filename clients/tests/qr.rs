@@ -13,10 +13,9 @@ use matrix_sdk::ruma::api::client::discovery::get_authorization_server_metadata:
 use matrix_sdk::ruma::api::client::room::create_room::v3::Request as CreateRoom;
 use myelin_clients::device::Device;
 use myelin_clients::element_x::{log_in, metadata};
-use myelin_clients::pages::Browser;
+use myelin_clients::person::Person;
 use myelin_clients::server::Server;
 use myelin_clients::{logs, step};
-use reqwest::Url;
 use tokio::sync::oneshot;
 
 /// What people carry from one screen to the other.
@@ -43,21 +42,10 @@ impl Desk {
     }
 }
 
-/// The person opens the page on the device that has the account, and lets the other one in.
-async fn let_in(browser: &mut Browser, address: Url) -> anyhow::Result<()> {
-    let code = address.query_pairs().find(|(name, _)| name == "user_code");
-    let code = code.context("no code in the address")?.1.into_owned();
-    let page = browser.open(address).await?.page("Connect a device")?;
-    // It stands in the field already.
-    let page = browser.submit(&page, &[("user_code", &code)]).await?.page("Connect")?;
-    browser.submit(&page, &[("decision", "approve")]).await?.page("Done")?;
-    Ok(())
-}
-
 /// Follows the device that has the account, whose part the caller takes where a code is shown or scanned.
 async fn follow_granting<Q>(
     mut states: impl Stream<Item = GrantLoginProgress<Q>> + Unpin,
-    browser: &mut Browser,
+    person: &mut Person,
     mut meet: impl AsyncFnMut(Q) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     while let Some(state) = states.next().await {
@@ -65,7 +53,7 @@ async fn follow_granting<Q>(
             GrantLoginProgress::Starting | GrantLoginProgress::SyncingSecrets => {}
             GrantLoginProgress::EstablishingSecureChannel(how) => meet(how).await?,
             GrantLoginProgress::WaitingForAuth { verification_uri } => {
-                let_in(browser, verification_uri).await?;
+                person.connect(&verification_uri).await?;
             }
             GrantLoginProgress::Done => break,
         }
@@ -94,14 +82,14 @@ fn say(digits: &mut Option<oneshot::Sender<u8>>, progress: &QrProgress) -> anyho
     sent.map_err(|_| anyhow::anyhow!("nobody asks for the digits"))
 }
 
-async fn new_one_scans(server: &Server, phone: &Device, browser: &mut Browser) -> anyhow::Result<Device> {
+async fn new_one_scans(server: &Server, phone: &Device, person: &mut Person) -> anyhow::Result<Device> {
     let (code, scanned) = oneshot::channel();
     let (digits, typed) = oneshot::channel();
     let (mut desk, mut digits) = (Desk { code: Some(code), digits: Some(typed) }, Some(digits));
     let oauth = phone.client.oauth();
     let grant = oauth.grant_login_with_qr_code().generate();
     let granting =
-        follow_granting(Box::pin(grant.subscribe_to_progress()), browser, async |how| desk.shown(how).await);
+        follow_granting(Box::pin(grant.subscribe_to_progress()), person, async |how| desk.shown(how).await);
     let laptop = Device::log_in_by(server, "alice", "laptop", async |client| {
         let code = scanned.await?;
         let (oauth, registration) = (client.oauth(), metadata()?.into());
@@ -115,7 +103,7 @@ async fn new_one_scans(server: &Server, phone: &Device, browser: &mut Browser) -
     Ok(laptop)
 }
 
-async fn new_one_shows(server: &Server, phone: &Device, browser: &mut Browser) -> anyhow::Result<Device> {
+async fn new_one_shows(server: &Server, phone: &Device, person: &mut Person) -> anyhow::Result<Device> {
     let (code, scanned) = oneshot::channel();
     let (digits, typed) = oneshot::channel();
     let (mut desk, mut digits) = (Desk { code: Some(code), digits: Some(typed) }, Some(digits));
@@ -124,7 +112,7 @@ async fn new_one_shows(server: &Server, phone: &Device, browser: &mut Browser) -
         let oauth = phone.client.oauth();
         let grant = oauth.grant_login_with_qr_code().scan(&code);
         let states = Box::pin(grant.subscribe_to_progress());
-        let following = follow_granting(states, browser, async |how| say(&mut digits, &how));
+        let following = follow_granting(states, person, async |how| say(&mut digits, &how));
         tokio::try_join!(async { Ok(grant.await?) }, following).map(drop)
     };
     let tablet = Device::log_in_by(server, "alice", "tablet", async |client| {
@@ -142,20 +130,20 @@ async fn new_one_shows(server: &Server, phone: &Device, browser: &mut Browser) -
 async fn element_x_signs_in_by_qr_code_whichever_device_shows_it() -> anyhow::Result<()> {
     logs();
     let server = Server::start().await?;
-    let mut browser = Browser::new()?;
+    let mut person = Person::arrive()?;
 
     step("alice makes an account on her phone, and a room");
     let phone = Device::log_in_by(&server, "alice", "phone", async |client| {
-        log_in(client, &mut browser, Some(Prompt::Create)).await
+        log_in(client, &mut person, Some(Prompt::Create)).await
     })
     .await?;
     phone.cross_signed().await?;
     let room = phone.client.create_room(CreateRoom::new()).await?;
 
     step("her laptop scans what the phone shows");
-    let laptop = new_one_scans(&server, &phone, &mut browser).await?;
+    let laptop = new_one_scans(&server, &phone, &mut person).await?;
     step("her phone scans what the tablet shows");
-    let tablet = new_one_shows(&server, &phone, &mut browser).await?;
+    let tablet = new_one_shows(&server, &phone, &mut person).await?;
 
     step("all three are hers, verified, and talk");
     let chat = phone.open(room.room_id()).await?;
@@ -167,5 +155,6 @@ async fn element_x_signs_in_by_qr_code_whichever_device_shows_it() -> anyhow::Re
         ensure!(status.is_complete(), "{} has not all keys: {status:?}", device.label);
         device.open(room.room_id()).await?.sees("hello").await?;
     }
+    person.leave().await?;
     Ok(())
 }

@@ -24,11 +24,24 @@ export class Window {
         const window = new Window();
         window.context = await browser.newContext({ locale: "en", ...options });
         window.context.setDefaultTimeout(SOON);
-        window.page = await window.context.newPage();
-        const note = (text) => window.complaints.push(text);
-        window.page.on("pageerror", (error) => note(`${error}`));
-        window.page.on("console", (message) => message.type() === "error" && note(message.text()));
+        await window.anew();
         return window;
+    }
+
+    /** Closes its tab and opens another one; or leaves it open, until `back`. */
+    async anew(keep = false) {
+        const [before, page] = [this.page, await this.context.newPage()];
+        const note = (text) => this.complaints.push(text);
+        page.on("pageerror", (error) => note(`${error}`));
+        page.on("console", (message) => message.type() === "error" && note(message.text()));
+        this.page = page;
+        if (!keep) await before?.close();
+    }
+
+    /** Closes its tab and goes on in another one. */
+    async back(page) {
+        await this.page.close();
+        this.page = page;
     }
 
     /** Gives it an authenticator that unlocks for its person. */
@@ -56,7 +69,7 @@ export class Window {
 
     /** From now on it is a browser that offers no passkeys beside names, so that its person presses the button. */
     async withoutOffers() {
-        await this.page.addInitScript(() => delete PublicKeyCredential.isConditionalMediationAvailable);
+        await this.page.addInitScript(() => delete globalThis.PublicKeyCredential?.isConditionalMediationAvailable);
     }
 
     /** Waits for a page with this heading. */
@@ -74,7 +87,7 @@ export class Window {
 
     /** Ends it; its pages had nothing to complain of but refusals. */
     async close() {
-        const refusals = /status of 403/;
+        const refusals = /status of (400|403|404)/;
         assert.deepEqual(this.complaints.filter((text) => !refusals.test(text)), []);
         await this.context.close();
     }

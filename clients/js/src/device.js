@@ -61,6 +61,11 @@ export class Device {
         return Device.#run(place, user, name, session, options);
     }
 
+    /** Runs a device that somebody logged in by OAuth 2.0, as this client. */
+    static adopt(place, user, name, { refresh_token: refreshToken, ...session }, oauthClientId) {
+        return Device.#run(place, user, name, { ...session, refreshToken, oauthClientId });
+    }
+
     static async #run(place, user, name, session, { sliding = false } = {}) {
         const device = new Device();
         Object.assign(device, { place, user, label: `${user}'s ${name}`, ticks: new EventEmitter() });
@@ -69,7 +74,13 @@ export class Device {
             baseUrl: place.server.url,
             userId: session.user_id,
             deviceId: session.device_id,
+            fetchFn: (resource, options) => {
+                if (`${resource}`.includes("/keys/query")) device.asked = Date.now();
+                return fetch(resource, options);
+            },
             accessToken: session.access_token,
+            refreshToken: session.refreshToken,
+            oauthClientId: session.oauthClientId,
             timelineSupport: true,
             disableVoip: true,
             logger: place.logs.of(device.label),
@@ -187,6 +198,17 @@ export class Device {
             const identifier = { type: "m.id.user", user: this.userId };
             return request({ type: "m.login.password", session, identifier, password: password(this.user) });
         }
+    }
+
+    /**
+     * Waits until this device knows its owner's keys, and asks for none any more: the SDK drops the private keys that it makes
+     * while it hears of those before.
+     */
+    async hasSettled() {
+        await this.until("the own identity", async () =>
+            need(await this.crypto.userHasCrossSigningKeys(this.userId), "it is unknown"),
+        );
+        await this.until("no more questions for keys", () => need(Date.now() - this.asked > 1000, "there are"));
     }
 
     /** Waits until this device is signed by its owner, and holds the owner's cross-signing keys. */

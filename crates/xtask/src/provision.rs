@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::repo;
+
 /// Something that must be on the machine.
 #[derive(Debug)]
 pub(crate) struct Need {
@@ -20,7 +22,7 @@ pub(crate) struct Need {
 pub(crate) enum Origin {
     /// These Debian packages, installed where we are root.
     Debian(&'static [&'static str]),
-    /// This command, which needs no root.
+    /// This command at the root of the repository, which needs no root of the machine.
     Command(&'static [&'static str]),
 }
 
@@ -42,6 +44,22 @@ pub(crate) const NAMESPACES: Need = Need {
 /// Tests with JavaScript clients get their packages with it, the Node.js that runs them among these.
 pub(crate) const NPM: Need =
     Need { name: "npm", probe: &["npm", "--version"], from: Origin::Debian(&["npm"]) };
+
+/// The packages of the JavaScript clients as the lock file has them.
+pub(crate) const NPM_PACKAGES: Need = Need {
+    name: "the packages of clients/js",
+    probe: &["npm", "ls", "--prefix", "clients/js"],
+    from: Origin::Command(&[
+        "npm",
+        "ci",
+        "--prefix",
+        "clients/js",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]),
+};
 
 /// A browser with an authenticator in the test's hands.
 pub(crate) const CHROMIUM: Need =
@@ -98,9 +116,9 @@ impl Need {
 
     fn is_met(&self) -> bool {
         let Some((program, arguments)) = self.probe.split_first() else { return true };
-        let quiet =
-            Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        quiet.is_ok_and(|status| status.success())
+        let mut probe = Command::new(program);
+        probe.args(arguments).current_dir(repo::root()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
     }
 }
 
@@ -124,6 +142,7 @@ fn run(command: &[&str]) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let status = Command::new(program)
         .args(arguments)
+        .current_dir(repo::root())
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()
         .with_context(|| format!("cannot run {program}"))?;
