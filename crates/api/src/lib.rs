@@ -3,9 +3,10 @@
 //! [`routes::table`] is the table of contents: every route with its access rule and its rate class. Each endpoint is
 //! one file under `client/`: the route's spec link, the handler, its errors and tests. Handlers decide nothing that
 //! the protocol decides; they parse, call one service and write the answer. The mapping of errors to Matrix errcodes
-//! lives in this crate and nowhere else. OAuth 2.0 for programs is under `oauth/`, in a table of its own.
+//! lives in this crate and nowhere else. Administration is under `admin/`; OAuth 2.0 for programs is under `oauth/`, in a table of its own.
 
 mod access;
+pub mod admin;
 mod answer;
 mod args;
 mod authenticate;

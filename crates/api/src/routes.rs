@@ -1,6 +1,7 @@
 //! The table of contents: every route this server answers, with who may call it.
 
 mod accounts;
+mod admin;
 mod media;
 mod oauth;
 
@@ -65,6 +66,7 @@ pub fn table() -> Vec<Route> {
     table.extend(key_routes());
     table.extend(room_key_routes());
     table.extend(synapse_routes());
+    table.extend(admin::routes());
     table.extend(sync_routes());
     table.extend(room_routes());
     table.extend(delayed_routes());

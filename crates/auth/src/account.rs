@@ -1,11 +1,13 @@
 //! Accounts: changing a password, deactivating, and what comes after.
 
+mod administration;
 pub(crate) mod localpart;
 pub(crate) mod moderation;
 pub(crate) mod operator;
 pub(crate) mod password;
 pub(crate) mod strength;
 pub(crate) mod third_party;
+pub(crate) mod ways;
 
 use myelin_model::{Requester, Topic};
 use myelin_runtime::{PoolBusy, Secret};
@@ -37,6 +39,9 @@ pub enum AccountError {
     /// The user has no password on this server, and can't have one: it is kept elsewhere ([`Auth::keeps_password`]).
     #[error("the password is not kept on this server")]
     Elsewhere,
+    /// Without what was to be taken away nobody could sign in to the account any more.
+    #[error("this is the only way to sign in to the account")]
+    LastWay,
     /// Too many passwords are being hashed.
     #[error("the server is busy hashing passwords")]
     Busy,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use myelin_model::Pos;
 use myelin_store::schema::auth::Audit;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedUserId, UserId};
@@ -32,6 +33,8 @@ impl fmt::Display for Actor {
 /// One entry, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
+    /// Where it stands in the log.
+    pub pos: i64,
     /// When, in milliseconds since the Unix epoch.
     pub at: i64,
     /// Who; a user id, or the door an operator came through.
@@ -68,9 +71,32 @@ impl Auth {
     /// # Errors
     /// When the store can't be read.
     pub async fn audit_of(&self, user_id: &OwnedUserId, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = self.engine.snapshot().await?.scan::<Audit>(Audit::of_user(user_id, limit)).await?;
-        let entry =
-            |row: Audit| AuditEntry { at: row.at, actor: row.actor, action: row.action, detail: row.detail };
+        self.audit_before(user_id, None, limit).await
+    }
+
+    /// The newest entries about one account before a place in the log, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn audit_before(
+        &self,
+        user_id: &OwnedUserId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let scan = Audit::of_user(user_id, limit);
+        let scan = match before {
+            Some(pos) => scan.before((Pos::new(pos),)),
+            None => scan,
+        };
+        let rows = self.engine.snapshot().await?.scan::<Audit>(scan).await?;
+        let entry = |row: Audit| AuditEntry {
+            pos: row.pos.get(),
+            at: row.at,
+            actor: row.actor,
+            action: row.action,
+            detail: row.detail,
+        };
         Ok(rows.into_iter().map(entry).collect())
     }
 }

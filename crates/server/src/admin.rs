@@ -27,7 +27,6 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::compose::Server;
 
 pub use access::AccessAction;
-pub(crate) use access::invitation_link;
 pub use media::MediaAction;
 pub use reports::ReportAction;
 pub use retention::RetentionAction;
@@ -122,6 +121,18 @@ pub enum Command {
     ProviderCheck {
         /// One of them, by its id; by default all.
         id: Option<String>,
+    },
+    /// Lists a user's accounts at providers.
+    ProviderLinks {
+        /// Their name.
+        name: String,
+    },
+    /// Takes one away.
+    ProviderUnlink {
+        /// Their name.
+        name: String,
+        /// The provider's id.
+        id: String,
     },
     /// Lists registration tokens.
     TokenList,
@@ -325,6 +336,8 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
         Command::TokenDelete { token } => access::delete_token(server, &token).await,
         Command::ProviderList => Ok(providers::list(server)),
         Command::ProviderCheck { id } => providers::check(server, id.as_deref()).await,
+        Command::ProviderLinks { name } => providers::links(server, &name).await,
+        Command::ProviderUnlink { name, id } => providers::unlink(server, &name, &id).await,
         Command::Media { action, target } => media::run(server, action, &target).await,
         Command::Room { action, room } => rooms::run(server, action, &room).await,
         Command::RoomList { after, limit } => rooms::list(server, after.as_deref(), limit).await,

@@ -122,7 +122,9 @@ async fn set_up(server: &Server) -> Option<String> {
         return None;
     }
     match server.auth.set_up().await {
-        Ok(shown) => Some(admin::invitation_link(&server.auth.config().public_url, shown?.expose())),
+        Ok(shown) => {
+            Some(myelin_api::admin::shown::invitation_link(&server.auth.config().public_url, shown?.expose()))
+        }
         Err(error) => {
             tracing::warn!(%error, "no link for the first administrator could be made");
             None

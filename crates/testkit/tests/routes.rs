@@ -20,6 +20,7 @@ fn filled(path: &str) -> String {
         ("{txn_id}", "1"),
         ("{state_key}", "key"),
         ("{device_id}", "DEVICE"),
+        ("{provider_id}", "example"),
     ];
     let mut path = path.to_owned();
     for (name, value) in values {

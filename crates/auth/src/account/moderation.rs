@@ -49,6 +49,7 @@ impl From<AccountError> for ModerationError {
             AccountError::Unknown
             | AccountError::Password(_)
             | AccountError::Elsewhere
+            | AccountError::LastWay
             | AccountError::Busy => Self::Unknown,
         }
     }
@@ -135,7 +136,7 @@ impl Auth {
     }
 
     /// The account of a user that the requester may moderate.
-    async fn moderated(
+    pub(super) async fn moderated(
         &self,
         requester: &Requester,
         user_id: &OwnedUserId,
@@ -144,20 +145,14 @@ impl Auth {
         if account.is_admin { Err(ModerationError::Forbidden) } else { Ok(account) }
     }
 
-    /// An account, for an administrator. Whether they are one is settled before it is looked up, so that nobody else
-    /// learns who has an account.
+    /// An account that is not deactivated, for an administrator. Whether they are one is settled before it is looked up, so that
+    /// nobody else learns who has an account.
     async fn known_to_admin(
         &self,
         requester: &Requester,
         user_id: &OwnedUserId,
     ) -> Result<AccountInfo, ModerationError> {
-        if !requester.is_admin {
-            return Err(ModerationError::Forbidden);
-        }
-        if user_id.server_name() != self.config.server_name {
-            return Err(ModerationError::Remote);
-        }
-        let account = self.account(user_id).await?.filter(|account| account.deactivated_at.is_none());
-        account.ok_or(ModerationError::Unknown)
+        let account = self.seen_by_admin(requester, user_id).await?;
+        if account.deactivated_at.is_some() { Err(ModerationError::Unknown) } else { Ok(account) }
     }
 }

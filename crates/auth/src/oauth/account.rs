@@ -66,6 +66,28 @@ impl Auth {
         let mut infos = self.devices_of(user_id).await?;
         infos.sort_by_key(|info| std::cmp::Reverse(info.last_seen_ts));
         infos.truncate(LISTED);
+        self.with_clients(user_id, infos).await
+    }
+
+    /// A page of a user's sessions in the order of their devices' ids, after the given one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sessions_page(
+        &self,
+        user_id: &OwnedUserId,
+        after: Option<&OwnedDeviceId>,
+        limit: usize,
+    ) -> Result<Vec<OwnDevice>, StoreError> {
+        let infos = self.devices_after(user_id, after, limit).await?;
+        self.with_clients(user_id, infos).await
+    }
+
+    async fn with_clients(
+        &self,
+        user_id: &OwnedUserId,
+        infos: Vec<DeviceInfo>,
+    ) -> Result<Vec<OwnDevice>, StoreError> {
         let snapshot = self.engine.snapshot().await?;
         let keys: Vec<_> = infos.iter().map(|info| (user_id.clone(), info.device_id.clone())).collect();
         let grants = snapshot.get_all::<OauthGrant>(&keys).await?;

@@ -81,6 +81,18 @@ impl Auth {
         Ok(row.and_then(|row| ClientMetadata::parse(row.metadata.as_bytes()).ok()))
     }
 
+    /// The same with what there is to say of it, for operators.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn registered_client(&self, client_id: &str) -> Result<Option<RegisteredClient>, StoreError> {
+        let row = self.client_row(client_id).await?;
+        Ok(row.and_then(|row| {
+            let metadata = ClientMetadata::parse(row.metadata.as_bytes()).ok()?;
+            Some(RegisteredClient { client_id: row.client_id, metadata, registered_at: row.created_at })
+        }))
+    }
+
     /// Counts a registration that is written, where the operator has limits.
     fn take_client(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
         if !self.config.limit_failures {

@@ -1,15 +1,15 @@
 //! What people see and change of their account on its pages beside their devices: browsers, password, what happened.
 
 use bytes::Bytes;
-use myelin_model::{Pos, Requester};
+use myelin_model::Requester;
 use myelin_runtime::Secret;
-use myelin_store::schema::auth::{Account, Audit};
+use myelin_store::schema::auth::Account;
 use myelin_store::schema::oauth::BrowserSession;
 use myelin_store::{Batch, Reader, Scan};
 
 use super::{Browser, expect_browser};
 use crate::auth::Applied;
-use crate::{AccountError, Actor, Auth, OtherSessions, StoreError};
+use crate::{AccountError, Actor, AuditEntry, Auth, OtherSessions, StoreError};
 
 /// More browsers than one is signed in in.
 const BROWSERS: usize = 64;
@@ -123,20 +123,15 @@ impl Auth {
         limit: usize,
     ) -> Result<Vec<OwnActivity>, StoreError> {
         let user_id = &browser.user_id;
-        let scan = Audit::of_user(user_id, limit);
-        let scan = match before {
-            Some(pos) => scan.before((Pos::new(pos),)),
-            None => scan,
+        let entries = self.audit_before(user_id, before, limit).await?;
+        let own = |entry: AuditEntry| OwnActivity {
+            pos: entry.pos,
+            at: entry.at,
+            is_by_others: entry.actor != user_id.as_str(),
+            action: entry.action,
+            detail: entry.detail,
         };
-        let rows = self.engine.snapshot().await?.scan::<Audit>(scan).await?;
-        let own = |row: Audit| OwnActivity {
-            pos: row.pos.get(),
-            at: row.at,
-            is_by_others: row.actor != user_id.as_str(),
-            action: row.action,
-            detail: row.detail,
-        };
-        Ok(rows.into_iter().map(own).collect())
+        Ok(entries.into_iter().map(own).collect())
     }
 
     /// Gives them a new password. They stay signed in in this browser, and in no other.

@@ -59,10 +59,24 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn devices_of(&self, user_id: &OwnedUserId) -> Result<Vec<DeviceInfo>, StoreError> {
+        self.devices_after(user_id, None, LISTED).await
+    }
+
+    /// The same in the order of their ids, those after one of them, at most `limit`.
+    pub(crate) async fn devices_after(
+        &self,
+        user_id: &OwnedUserId,
+        after: Option<&OwnedDeviceId>,
+        limit: usize,
+    ) -> Result<Vec<DeviceInfo>, StoreError> {
         let snapshot = self.engine.snapshot().await?;
-        let devices = snapshot.scan::<Device>(Device::of_user(user_id, None, LISTED)).await?;
-        let seen =
-            snapshot.scan::<DeviceSeen>(Scan::prefix::<DeviceSeen>((user_id.clone(),), LISTED)).await?;
+        let devices = snapshot.scan::<Device>(Device::of_user(user_id, after, limit)).await?;
+        let seen = Scan::prefix::<DeviceSeen>((user_id.clone(),), limit);
+        let seen = match after {
+            Some(device_id) => seen.after((device_id.clone(),)),
+            None => seen,
+        };
+        let seen = snapshot.scan::<DeviceSeen>(seen).await?;
         let mut seen = seen.into_iter().peekable();
         // Both are in the order of the device ids.
         let info = |device: Device| {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_runtime::Secret;
-use myelin_store::schema::auth::Audit;
+use myelin_store::schema::auth::{Audit, Password};
 use myelin_store::schema::factors::{Passkey as Row, RecoveryCode, UsedChallenge};
 use myelin_store::schema::oauth::BrowserSession;
 
 use self::authenticator::{Authenticator, Says};
 use super::{PASSWORD, World, secret, world, world_with};
 use crate::{
-    Actor, Browser, HalfSignedIn, Identifier, LoginError, NewBrowser, NewSession, Origin, PasskeyError,
-    SignIn,
+    AccountError, Actor, Browser, HalfSignedIn, Identifier, LoginError, NewBrowser, NewSession, Origin,
+    PasskeyError, SignIn,
 };
 
 struct Person {
@@ -255,6 +255,22 @@ async fn passkeys_are_renamed_and_removed_and_with_the_last_one_the_recovery_cod
     auth.remove_passkey(&person.browser, &ids[1]).await.unwrap();
     assert!(person.world.rows::<RecoveryCode>().await.is_empty());
     person.world.try_login("alice", PASSWORD, NewSession::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_passkey_of_who_has_nothing_else_to_sign_in_with_stays() {
+    let person = person().await;
+    let auth = Arc::clone(&person.world.auth);
+    person.world.enrol(&person.browser, &mut Authenticator::new(3)).await.unwrap();
+    // As who came by a provider that is offered no more.
+    let mut batch = auth.batch("password");
+    batch.delete::<Password>(&(person.browser.user_id.clone(),));
+    auth.engine.commit(batch).await.unwrap();
+    let ids: Vec<_> = auth.passkeys(&person.browser).await.unwrap().into_iter().map(|key| key.id).collect();
+    assert!(auth.remove_passkey(&person.browser, &ids[0]).await.unwrap());
+    let refused = auth.remove_passkey(&person.browser, &ids[1]).await;
+    assert!(matches!(refused, Err(AccountError::LastWay)), "{refused:?}");
+    assert_eq!(auth.passkeys(&person.browser).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

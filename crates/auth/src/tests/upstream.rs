@@ -11,6 +11,7 @@ use myelin_oauth_core::upstream::attempt::{LIFETIME, Stopped};
 use myelin_oauth_core::upstream::mapping::Mapping;
 use myelin_pdu::SigningKey;
 use myelin_store::schema::auth::Account;
+use myelin_store::schema::factors::Passkey;
 use myelin_store::schema::oauth::BrowserSession;
 use myelin_store::schema::upstream::{DeviceOrigin, UpstreamAttempt, UpstreamLink};
 use ruma::UserId;
@@ -355,6 +356,14 @@ async fn one_account_there_is_one_here_and_the_last_way_to_sign_in_stays() {
     ));
     auth.upstream_connect("a", "browser", &state, &alice).await.unwrap();
     assert_eq!(auth.disconnect(&alice, "a").await.unwrap(), Disconnected::LastWay);
+    let mut batch = auth.batch("passkey");
+    batch.put(&passkey(&bob));
+    auth.engine.commit(batch).await.unwrap();
+    assert_eq!(auth.disconnect(&bob, "a").await.unwrap(), Disconnected::Yes, "a passkey is a way in");
+    assert_eq!(auth.disconnect(&bob, "a").await.unwrap(), Disconnected::NotConnected);
+    assert!(auth.disconnect_user(&Actor::Operator, &alice.user_id, "a").await.unwrap(), "operators may");
+    let state = decide(&alice, "1").await;
+    auth.upstream_connect("a", "browser", &state, &alice).await.unwrap();
     auth.reset_password(&Actor::Operator, &alice.user_id, secret(PASSWORD), crate::OtherSessions::Keep)
         .await
         .unwrap();
@@ -362,7 +371,19 @@ async fn one_account_there_is_one_here_and_the_last_way_to_sign_in_stays() {
     let alice = place.signed_in(json!({"sub": "1"})).await;
     assert_eq!(auth.disconnect(&alice, "a").await.unwrap(), Disconnected::Yes);
     assert_eq!(auth.connections(&alice).await.unwrap(), []);
-    assert_eq!(auth.connections(&bob).await.unwrap().len(), 1);
+}
+
+fn passkey(browser: &Browser) -> Passkey {
+    Passkey {
+        credential_id: b"one".as_slice().into(),
+        user_id: browser.user_id.clone(),
+        user_handle: b"two".as_slice().into(),
+        name: String::new(),
+        credential: String::new(),
+        counter: 0,
+        added_at: 0,
+        used_at: None,
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,15 @@
 //! Which accounts elsewhere are somebody's here.
 
 use myelin_store::Reader;
-use myelin_store::schema::auth::{Account, Password};
+use myelin_store::schema::auth::Account;
 use myelin_store::schema::upstream::UpstreamLink;
 use ruma::OwnedUserId;
 
 use super::decide::may_be_theirs;
 use super::{Person, UpstreamError};
 use crate::account::localpart::new_user_id;
+use crate::account::ways::Leaving;
 use crate::auth::{ATTEMPTS, Applied};
-use crate::directory::DIRECTORY;
 use crate::oauth::expect_browser;
 use crate::session::expect_account;
 use crate::{Actor, Auth, Browser, StoreError};
@@ -22,6 +22,8 @@ pub(crate) const MOST: usize = 64;
 pub struct Connection {
     /// The provider's id.
     pub provider: String,
+    /// Who they are there, for good.
+    pub subject: String,
     /// What they are called there.
     pub called: Option<String>,
     /// Since when.
@@ -31,8 +33,10 @@ pub struct Connection {
 /// What became of the wish to take a connection away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disconnected {
-    /// It is gone, now or before.
+    /// It is gone.
     Yes,
+    /// There was none.
+    NotConnected,
     /// Nobody could sign in to the account any more.
     LastWay,
 }
@@ -43,10 +47,19 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn connections(&self, browser: &Browser) -> Result<Vec<Connection>, StoreError> {
-        let scan = UpstreamLink::of_user(&browser.user_id, MOST);
+        self.connections_of(&browser.user_id).await
+    }
+
+    /// The accounts elsewhere of any user, for operators.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn connections_of(&self, user_id: &OwnedUserId) -> Result<Vec<Connection>, StoreError> {
+        let scan = UpstreamLink::of_user(user_id, MOST);
         let rows = self.engine.snapshot().await?.scan::<UpstreamLink>(scan).await?;
         let connection = |row: UpstreamLink| Connection {
             provider: row.provider,
+            subject: row.subject,
             called: row.name,
             linked_at: row.linked_at,
         };
@@ -58,40 +71,54 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn disconnect(&self, browser: &Browser, provider: &str) -> Result<Disconnected, StoreError> {
-        let user_id = &browser.user_id;
+        let actor = Actor::User(browser.user_id.clone());
+        self.disconnect_with(&actor, &browser.user_id, Some(browser), provider).await
+    }
+
+    /// Takes a connection away from any account, for operators, be it the last way to sign in; whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn disconnect_user(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        provider: &str,
+    ) -> Result<bool, StoreError> {
+        Ok(self.disconnect_with(actor, user_id, None, provider).await? == Disconnected::Yes)
+    }
+
+    async fn disconnect_with(
+        &self,
+        actor: &Actor,
+        user_id: &OwnedUserId,
+        browser: Option<&Browser>,
+        provider: &str,
+    ) -> Result<Disconnected, StoreError> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
             let held = snapshot.scan::<UpstreamLink>(UpstreamLink::of_user(user_id, MOST)).await?;
             let Some(link) = held.iter().find(|link| link.provider == provider) else {
-                return Ok(Disconnected::Yes);
+                return Ok(Disconnected::NotConnected);
             };
             let Some(account) = snapshot.get::<Account>(&(user_id.clone(),)).await? else {
-                return Ok(Disconnected::Yes);
+                return Ok(Disconnected::NotConnected);
             };
-            let password = snapshot.get::<Password>(&(user_id.clone(),)).await?;
-            let others = held.iter().any(|other| {
-                other.provider != provider && self.providers().iter().any(|known| known.id == other.provider)
-            });
-            let others =
-                others || self.directory.is_some() && held.iter().any(|one| one.provider == DIRECTORY);
-            if !others && (password.is_none() || !self.config.password_login) {
+            if browser.is_some() && self.is_last_way(&*snapshot, user_id, Leaving::Provider(provider)).await?
+            {
                 return Ok(Disconnected::LastWay);
             }
             drop(snapshot);
             let mut batch = self.batch(user_id.as_str());
-            expect_browser(&mut batch, browser);
+            if let Some(browser) = browser {
+                expect_browser(&mut batch, browser);
+            }
             // Whatever else takes a way to sign in away raises the version, too.
             expect_account(&mut batch, &account);
             batch.put(&Account { version: account.version + 1, ..account });
             batch.delete::<UpstreamLink>(&(link.provider.clone(), link.subject.clone()));
             let detail = Some(format!("{} {}", link.provider, link.subject));
-            self.record(
-                &mut batch,
-                &Actor::User(user_id.clone()),
-                "upstream.disconnect",
-                Some(user_id),
-                detail,
-            );
+            self.record(&mut batch, actor, "upstream.disconnect", Some(user_id), detail);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(Disconnected::Yes);
             }

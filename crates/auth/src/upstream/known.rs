@@ -135,6 +135,7 @@ impl Auth {
                 Ok(known) => {
                     let known = Arc::new(known);
                     memory.known = Some(Arc::clone(&known));
+                    memory.problem.clear();
                     return Ok(known);
                 }
                 Err(problem) => {
@@ -162,6 +163,14 @@ impl Auth {
             other => other,
         };
         verified.map_err(|problem| UpstreamError::Provider(format!("its token can't be trusted: {problem}")))
+    }
+
+    /// What became of asking a provider the last time; nothing where it was not asked yet.
+    pub async fn provider_health(&self, id: &str) -> Option<Result<(), String>> {
+        let (upstreams, number, _) = self.provider(id).ok()?;
+        let memory = upstreams.known.get(number)?.lock().await;
+        memory.asked_at?;
+        Some(if memory.problem.is_empty() { Ok(()) } else { Err(memory.problem.clone()) })
     }
 
     /// Asks a provider for its configuration and keys, now.

@@ -1,6 +1,7 @@
 //! Commands about who gets in: invitations, sessions, clients.
 
-use myelin_auth::{Actor, NewRegistrationToken, OwnDevice, RegisteredClient, RegistrationTokenInfo};
+use myelin_api::admin::shown::{client, invitation_link, registration_token, session};
+use myelin_auth::{Actor, NewRegistrationToken};
 use ruma::OwnedDeviceId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -91,31 +92,6 @@ pub(super) async fn run(server: &Server, action: AccessAction) -> Result<Value, 
     }
 }
 
-/// Where somebody makes an account who shows this.
-pub(crate) fn invitation_link(public_url: &str, shown: &str) -> String {
-    format!("{public_url}/oauth2/sign-up?invitation={shown}")
-}
-
-fn session(session: &OwnDevice) -> Value {
-    json!({
-        "device_id": session.info.device_id,
-        "display_name": session.info.display_name,
-        "last_seen_ip": session.info.last_seen_ip,
-        "last_seen_ts": session.info.last_seen_ts,
-        "client_id": session.client.as_ref().map(|client| client.client_id()),
-        "client_name": session.client.as_ref().and_then(|client| client.client_name.get("en")),
-    })
-}
-
-fn client(client: &RegisteredClient) -> Value {
-    json!({
-        "client_id": client.client_id,
-        "client_name": client.metadata.client_name.get("en"),
-        "client_uri": client.metadata.client_uri.host(),
-        "registered_at": client.registered_at,
-    })
-}
-
 pub(super) async fn add_token(
     server: &Server,
     token: Option<String>,
@@ -125,12 +101,12 @@ pub(super) async fn add_token(
     let now = i64::try_from(server.state.env.clock.now()).unwrap_or(i64::MAX);
     let expires_at = lifetime.map(|seconds| now.saturating_add_unsigned(seconds.saturating_mul(1_000)));
     let new = NewRegistrationToken { token, uses_allowed: uses.map(i64::from), expires_at };
-    Ok(token_line(&server.auth.create_registration_token(&Actor::Operator, new).await.map_err(text)?))
+    Ok(registration_token(&server.auth.create_registration_token(&Actor::Operator, new).await.map_err(text)?))
 }
 
 pub(super) async fn tokens(server: &Server) -> Result<Value, String> {
     let tokens = server.auth.registration_tokens(None, 1_000).await.map_err(text)?;
-    Ok(tokens.iter().map(token_line).collect())
+    Ok(tokens.iter().map(registration_token).collect())
 }
 
 pub(super) async fn delete_token(server: &Server, token: &str) -> Result<Value, String> {
@@ -138,13 +114,4 @@ pub(super) async fn delete_token(server: &Server, token: &str) -> Result<Value, 
         return Err("there is no such registration token".to_owned());
     }
     Ok(Value::Null)
-}
-
-fn token_line(info: &RegistrationTokenInfo) -> Value {
-    json!({
-        "token": info.token,
-        "uses_allowed": info.uses_allowed,
-        "completed": info.completed,
-        "expires_at": info.expires_at,
-    })
 }

@@ -1,25 +1,15 @@
 //! What an operator learns of providers.
 
-use myelin_auth::{UpstreamError, UpstreamProvider};
-use serde_json::{Value, json};
+use myelin_api::admin::shown;
+use myelin_auth::Actor;
+use serde_json::Value;
 
+use super::{text, user_id};
 use crate::compose::Server;
 
 /// The configured providers, and what is to be registered there.
 pub(super) fn list(server: &Server) -> Value {
-    server.auth.providers().iter().map(|provider| line(server, provider)).collect()
-}
-
-fn line(server: &Server, provider: &UpstreamProvider) -> Value {
-    json!({
-        "id": provider.id,
-        "name": provider.name,
-        "issuer": provider.issuer,
-        "client_id": provider.client_id,
-        "sign_up": provider.sign_up,
-        "redirect_uri": server.auth.redirect_uri(provider),
-        "backchannel_logout_uri": server.auth.logout_uri(provider),
-    })
+    server.auth.providers().iter().map(|provider| shown::provider(&server.auth, provider)).collect()
 }
 
 /// Asks one of them, or all.
@@ -27,26 +17,32 @@ pub(super) async fn check(server: &Server, id: Option<&str>) -> Result<Value, St
     let asked = server.auth.providers().iter().filter(|provider| id.is_none_or(|id| provider.id == id));
     let mut lines = Vec::new();
     for provider in asked {
-        let mut line = line(server, provider);
-        match server.auth.check_provider(&provider.id).await {
-            Ok(state) => {
-                line["works"] = true.into();
-                line["authorization_endpoint"] = state.authorization_endpoint.into();
-                line["keys"] = state.keys.into();
-                line["knows_pkce"] = state.knows_pkce.into();
-                line["tells_of_logouts"] = state.tells_of_logouts.into();
-            }
-            Err(UpstreamError::Provider(problem)) => {
-                line["works"] = false.into();
-                line["problem"] = problem.into();
-            }
-            Err(error) => return Err(error.to_string()),
-        }
+        let mut line = shown::provider(&server.auth, provider);
+        let state = server.auth.check_provider(&provider.id).await;
+        shown::checked(&mut line, state).map_err(text)?;
         lines.push(line);
     }
     if lines.is_empty() {
         Err("there is no such provider in the configuration".to_owned())
     } else {
         Ok(lines.into())
+    }
+}
+
+/// A user's accounts elsewhere.
+pub(super) async fn links(server: &Server, name: &str) -> Result<Value, String> {
+    let user_id = user_id(server, name)?;
+    server.auth.account(&user_id).await.map_err(text)?.ok_or("there is no such account")?;
+    let connections = server.auth.connections_of(&user_id).await.map_err(text)?;
+    Ok(connections.iter().map(shown::connection).collect())
+}
+
+/// Takes one away.
+pub(super) async fn unlink(server: &Server, name: &str, provider: &str) -> Result<Value, String> {
+    let user_id = user_id(server, name)?;
+    if server.auth.disconnect_user(&Actor::Operator, &user_id, provider).await.map_err(text)? {
+        Ok(Value::Null)
+    } else {
+        Err("the user is not connected with this provider".to_owned())
     }
 }

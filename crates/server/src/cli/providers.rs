@@ -1,4 +1,4 @@
-//! `myelin provider list|check`.
+//! `myelin provider list|check|links|unlink`.
 
 use clap::Subcommand;
 
@@ -14,11 +14,25 @@ pub(super) enum ProviderCommand {
         /// Its id in the configuration
         id: Option<String>,
     },
+    /// List a user's accounts at providers, and in the directory
+    Links {
+        /// The name
+        name: String,
+    },
+    /// Take a user's account at a provider away from theirs here, be it their last way to sign in
+    Unlink {
+        /// The name
+        name: String,
+        /// The provider's id in the configuration
+        id: String,
+    },
 }
 
 pub(super) fn order(command: ProviderCommand) -> Order {
     match command {
         ProviderCommand::List => Command::ProviderList.into(),
         ProviderCommand::Check { id } => Command::ProviderCheck { id }.into(),
+        ProviderCommand::Links { name } => Command::ProviderLinks { name }.into(),
+        ProviderCommand::Unlink { name, id } => Command::ProviderUnlink { name, id }.into(),
     }
 }

@@ -92,6 +92,11 @@ pub(crate) fn refused(method: &Method, template: &str) -> &'static str {
         ("POST", "/org.matrix.msc4108/rendezvous") => "M_INVALID_PARAM",
         ("PUT", "/org.matrix.msc4108/rendezvous/{id}") => "M_INVALID_PARAM",
         (_, tail) if tail.ends_with("/rendezvous/{id}") => "M_NOT_FOUND",
+        // Carol has one device, nobody is connected with anything, and what is named does not exist.
+        ("DELETE", "/_myelin/admin/v1/users/{user_id}/sessions") => "",
+        ("DELETE", tail) if tail.starts_with("/_myelin/admin/v1") => "M_NOT_FOUND",
+        ("GET", "/_myelin/admin/v1/clients/{client_id}") => "M_NOT_FOUND",
+        ("POST", "/_myelin/admin/v1/providers/{provider_id}/check") => "M_NOT_FOUND",
         _ => "",
     }
 }
@@ -192,6 +197,11 @@ fn account_post(tail: &str, world: &World<'_>) -> Option<Valid> {
             "mac": "00", "inhibit_login": false,
         })),
         "/_synapse/admin/v1/send_server_notice" => notice(),
+        "/_myelin/admin/v1/providers/{provider_id}/check" => Valid::default(),
+        "/_myelin/admin/v1/invitations" => Valid::body(json!({"admin": false, "lifetime": 60})),
+        "/_myelin/admin/v1/registration_tokens" => Valid::body(json!({
+            "token": world.fresh_name(), "uses_allowed": 2, "expires_at": 4_000_000_000_000_i64,
+        })),
         _ => return None,
     };
     Some(valid)

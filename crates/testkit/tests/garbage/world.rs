@@ -104,6 +104,15 @@ impl<'s> World<'s> {
             "password": PASSWORD, "device_id": "SECOND", "refresh_token": true,
         });
         self.refresh_token = text(&alice.post("/_matrix/client/v3/login", login).await.ok()["refresh_token"]);
+        if self.bob.get("/_matrix/client/v3/account/whoami").await.status.is_client_error() {
+            // An administrator ended his sessions.
+            let login = json!({
+                "type": "m.login.password", "identifier": {"type": "m.id.user", "user": "bob"}, "password": PASSWORD,
+            });
+            let told = self.server.anonymous().post("/_matrix/client/v3/login", login).await.ok();
+            self.bob.token = told["access_token"].as_str().map(str::to_owned);
+        }
+        let alice = &self.alice;
         self.since = text(&alice.get("/_matrix/client/v3/sync?timeout=0").await.ok()["next_batch"]);
     }
 

@@ -1,6 +1,7 @@
 //! One server as the provider of another one: both sides of OpenID Connect, without a network.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
+use myelin_server::admin::{Command, Reply};
 use myelin_server::config::{Config, Existing, Provider, Registration};
 use myelin_testkit::{Browser, Page, TestServer};
 use serde_json::{Value, json};
@@ -113,6 +114,48 @@ async fn a_provider_that_is_gone_is_told_on_a_page_and_nobody_is_sent_anywhere()
     drop(other);
     let told = post(&here, "/oauth2/upstream/other/logout", &[("logout_token", "x.y.z")]).await;
     assert_eq!(error(&told), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn administrators_see_providers_and_whose_account_is_whose_and_take_that_apart() {
+    let (here, other, _) = two(137).await;
+    let add = Command::UserAdd { name: "admin".to_owned(), password: PASSWORD.to_owned(), admin: true };
+    let _ = here.operate(add).await;
+    let mut admin = here.anonymous();
+    let login = json!({
+        "type": "m.login.password", "password": PASSWORD, "identifier": {"type": "m.id.user", "user": "admin"},
+    });
+    let told = admin.post("/_matrix/client/v3/login", login).await.ok();
+    admin.token = told["access_token"].as_str().map(str::to_owned);
+    let path = |rest: &str| format!("/_myelin/admin/v1{rest}");
+    let listed = admin.get(&path("/providers")).await.ok();
+    assert_eq!(listed["providers"][0]["redirect_uri"], CALLBACK);
+    assert_eq!(listed["providers"][0].get("works"), None, "nobody has asked it yet");
+    let check = path("/providers/other/check");
+    let checked = admin.post(&check, json!({})).await.ok();
+    assert_eq!(checked["works"], true, "{checked}");
+    here.providers.set("https://other", None);
+    let checked = admin.post(&check, json!({})).await.ok();
+    assert!(checked["works"] == false && checked["problem"].is_string(), "{checked}");
+    assert_eq!(admin.get(&path("/providers")).await.ok()["providers"][0]["works"], false);
+    here.providers.set("https://other", Some(other.front()));
+    assert_eq!(admin.post(&path("/providers/nobody/check"), json!({})).await.status, StatusCode::NOT_FOUND);
+
+    let (mut browser, mut elsewhere) = (Browser::new(&here), Browser::new(&other));
+    let _ = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other").await;
+    let connections = path("/users/@alice:hs/connections");
+    let listed = admin.get(&connections).await.ok();
+    assert_eq!(listed["connections"][0]["provider"], "other");
+    assert_eq!(listed["connections"][0]["subject"], "@alice:other");
+    let one = format!("{connections}/other");
+    admin.call(Method::DELETE, &one, None).await.done();
+    assert_eq!(admin.call(Method::DELETE, &one, None).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(admin.get(&connections).await.ok()["connections"], json!([]));
+    let links = here.operate(Command::ProviderLinks { name: "alice".to_owned() }).await;
+    assert!(matches!(links, Reply::Done(list) if list == json!([])), "the command says the same");
+    let log = admin.get(&path("/users/@alice:hs/audit?limit=1")).await.ok();
+    assert_eq!(log["entries"][0]["action"], "upstream.disconnect");
+    assert_eq!(log["entries"][0]["actor"], "@admin:hs");
 }
 
 #[tokio::test]

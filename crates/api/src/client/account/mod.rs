@@ -64,6 +64,7 @@ impl From<AccountError> for Error {
             AccountError::Elsewhere => Self::forbidden(
                 "The password of this account is not kept on this server; it is changed where it is kept.",
             ),
+            AccountError::LastWay => Self::forbidden("This is the only way to sign in to the account."),
             AccountError::Busy => Self::busy(),
             AccountError::Store(error) => error.into(),
         }

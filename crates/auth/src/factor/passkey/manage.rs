@@ -1,6 +1,7 @@
 //! The passkeys of an account, as their user sees them.
 
 use myelin_store::Reader;
+use myelin_store::schema::auth::Account;
 use myelin_store::schema::factors::Passkey as Row;
 use sha2::{Digest, Sha256};
 
@@ -8,6 +9,10 @@ use super::super::SecondFactors;
 use super::super::notice::Change;
 use super::super::recovery::delete_codes;
 use super::MOST;
+use crate::account::ways::Leaving;
+use crate::auth::{ATTEMPTS, Applied};
+use crate::oauth::is_usable;
+use crate::session::expect_account;
 use crate::{AccountError, Actor, Auth, Browser, StoreError};
 
 /// The longest name, in characters.
@@ -64,21 +69,33 @@ impl Auth {
     /// # Errors
     /// Why not.
     pub async fn remove_passkey(&self, browser: &Browser, id: &str) -> Result<bool, AccountError> {
-        let Some(row) = self.passkey_row(browser, id).await? else { return Ok(false) };
         let user_id = &browser.user_id;
-        let factors = self.second_factors(browser).await?;
-        let left = SecondFactors { passkeys: factors.passkeys.saturating_sub(1), ..factors };
-        let key = (row.credential_id.clone(),);
-        self.change_account(&Actor::User(user_id.clone()), user_id, "passkey.remove", |batch, _| {
-            batch.delete::<Row>(&key);
-            if !left.is_on() {
-                delete_codes(batch, user_id);
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.passkey_row(browser, id).await? else { return Ok(false) };
+            let snapshot = self.engine.snapshot().await?;
+            let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
+            let account = account.filter(is_usable).ok_or(AccountError::Unknown)?;
+            if self.is_last_way(&*snapshot, user_id, Leaving::Passkey).await? {
+                return Err(AccountError::LastWay);
             }
-            None
-        })
-        .await?;
-        self.tell(user_id, Change::PasskeyRemoved).await;
-        Ok(true)
+            let factors = self.factors_in(&*snapshot, user_id).await?;
+            drop(snapshot);
+            let left = SecondFactors { passkeys: factors.passkeys.saturating_sub(1), ..factors };
+            let mut batch = self.batch(user_id.as_str());
+            // Whatever else takes a way to sign in away raises the version, too.
+            expect_account(&mut batch, &account);
+            batch.put(&Account { version: account.version + 1, ..account });
+            batch.delete::<Row>(&(row.credential_id,));
+            if !left.is_on() {
+                delete_codes(&mut batch, user_id);
+            }
+            self.record(&mut batch, &Actor::User(user_id.clone()), "passkey.remove", Some(user_id), None);
+            if self.commit(batch, user_id).await? == Applied::Yes {
+                self.tell(user_id, Change::PasskeyRemoved).await;
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Contended.into())
     }
 
     async fn passkey_rows(&self, browser: &Browser) -> Result<Vec<Row>, StoreError> {

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
-use myelin_auth::{Browser, Passkey, PasskeyError};
+use myelin_auth::{AccountError, Browser, Passkey, PasskeyError};
 use myelin_oauth_core::params::Params;
 
 use super::super::alert;
@@ -90,6 +90,11 @@ pub(super) async fn added(visit: &Visit, browser: &Browser, fields: &Params) -> 
 
 /// One of them, to be renamed or removed.
 pub(super) async fn edit(visit: &Visit, browser: &Browser, id: &str) -> Result<Response, Problem> {
+    edit_with(visit, browser, id, false).await
+}
+
+/// The same, where it was to be removed and is the last way to sign in.
+async fn edit_with(visit: &Visit, browser: &Browser, id: &str, is_last: bool) -> Result<Response, Problem> {
     let say = &visit.messages().passkey;
     let passkeys = visit.pages.auth.passkeys(browser).await?;
     let Some(passkey) = passkeys.into_iter().find(|passkey| passkey.id == id) else {
@@ -97,6 +102,7 @@ pub(super) async fn edit(visit: &Visit, browser: &Browser, id: &str) -> Result<R
     };
     let body = html! {
         (told(visit, &passkey))
+        (alert(is_last.then(|| html! { (visit.messages().upstream.last_way) })))
         form method="post" action=(Wish::EditPasskey(id.to_owned()).path()) {
             (visit.form_token())
             input type="hidden" name="user" value=(browser.user_id);
@@ -107,7 +113,9 @@ pub(super) async fn edit(visit: &Visit, browser: &Browser, id: &str) -> Result<R
         }
         p.foot { a href=(Wish::SecondStep.path()) { (visit.messages().account.cancel) } }
     };
-    Ok(visit.page(fill(&say.edit_title, &[("name", &called(visit, &passkey))]), body))
+    let status = if is_last { StatusCode::CONFLICT } else { StatusCode::OK };
+    let title = fill(&say.edit_title, &[("name", &called(visit, &passkey))]);
+    Ok(visit.page_with(status, title, body, None))
 }
 
 /// It is renamed or removed.
@@ -121,7 +129,11 @@ pub(super) async fn edited(
     let field = |name| fields.get(name).ok().flatten().unwrap_or_default();
     let (found, message) = match field("do") {
         "rename" => (auth.rename_passkey(browser, id, field("name")).await?, &say.renamed),
-        "remove" => (auth.remove_passkey(browser, id).await.map_err(|error| failed(&error))?, &say.removed),
+        "remove" => match auth.remove_passkey(browser, id).await {
+            Ok(found) => (found, &say.removed),
+            Err(AccountError::LastWay) => return edit_with(visit, browser, id, true).await,
+            Err(error) => return Err(failed(&error)),
+        },
         _ => return edit(visit, browser, id).await,
     };
     Ok(if found { done(visit, message) } else { gone(visit) })

@@ -66,7 +66,7 @@ pub(in crate::pages) fn refusal(visit: &Visit, error: AccountError) -> Result<(S
         }
         AccountError::Elsewhere => (StatusCode::FORBIDDEN, html! { (visit.messages().password.elsewhere) }),
         AccountError::Busy => (StatusCode::SERVICE_UNAVAILABLE, html! { (common.busy) }),
-        AccountError::Unknown => return Err(Problem::Failed),
+        AccountError::Unknown | AccountError::LastWay => return Err(Problem::Failed),
         AccountError::Store(error) => return Err(error.into()),
     })
 }

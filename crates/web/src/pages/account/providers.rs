@@ -28,7 +28,7 @@ pub(super) async fn act(visit: &Visit, browser: &Browser, fields: &Params) -> Re
     }
     let Some(provider) = fields.get("disconnect").ok().flatten() else { return list(visit, browser).await };
     match auth.disconnect(browser, provider).await? {
-        Disconnected::Yes => list(visit, browser).await,
+        Disconnected::Yes | Disconnected::NotConnected => list(visit, browser).await,
         Disconnected::LastWay => {
             let message = html! { (visit.messages().upstream.last_way) };
             show(visit, browser, StatusCode::CONFLICT, Some(message)).await
