@@ -87,7 +87,7 @@ export class Window {
 
     /** Ends it; its pages had nothing to complain of but refusals. */
     async close() {
-        const refusals = /status of (400|403|404)/;
+        const refusals = /status of (400|403|404|413)/;
         assert.deepEqual(this.complaints.filter((text) => !refusals.test(text)), []);
         await this.context.close();
     }

@@ -10,7 +10,7 @@ import { MailServer } from "../src/mail.js";
 import { Person } from "../src/person.js";
 import { Provider } from "../src/provider.js";
 import { Server, freePort } from "../src/server.js";
-import { inTime } from "../src/wait.js";
+import { inTime, need, until } from "../src/wait.js";
 
 const PASSWORD = "correct horse battery staple";
 const APP = {
@@ -22,6 +22,11 @@ const APP = {
     policy_uri: "https://chat.example.org/privacy",
     grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
 };
+/** Four pixels. */
+const PNG = Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAD0lEQVR42mNgAAJGMAEEAAAhAAbbpT5yAAAAAElFTkSuQmCC",
+    "base64",
+);
 const scope = (device) => `urn:matrix:client:api:* urn:matrix:client:device:${device}`;
 
 let [server, site, mail, provider, clientId] = [];
@@ -84,6 +89,12 @@ async function letIn(person, device) {
         code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
     };
     assert.ok((await post("/oauth2/token", new URLSearchParams(form))).access_token);
+}
+
+/** Chooses a picture on the profile's page. */
+async function choose(window, buffer) {
+    await window.page.locator("input[type=file]").setInputFiles({ name: "me.png", mimeType: "image/png", buffer });
+    await window.click("Show this picture");
 }
 
 /** The link in the next mail to this address that has one. */
@@ -189,6 +200,9 @@ test("everybody can use every page, in light and dark, on a phone and a desk", {
     await window.click("Save");
     await window.page.locator(".note").waitFor();
     await check("a saved name");
+    await choose(window, PNG);
+    await window.page.locator("img.avatar").waitFor();
+    await check("a picture");
     await person.open(account("myelin.emails"));
     await window.fill({ email: "alice@example.org" });
     await window.click("Add the address");
@@ -258,6 +272,18 @@ test("in a browser without scripts people do everything with their accounts that
     await says("Your name is saved.");
     const profile = await (await fetch(`${server.url}/_matrix/client/v3/profile/@bob:localhost/displayname`)).json();
     assert.deepEqual(profile, { displayname: "Bob the <b>bold</b>" });
+
+    step("his picture");
+    await choose(window, Buffer.concat([PNG, Buffer.alloc(11 << 20)]));
+    await says("This picture is too large.");
+    await choose(window, PNG);
+    await says("Your picture is saved.");
+    await until("the picture", [], async () => {
+        const width = await window.page.locator("img.avatar").evaluate((picture) => picture.naturalWidth);
+        need(width === 2, `it is ${width} wide`);
+    });
+    await window.click("Remove the picture");
+    await says("Your picture is removed.");
 
     step("his devices");
     await person.open(account("org.matrix.device_view", { device_id: "NEWPHONE" }));

@@ -145,6 +145,22 @@ impl Media {
     }
 }
 
+impl Media {
+    /// The content type of a picture, which is decoded to see that it is one: whatever this answers for, thumbnails can be
+    /// made of.
+    ///
+    /// # Errors
+    /// See [`ThumbnailError`].
+    pub async fn picture_type(&self, bytes: Bytes) -> Result<&'static str, ThumbnailError> {
+        let kind = picture::sniff(&bytes)?.to_mime_type();
+        let thumbnails = &self.thumbnails;
+        let _source = thumbnails.sources.acquire().await.map_err(|_| ThumbnailError::Busy)?;
+        // Smaller than any picture, so that none is taken for its own thumbnail without being decoded.
+        thumbnails.decode(bytes, Size { width: 1, height: 1, method: Method::Crop }, false).await??;
+        Ok(kind)
+    }
+}
+
 pub(crate) struct Thumbnails {
     engine: Arc<dyn Engine>,
     contents: Arc<Contents>,
@@ -235,17 +251,26 @@ impl Thumbnails {
             Ok(bytes) => bytes,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        self.decode(bytes, key.size, key.animated).await
+    }
+
+    /// Makes a thumbnail, as soon as there is memory for it.
+    async fn decode(
+        &self,
+        bytes: Bytes,
+        size: Size,
+        animated: bool,
+    ) -> Result<Result<Thumbnail, Refusal>, ThumbnailError> {
         let header = bytes.clone();
         let probe = self.env.cpu.run(move || guarded(|| picture::probe(&header)));
         let probe = match probe.await.map_err(|_| ThumbnailError::Busy)? {
             Ok(probe) => probe,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let moving = if key.animated { animation::MEMORY } else { 0 };
+        let moving = if animated { animation::MEMORY } else { 0 };
         let memory = probe.memory.saturating_add(moving);
         let mebibytes = u32::try_from(memory >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let _memory = self.memory.acquire_many(mebibytes).await.map_err(|_| ThumbnailError::Busy)?;
-        let (size, animated) = (key.size, key.animated);
         let drawn = self.env.cpu.run(move || guarded(|| picture::thumbnail(&bytes, size, animated)));
         drawn.await.map_err(|_| ThumbnailError::Busy)
     }

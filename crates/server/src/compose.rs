@@ -167,6 +167,7 @@ impl Server {
         let pages = Pages {
             auth: Arc::clone(&auth),
             users: Arc::clone(&users),
+            media: Arc::clone(&media),
             rooms: Arc::clone(&rooms),
             env: env.clone(),
             limits: Arc::clone(&limits),

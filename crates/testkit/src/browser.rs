@@ -64,7 +64,27 @@ impl<'s> Browser<'s> {
         self.go(Method::POST, path, Some(form), &[]).await
     }
 
-    /// The same, with more headers, and without going anywhere afterwards.
+    /// Sends a form with a file, as a browser does whose form says `multipart/form-data` (RFC 7578).
+    pub async fn upload(&mut self, path: &str, fields: &[(&str, &str)], name: &str, file: &[u8]) -> Page {
+        const BOUNDARY: &str = "between-the-parts-of-a-form";
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part =
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"its name.bin\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        self.request(Method::POST, path, Some((&content_type, body)), &[]).await
+    }
+
+    /// A form as it is given, with more headers, and without going anywhere afterwards.
     ///
     /// # Panics
     /// When the request can't be built or the answer not be read, which fails the test.
@@ -75,19 +95,30 @@ impl<'s> Browser<'s> {
         form: Option<String>,
         more: &[(&str, &str)],
     ) -> Page {
+        let form = form.map(|form| ("application/x-www-form-urlencoded", form.into_bytes()));
+        self.request(method, path, form, more).await
+    }
+
+    async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        form: Option<(&str, Vec<u8>)>,
+        more: &[(&str, &str)],
+    ) -> Page {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::ACCEPT_LANGUAGE, &self.languages)
             .header(header::COOKIE, cookies.join("; "));
-        if form.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some((content_type, _)) = &form {
+            request = request.header(header::CONTENT_TYPE, *content_type);
         }
         for (name, value) in more {
             request = request.header(*name, *value);
         }
-        let body = form.map_or_else(Body::empty, Body::from);
+        let body = form.map_or_else(Body::empty, |(_, form)| Body::from(form));
         let request = request.body(body).expect("the test's request is well-formed");
         let response = self.server.request(request).await;
         let (parts, body) = response.into_parts();

@@ -148,6 +148,14 @@ impl Visit {
         self.whole_page(status, title, body, None, Some(self.pages.env.random.alphanumeric(NONCE)))
     }
 
+    /// A page that shows a picture of this server.
+    pub(crate) fn page_with_picture(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
+        let (language, server) = (self.language, self.server());
+        let (form_leads_to, nonce, has_picture) = (None, None, true);
+        let page = Page { language, server, status, title, body, form_leads_to, nonce, has_picture };
+        self.with_secret(page.into_response())
+    }
+
     fn whole_page(
         &self,
         status: StatusCode,
@@ -157,7 +165,7 @@ impl Visit {
         nonce: Option<String>,
     ) -> Response {
         let (language, server) = (self.language, self.server());
-        let page = Page { language, server, status, title, body, form_leads_to, nonce };
+        let page = Page { language, server, status, title, body, form_leads_to, nonce, has_picture: false };
         self.with_secret(page.into_response())
     }
 

@@ -15,14 +15,16 @@ pub(crate) const FIELD: &str = "form_token";
 
 /// The fields of a form of ours.
 pub(crate) fn posted(pages: &Pages, headers: &HeaderMap, body: &Bytes) -> Result<Params, Problem> {
-    if !is_own(headers, &pages.auth.config().public_url) {
-        return Err(Problem::Form);
-    }
     let params = Params::parse(body).map_err(|_| Problem::Form)?;
-    let token = params.get(FIELD).ok().flatten().unwrap_or_default();
+    let is_ours = shown_here(pages, headers, params.get(FIELD).ok().flatten().unwrap_or_default());
+    if is_ours { Ok(params) } else { Err(Problem::Form) }
+}
+
+/// Whether a form that has this token comes from one of our pages.
+pub(crate) fn shown_here(pages: &Pages, headers: &HeaderMap, token: &str) -> bool {
     let cookie = Cookie::Form.read(headers, pages.is_https()).unwrap_or_default();
     let repeats = !cookie.is_empty() && bool::from(token.as_bytes().ct_eq(cookie.as_bytes()));
-    if repeats { Ok(params) } else { Err(Problem::Form) }
+    repeats && is_own(headers, &pages.auth.config().public_url)
 }
 
 /// Whether the browser says, as far as it says anything, that a page of this server posts.

@@ -34,11 +34,13 @@ pub(crate) struct Page<'a> {
     pub(crate) form_leads_to: Option<String>,
     /// By which its policy knows the script that asks for passkeys, where it has that.
     pub(crate) nonce: Option<String>,
+    /// Whether it shows a picture that this server has.
+    pub(crate) has_picture: bool,
 }
 
 impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
-        let Self { language, server, status, title, body, form_leads_to, nonce } = self;
+        let Self { language, server, status, title, body, form_leads_to, nonce, has_picture } = self;
         let html = html! {
             (DOCTYPE)
             html lang=(language.tag()) {
@@ -62,8 +64,9 @@ impl IntoResponse for Page<'_> {
         };
         let forms = form_leads_to.map(|place| format!(" {place}")).unwrap_or_default();
         let scripts = nonce.map(|nonce| format!(" script-src 'nonce-{nonce}';")).unwrap_or_default();
+        let pictures = if has_picture { " img-src 'self';" } else { "" };
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{}';{scripts} form-action 'self'{forms}; frame-ancestors 'none'; \
+            "default-src 'none'; style-src 'sha256-{}';{scripts}{pictures} form-action 'self'{forms}; frame-ancestors 'none'; \
              base-uri 'none'",
             *STYLE_HASH
         );

@@ -88,7 +88,10 @@ messages! {
         deactivate_warning, erase, deactivate_button, deactivated, cancel,
     }
     Menu { label, devices, profile, password, second_step, emails, browsers, activity, export }
-    Profile { title, name, name_hint, save, saved, too_long, suspended }
+    Profile {
+        title, name, name_hint, save, saved, too_long, suspended, picture_alt, picture_new, picture_hint, picture_save,
+        picture_saved, picture_remove, picture_removed, picture_none, picture_large, picture_unknown, picture_quota,
+    }
     Password { title, explain, new, end_devices, history, button, elsewhere, saved }
     Emails { title, explain, none, add, added, remove, removed, open, confirmed, too_many }
     Browsers { title, explain, unnamed, this, since, end, end_others, ended }

@@ -32,6 +32,8 @@ pub(crate) const LINK: &str = "/link";
 
 /// The path of the account's pages: what `account_management_uri` names.
 pub(crate) const ACCOUNT: &str = "/account";
+/// The path of the account's picture.
+pub(crate) const PICTURE: &str = "/account/picture";
 
 /// What of an authorization request is not asked again after it was heeded.
 const HEEDED: [&str; 2] = ["prompt", "login_hint"];

@@ -17,7 +17,8 @@ use crate::browser::Visit;
 use crate::language::Language;
 use crate::layout::Page;
 use crate::next::{
-    ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, PASSKEY_SCRIPT, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP, SSO,
+    ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, PASSKEY_SCRIPT, PICTURE, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP,
+    SSO,
 };
 use crate::pages::{
     account, authorize, done, forgot, link, passkey_script, second_step, sign_in, sign_out, sign_up, sso,
@@ -38,6 +39,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (DONE, &[Method::GET]),
     (LINK, &[Method::GET, Method::POST]),
     (ACCOUNT, &[Method::GET, Method::POST]),
+    (PICTURE, &[Method::GET, Method::POST]),
     (SSO, &[Method::GET, Method::POST]),
     (LEAVE, &[Method::GET]),
     (COME_BACK, &[Method::GET]),
@@ -88,6 +90,13 @@ pub fn router(pages: Pages) -> Router {
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
         .route(SSO, get(sso::get).merge(on(MethodFilter::POST, sso::post)))
         .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
+        .route(
+            PICTURE,
+            get(account::picture::get).merge(
+                on(MethodFilter::POST, account::picture::post)
+                    .layer(DefaultBodyLimit::max(account::picture::MAX_BODY)),
+            ),
+        )
         .route(LEAVE, post(on(MethodFilter::GET, upstream::leave), RateClass::Login))
         .route(COME_BACK, get(upstream::come_back))
         .route(DECIDE, get(upstream::ask).merge(on(MethodFilter::POST, upstream::decide)))
@@ -154,6 +163,7 @@ fn panicked() -> Response {
         body: html! { p { (messages.common.failed) } },
         form_leads_to: None,
         nonce: None,
+        has_picture: false,
     }
     .into_response()
 }

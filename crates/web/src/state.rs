@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use myelin_api::Limits;
 use myelin_auth::{Auth, RegistrationMode};
+use myelin_media::Media;
 use myelin_oauth_core::metadata::issuer;
 use myelin_rooms::Rooms;
 use myelin_runtime::Env;
@@ -16,6 +17,8 @@ pub struct Pages {
     pub auth: Arc<Auth>,
     /// Profiles and account data.
     pub users: Arc<Users>,
+    /// The pictures that people show.
+    pub media: Arc<Media>,
     /// Who is in which room.
     pub rooms: Arc<Rooms>,
     /// Clock and randomness.

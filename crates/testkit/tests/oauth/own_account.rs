@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode, header};
 use myelin_testkit::{Browser, Page, TestServer};
 use serde_json::{Value, json};
 
@@ -38,6 +40,93 @@ async fn a_display_name_is_changed_and_taken_away() {
     let long = "x".repeat(2_000);
     let page = browser.submit(&page, &[("display_name", &long)]).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
+}
+
+/// Four pixels.
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAD0lEQVR42mNgAAJGMAEEAAAhAAbbpT5yAAAAAElFTkSuQmCC";
+
+#[tokio::test]
+async fn a_picture_is_uploaded_seen_in_rooms_and_taken_away() {
+    let server = TestServer::new(140).await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.post("/_matrix/client/v3/createRoom", json!({"preset": "public_chat"})).await.ok();
+    bob.post(&format!("/_matrix/client/v3/join/{}", room["room_id"].as_str().unwrap()), json!({}))
+        .await
+        .done();
+    let (mut browser, page) = signed_in(&server, "/account?action=org.matrix.profile").await;
+    assert!(!page.html.contains("<img"));
+    assert_eq!(browser.open("/account/picture").await.status, StatusCode::NOT_FOUND);
+    let hidden = page.hidden();
+    let fields: Vec<_> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let png = STANDARD.decode(PNG).unwrap();
+    let page = browser.upload("/account/picture", &fields, "picture", &png).await;
+    assert!(page.html.contains("Your picture is saved") && page.html.contains("<img"), "{}", page.html);
+    let policy = page.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("img-src 'self';") && policy.contains("default-src 'none'"), "{policy}");
+    let shown = async || alice.get("/_matrix/client/v3/profile/@alice:hs").await.ok();
+    let uri = shown().await["avatar_url"].as_str().unwrap().to_owned();
+    let (_, id) = uri.rsplit_once('/').unwrap();
+    let path = format!("/_matrix/client/v1/media/download/hs/{id}");
+    assert_eq!(bob.get(&path).await.status, StatusCode::OK);
+    let state = format!(
+        "/_matrix/client/v3/rooms/{}/state/m.room.member/@alice:hs",
+        room["room_id"].as_str().unwrap()
+    );
+    let mut since = String::new();
+    while bob.get(&state).await.ok()["avatar_url"] != uri.as_str() {
+        let sync = bob.get(&format!("/_matrix/client/v3/sync?timeout=10000{since}")).await.ok();
+        since = format!("&since={}", sync["next_batch"].as_str().unwrap());
+    }
+    // It is shown to its owner alone, as what it is, and does nothing.
+    let picture = browser.send(Method::HEAD, "/account/picture", None, &[]).await;
+    assert_eq!(
+        (picture.status, &picture.headers[header::CONTENT_TYPE]),
+        (StatusCode::OK, &"image/png".parse().unwrap())
+    );
+    assert!(picture.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("sandbox"));
+    assert_eq!(Browser::new(&server).open("/account/picture").await.status, StatusCode::NOT_FOUND);
+    let page = browser.submit(&page, &[("remove_picture", "yes")]).await;
+    assert!(page.html.contains("Your picture is removed") && !page.html.contains("<img"), "{}", page.html);
+    assert!(shown().await.get("avatar_url").is_none());
+}
+
+#[tokio::test]
+async fn what_is_no_picture_or_comes_from_elsewhere_is_not_taken() {
+    let server = TestServer::new(141).await;
+    let alice = server.register("alice").await;
+    let (mut browser, page) = signed_in(&server, "/account?action=org.matrix.profile").await;
+    let hidden = page.hidden();
+    let token = hidden.iter().find(|(name, _)| name == "form_token").unwrap().1.as_str();
+    let good = [("form_token", token), ("user", "@alice:hs")];
+    let png = STANDARD.decode(PNG).unwrap();
+    let broken = &png[..50];
+    let script = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let large = [png.as_slice(), &vec![0; 10 << 20]].concat();
+    for (file, status, message) in [
+        (&b""[..], StatusCode::BAD_REQUEST, "choose a picture first"),
+        (b"no picture", StatusCode::BAD_REQUEST, "no picture that can be shown"),
+        (broken, StatusCode::BAD_REQUEST, "no picture that can be shown"),
+        (script, StatusCode::BAD_REQUEST, "no picture that can be shown"),
+        (&large, StatusCode::PAYLOAD_TOO_LARGE, "too large"),
+    ] {
+        let page = browser.upload("/account/picture", &good, "picture", file).await;
+        assert_eq!(page.status, status, "{message}");
+        assert!(page.html.contains(message), "{}", page.html);
+    }
+    for (fields, status) in [
+        (&[("form_token", "0123456789abcdef0123456789abcdef"), good[1]][..], StatusCode::FORBIDDEN),
+        (&[good[1], good[0]], StatusCode::FORBIDDEN),
+        (&[], StatusCode::FORBIDDEN),
+        // She is shown who is signed in.
+        (&[good[0], ("user", "@bob:hs")], StatusCode::OK),
+    ] {
+        let page = browser.upload("/account/picture", fields, "picture", &png).await;
+        assert_eq!(page.status, status, "{fields:?}");
+    }
+    let nobody = Browser::new(&server).upload("/account/picture", &good, "picture", &png).await;
+    assert_eq!(nobody.status, StatusCode::FORBIDDEN);
+    assert!(alice.get("/_matrix/client/v3/profile/@alice:hs").await.ok().get("avatar_url").is_none());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod export;
 mod menu;
 mod passkeys;
 pub(super) mod password;
+pub(crate) mod picture;
 mod profile;
 mod providers;
 mod reset;
