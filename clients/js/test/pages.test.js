@@ -113,6 +113,8 @@ async function confirm(person, address, check = () => {}) {
     await person.open(await link(address));
     await check("confirming an address");
     await person.page.getByRole("button").click();
+    // A tab that closes while it loads may never do so.
+    await person.page.waitForLoadState();
     await check("an address is confirmed");
     await person.window.back(tab);
 }
