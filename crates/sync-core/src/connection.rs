@@ -207,7 +207,7 @@ impl Connection {
                 _ => self.configs.find(&wish.config),
             };
             last = Some((&wish.config, number));
-            due.extend(self.room_due(wish.room, entry, &wish.config, number));
+            due.extend(self.room_due(wish.room, &entry, &wish.config, number));
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         let known = !self.rooms.is_empty() || self.forgetful;
@@ -226,9 +226,9 @@ impl Connection {
             match self.rooms.get(&room) {
                 Some(known) if known.standing != entry.standing || known.joined_at != entry.joined_at => {
                     let config = self.configs.known.get(&known.config).cloned().unwrap_or_default();
-                    due.extend(self.room_due(room, entry, &config, Some(known.config)));
+                    due.extend(self.room_due(room, &entry, &config, Some(known.config)));
                 }
-                None if self.forgetful => due.extend(self.room_due(room, entry, &Arc::default(), None)),
+                None if self.forgetful => due.extend(self.room_due(room, &entry, &Arc::default(), None)),
                 _ => {}
             }
         }

@@ -1,16 +1,21 @@
 //! A user's rooms, in the order that lists show them.
 
+mod base;
+mod filter;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use self::base::Base;
+pub use self::filter::ListFilter;
 
 /// A room, by whatever number the caller knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub i64);
 
 /// How the user stands to a room, as far as lists care.
@@ -43,7 +48,7 @@ impl Standing {
 }
 
 /// What lists need to know of a room. Users are in thousands of rooms, so it is small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomEntry {
     /// How the user stands to it.
     pub standing: Standing,
@@ -73,18 +78,23 @@ pub struct RoomEntry {
 /// The tags that a user gave a room; most rooms have none.
 pub type Tags = Option<Arc<[Box<str>]>>;
 
-/// For how many rooms there is room at once when a list is read: what it says of its length may be damaged.
-const MOST_EXPECTED: usize = 1 << 18;
+/// A list is packed anew when more of its rooms than this, and than a share of all, have changed since.
+const FEWEST_CHANGES: usize = 64;
+/// That share: one of so many.
+const SHARE_OF_CHANGES: usize = 8;
 
 /// A user's rooms by recency.
+///
+/// Users are in thousands of rooms of which few change, so most of the list is packed: what was stored is used as it was
+/// read, without looking at each room. What changed since lies beside it.
 #[derive(Clone, Debug, Default)]
 pub struct RoomList {
-    /// The rooms, close together: a list that was read is walked through in the order in which it lies in memory.
-    rooms: Vec<(RoomKey, RoomEntry)>,
-    /// Where in `rooms` each is.
-    places: FxHashMap<RoomKey, usize>,
-    /// The same, newest first.
-    by_change: BTreeMap<(Reverse<i64>, RoomKey), usize>,
+    packed: Base,
+    /// What changed since: a room as it is now, or that it is gone.
+    changes: FxHashMap<RoomKey, Option<RoomEntry>>,
+    /// Those that changed and are not gone, newest first.
+    by_change: BTreeSet<(Reverse<i64>, RoomKey)>,
+    len: usize,
     listed: usize,
 }
 
@@ -92,122 +102,139 @@ impl FromIterator<(RoomKey, RoomEntry)> for RoomList {
     /// A list of these rooms. Of two about one room the later counts.
     fn from_iter<I: IntoIterator<Item = (RoomKey, RoomEntry)>>(rooms: I) -> Self {
         let rooms: FxHashMap<RoomKey, RoomEntry> = rooms.into_iter().collect();
-        Self::of_different(rooms.into_iter().collect()).unwrap_or_default()
-    }
-}
-
-impl<'de> Deserialize<'de> for RoomList {
-    /// A list of pairs of rooms and what is known of them, newest first: into place one by one, for lists are long.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = RoomList;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("rooms")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<RoomList, A::Error> {
-                let expected = pairs.size_hint().unwrap_or_default().min(MOST_EXPECTED);
-                let mut rooms = Vec::with_capacity(expected);
-                while let Some(pair) = pairs.next_element()? {
-                    rooms.push(pair);
-                }
-                RoomList::of_different(rooms).ok_or_else(|| A::Error::custom("a room twice"))
-            }
-        }
-        deserializer.deserialize_seq(Pairs)
+        Self::packed(rooms.into_iter().collect())
     }
 }
 
 impl RoomList {
-    /// A list of these rooms; `None` where one is there twice.
-    fn of_different(rooms: Vec<(RoomKey, RoomEntry)>) -> Option<Self> {
-        let mut places = FxHashMap::with_capacity_and_hasher(rooms.len(), FxBuildHasher);
-        for (place, (room, _)) in rooms.iter().enumerate() {
-            if places.insert(*room, place).is_some() {
-                return None;
-            }
+    /// A list of rooms of which each is there once.
+    fn packed(mut rooms: Vec<(RoomKey, RoomEntry)>) -> Self {
+        rooms.sort_unstable_by_key(|(room, entry)| (Reverse(entry.changed), *room));
+        Self::of(Base::pack(&rooms))
+    }
+
+    fn of(packed: Base) -> Self {
+        let (len, listed) = (packed.len(), packed.listed());
+        Self { packed, len, listed, ..Self::default() }
+    }
+
+    /// The list that [`RoomList::pack`] made these from; `None` where they are of another layout.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Option<Self> {
+        Base::read(bytes).map(Self::of)
+    }
+
+    /// The list in one piece, about sixty bytes a room, to be stored.
+    pub fn pack(&mut self) -> Bytes {
+        if !self.changes.is_empty() {
+            let rooms: Vec<_> = self.all().collect();
+            *self = Self::of(Base::pack(&rooms));
         }
-        let order =
-            |(place, (room, entry)): (usize, &(RoomKey, RoomEntry))| ((Reverse(entry.changed), *room), place);
-        let by_change = rooms.iter().enumerate().map(order).collect();
-        let listed = rooms.iter().filter(|(_, entry)| entry.standing.is_listed()).count();
-        Some(Self { rooms, places, by_change, listed })
+        self.packed.bytes()
     }
 
     /// Adds a room, or replaces what was known of it.
     pub fn put(&mut self, room: RoomKey, entry: RoomEntry) {
-        if self.places.contains_key(&room) {
-            self.update(room, |known| *known = entry);
-            return;
-        }
-        let place = self.rooms.len();
-        self.places.insert(room, place);
-        self.by_change.insert((Reverse(entry.changed), room), place);
-        self.listed += usize::from(entry.standing.is_listed());
-        self.rooms.push((room, entry));
+        self.replace(room, Some(entry));
     }
 
     /// Forgets a room.
     pub fn remove(&mut self, room: RoomKey) -> Option<RoomEntry> {
-        let place = self.places.remove(&room)?;
-        let (_, entry) = self.rooms.swap_remove(place);
-        self.by_change.remove(&(Reverse(entry.changed), room));
-        self.listed -= usize::from(entry.standing.is_listed());
-        // The last one fills the gap.
-        if let Some((moved, other)) = self.rooms.get(place) {
-            self.places.insert(*moved, place);
-            self.by_change.insert((Reverse(other.changed), *moved), place);
-        }
-        Some(entry)
+        self.replace(room, None)
     }
 
     /// Changes what is known of a room, if it is here.
     pub fn update(&mut self, room: RoomKey, change: impl FnOnce(&mut RoomEntry)) {
-        let Some(place) = self.places.get(&room).copied() else { return };
-        let Some((_, entry)) = self.rooms.get_mut(place) else { return };
-        let (changed, listed) = (entry.changed, entry.standing.is_listed());
-        change(entry);
-        if entry.changed != changed {
-            self.by_change.remove(&(Reverse(changed), room));
-            self.by_change.insert((Reverse(entry.changed), room), place);
+        let Some(known) = self.entry(room) else { return };
+        let mut entry = known.clone();
+        change(&mut entry);
+        if entry != known {
+            self.replace(room, Some(entry));
         }
-        self.listed = self.listed + usize::from(entry.standing.is_listed()) - usize::from(listed);
+    }
+
+    /// Answers what was known of it.
+    fn replace(&mut self, room: RoomKey, entry: Option<RoomEntry>) -> Option<RoomEntry> {
+        let known = self.entry(room);
+        if known.is_none() && entry.is_none() {
+            return None;
+        }
+        let (is_listed, changed) = (
+            |entry: &RoomEntry| entry.standing.is_listed(),
+            |entry: &RoomEntry| (Reverse(entry.changed), room),
+        );
+        if let Some(known) = &known {
+            self.by_change.remove(&changed(known));
+        }
+        self.by_change.extend(entry.as_ref().map(changed));
+        self.len += usize::from(entry.is_some());
+        self.len -= usize::from(known.is_some());
+        // What was stored may be damaged, and its count with it.
+        self.listed += usize::from(entry.as_ref().is_some_and(is_listed));
+        self.listed = self.listed.saturating_sub(usize::from(known.as_ref().is_some_and(is_listed)));
+        self.changes.insert(room, entry);
+        if self.changes.len() > FEWEST_CHANGES.max(self.packed.len() / SHARE_OF_CHANGES) {
+            self.pack();
+        }
+        known
     }
 
     /// Changes what is known of every room, but not when it changed nor how the user stands to it.
     pub fn update_all(&mut self, mut change: impl FnMut(RoomKey, &mut RoomEntry)) {
-        for (room, entry) in &mut self.rooms {
-            let (changed, standing) = (entry.changed, entry.standing);
-            change(*room, entry);
-            (entry.changed, entry.standing) = (changed, standing);
+        let changed = self.all().filter_map(|(room, known)| {
+            let mut entry = known.clone();
+            change(room, &mut entry);
+            (entry.changed, entry.standing) = (known.changed, known.standing);
+            (entry != known).then_some((room, entry))
+        });
+        let changed: Vec<_> = changed.collect();
+        for (room, entry) in changed {
+            self.replace(room, Some(entry));
         }
     }
 
     /// Every room, in no order.
-    pub fn unordered(&self) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
-        self.rooms.iter().map(|(room, entry)| (*room, entry))
+    pub fn unordered(&self) -> impl Iterator<Item = (RoomKey, RoomEntry)> {
+        let changed = self.changes.iter().filter_map(|(room, entry)| Some((*room, entry.clone()?)));
+        self.unchanged().chain(changed)
     }
 
     /// What is known of a room.
     #[must_use]
-    pub fn entry(&self, room: RoomKey) -> Option<&RoomEntry> {
-        self.rooms.get(*self.places.get(&room)?).map(|(_, entry)| entry)
+    pub fn entry(&self, room: RoomKey) -> Option<RoomEntry> {
+        match self.changes.get(&room) {
+            Some(changed) => changed.clone(),
+            None => self.packed.entry(room),
+        }
     }
 
     /// Every room, newest first, those that lists don't show included.
-    pub fn all(&self) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
-        self.by_change.values().filter_map(|place| self.rooms.get(*place).map(|(room, entry)| (*room, entry)))
+    pub fn all(&self) -> impl Iterator<Item = (RoomKey, RoomEntry)> {
+        let entry = |(_, room): &(Reverse<i64>, RoomKey)| Some((*room, self.changes.get(room)?.clone()?));
+        let mut changed = self.by_change.iter().filter_map(entry).peekable();
+        let mut unchanged = self.unchanged().peekable();
+        std::iter::from_fn(move || {
+            let order = |(room, entry): &(RoomKey, RoomEntry)| (Reverse(entry.changed), *room);
+            match (changed.peek(), unchanged.peek()) {
+                (Some(one), Some(other)) if order(one) > order(other) => unchanged.next(),
+                (Some(_), _) => changed.next(),
+                (None, _) => unchanged.next(),
+            }
+        })
+    }
+
+    /// Those of the packed rooms that have not changed since, newest first.
+    fn unchanged(&self) -> impl Iterator<Item = (RoomKey, RoomEntry)> {
+        self.packed.all().filter(|(room, _)| self.changes.is_empty() || !self.changes.contains_key(room))
     }
 
     /// Rooms that lists show, newest first.
-    pub fn listed(&self) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
+    pub fn listed(&self) -> impl Iterator<Item = (RoomKey, RoomEntry)> {
         self.all().filter(|(_, entry)| entry.standing.is_listed())
     }
 
     /// Rooms in which something happened after a position, newest first. Costs what it yields.
-    pub fn changed_after(&self, position: i64) -> impl Iterator<Item = (RoomKey, &RoomEntry)> {
+    pub fn changed_after(&self, position: i64) -> impl Iterator<Item = (RoomKey, RoomEntry)> {
         self.all().take_while(move |(_, entry)| entry.changed > position)
     }
 
@@ -220,139 +247,15 @@ impl RoomList {
     /// How many rooms it knows.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rooms.len()
+        self.len
     }
 
     /// Whether it knows none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty()
-    }
-}
-
-/// Which rooms a list shows. Every criterion given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListFilter {
-    /// Direct chats only, or all but them.
-    pub is_dm: Option<bool>,
-    /// Encrypted rooms only, or all but them.
-    pub is_encrypted: Option<bool>,
-    /// Invites only, or all but them.
-    pub is_invite: Option<bool>,
-    /// Rooms of these types only (`None` is a room without a type), where not empty.
-    pub room_types: Vec<Option<String>>,
-    /// No rooms of these types; stronger than `room_types`.
-    pub not_room_types: Vec<Option<String>>,
-    /// Rooms with one of these tags only, where given.
-    pub tags: Option<Vec<String>>,
-    /// No rooms with one of these tags.
-    pub not_tags: Vec<String>,
-    /// These rooms only, where given: those whose name is like the one asked for.
-    pub named: Option<BTreeSet<RoomKey>>,
-    /// These rooms only, where given: what the spaces asked for contain.
-    pub within: Option<BTreeSet<RoomKey>>,
-}
-
-impl ListFilter {
-    /// Whether every room passes.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether the room passes.
-    #[must_use]
-    pub fn allows(&self, room: RoomKey, entry: &RoomEntry) -> bool {
-        let agrees = |asked: Option<bool>, is: bool| asked.is_none_or(|asked| asked == is);
-        let is_type =
-            |types: &[Option<String>]| types.iter().any(|kind| kind.as_deref() == entry.room_type.as_deref());
-        let has_tag = |tags: &[String]| {
-            entry.tags.iter().flat_map(|own| own.iter()).any(|tag| tags.iter().any(|asked| **asked == **tag))
-        };
-        let is_among =
-            |rooms: &Option<BTreeSet<RoomKey>>| rooms.as_ref().is_none_or(|in_it| in_it.contains(&room));
-        agrees(self.is_dm, entry.is_dm)
-            && agrees(self.is_encrypted, entry.is_encrypted)
-            && agrees(self.is_invite, entry.standing == Standing::Invited)
-            && (self.room_types.is_empty() || is_type(&self.room_types))
-            && !is_type(&self.not_room_types)
-            && self.tags.as_deref().is_none_or(has_tag)
-            && !has_tag(&self.not_tags)
-            && is_among(&self.named)
-            && is_among(&self.within)
+        self.len == 0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{ListFilter, RoomEntry, RoomKey, RoomList, Standing};
-
-    fn entry(changed: i64) -> RoomEntry {
-        RoomEntry {
-            standing: Standing::Joined,
-            changed,
-            read_at: 0,
-            moved_at: 0,
-            joined_at: Some(1),
-            room_type: None,
-            is_encrypted: false,
-            is_dm: false,
-            asked_as_dm: false,
-            tags: None,
-            sticky_until: None,
-        }
-    }
-
-    #[test]
-    fn rooms_are_listed_newest_first_and_rooms_left_are_not() {
-        let mut list = RoomList::default();
-        list.put(RoomKey(1), entry(10));
-        list.put(RoomKey(2), entry(30));
-        list.put(RoomKey(3), RoomEntry { standing: Standing::Left, ..entry(40) });
-        list.update(RoomKey(1), |entry| entry.changed = 35);
-        let order: Vec<_> = list.listed().map(|(room, _)| room.0).collect();
-        assert_eq!(order, [1, 2]);
-        assert_eq!(list.listed_count(), 2);
-        let changed: Vec<_> = list.changed_after(30).map(|(room, _)| room.0).collect();
-        assert_eq!(changed, [3, 1]);
-    }
-
-    #[test]
-    fn a_list_made_at_once_is_as_one_made_room_by_room() {
-        let rooms = [(1, Standing::Joined), (2, Standing::Left), (3, Standing::Invited)];
-        let rooms =
-            rooms.map(|(room, standing)| (RoomKey(room), RoomEntry { standing, ..entry(room * 7 % 5) }));
-        let at_once: RoomList = rooms.iter().cloned().collect();
-        let mut one_by_one = RoomList::default();
-        for (room, entry) in rooms {
-            one_by_one.put(room, entry);
-        }
-        assert!(at_once.all().eq(one_by_one.all()));
-        assert_eq!(at_once.listed_count(), one_by_one.listed_count());
-    }
-
-    #[test]
-    fn a_filter_wants_every_criterion_and_exclusion_is_stronger() {
-        let room = RoomEntry {
-            room_type: Some("m.space".into()),
-            is_dm: true,
-            tags: Some(vec!["m.favourite".into()].into()),
-            ..entry(1)
-        };
-        let space = vec![Some("m.space".to_owned())];
-        let check = |filter: ListFilter| filter.allows(RoomKey(1), &room);
-        assert!(check(ListFilter::default()));
-        assert!(check(ListFilter { is_dm: Some(true), room_types: space.clone(), ..Default::default() }));
-        assert!(!check(ListFilter { is_dm: Some(true), is_invite: Some(true), ..Default::default() }));
-        assert!(!check(ListFilter {
-            room_types: space.clone(),
-            not_room_types: space,
-            ..Default::default()
-        }));
-        assert!(!check(ListFilter { room_types: vec![None], ..Default::default() }));
-        assert!(check(ListFilter { named: Some([RoomKey(1)].into()), ..Default::default() }));
-        assert!(check(ListFilter { tags: Some(vec!["m.favourite".to_owned()]), ..Default::default() }));
-        assert!(!check(ListFilter { not_tags: vec!["m.favourite".to_owned()], ..Default::default() }));
-        assert!(!check(ListFilter { within: Some([RoomKey(2)].into()), ..Default::default() }));
-    }
-}
+mod tests;

@@ -259,12 +259,12 @@ fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, 
         if list.filter.is_open() && end.is_none_or(|end| count > end) {
             return rooms.listed_count();
         }
-        if !list.filter.allows(room, entry) {
+        if !list.filter.allows(room, &entry) {
             continue;
         }
         while ranges.next_if(|(_, end)| *end < count).is_some() {}
         if ranges.peek().is_some_and(|(start, _)| *start <= count) {
-            in_range(room, entry);
+            in_range(room, &entry);
         }
         count += 1;
     }

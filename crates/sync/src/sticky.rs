@@ -72,7 +72,7 @@ impl Sought {
         for (nid, facts) in rooms.facts(snapshot, cache, &found).await? {
             let room = RoomKey(nid.0);
             let Some(entry) = rooms.entry(nid) else { continue };
-            let Some(wanted) = asked(room, &facts, entry) else { continue };
+            let Some(wanted) = asked(room, &facts, &entry) else { continue };
             let (member_changed, is_new) = (entry.moved_at, new.contains(&room));
             candidates.push(StickyCandidate { room, member_changed, wanted, is_new });
             sought.insert(room, (facts.room_id.clone(), facts.member));

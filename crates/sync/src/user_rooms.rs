@@ -111,7 +111,7 @@ impl UserRooms {
         self.folded
     }
 
-    pub(crate) fn entry(&self, room: RoomNid) -> Option<&RoomEntry> {
+    pub(crate) fn entry(&self, room: RoomNid) -> Option<RoomEntry> {
         self.list.entry(RoomKey(room.0))
     }
 
@@ -213,7 +213,7 @@ impl UserRooms {
         if self.folded == 0 || !due || !stored_rooms::is_worth_storing(self.list.len()) {
             return Ok(false);
         }
-        stored_rooms::store(engine, &self.user_id, &self.list, self.folded).await?;
+        stored_rooms::store(engine, &self.user_id, &mut self.list, self.folded).await?;
         self.stored = (self.folded, 0);
         Ok(true)
     }

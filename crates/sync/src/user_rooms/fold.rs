@@ -27,7 +27,7 @@ impl UserRooms {
     /// Takes over the stored copy, which is older than the snapshot; says whether there was one to go on from.
     pub(super) async fn restore(&mut self, snapshot: &dyn Snapshot) -> Result<bool, ReadError> {
         let row = snapshot.get::<RoomListCopy>(&(self.user_id.clone(),)).await?;
-        let Some((list, position)) = row.as_ref().and_then(stored_rooms::decode) else { return Ok(false) };
+        let Some((list, position)) = row.and_then(stored_rooms::decode) else { return Ok(false) };
         if position == 0 || position > snapshot.position().get() {
             return Ok(false);
         }
@@ -163,11 +163,11 @@ impl UserRooms {
             let Some(facts) = facts.get(&room) else { continue };
             let mut entry = self.make_entry(facts, &member);
             let before = self.entry(room);
-            (entry.tags, entry.read_at) = match before {
+            (entry.tags, entry.read_at) = match &before {
                 Some(before) => (before.tags.clone(), before.read_at),
                 None => personal.remove(&room).unwrap_or_default(),
             };
-            match (before.is_some_and(is_interesting), is_interesting(&entry)) {
+            match (before.as_ref().is_some_and(is_interesting), is_interesting(&entry)) {
                 (false, true) => moved.came.push(room),
                 (true, false) => moved.went.push(room),
                 _ => {}

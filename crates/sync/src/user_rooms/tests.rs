@@ -135,8 +135,8 @@ impl Test {
             Op::Fold => self.fold().await,
             Op::Store => {
                 self.fold().await;
-                let (engine, folded) = (&*self.world.engine, &self.folded);
-                stored_rooms::store(engine, alice(), &folded.list, folded.folded).await.unwrap();
+                let (engine, folded) = (&*self.world.engine, &mut self.folded);
+                stored_rooms::store(engine, alice(), &mut folded.list, folded.folded).await.unwrap();
             }
         }
     }
@@ -170,7 +170,7 @@ impl Test {
 }
 
 fn said(rooms: &UserRooms) -> Vec<(RoomKey, RoomEntry)> {
-    rooms.list.all().map(|(room, entry)| (room, entry.clone())).collect()
+    rooms.list.all().collect()
 }
 
 proptest! {
