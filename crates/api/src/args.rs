@@ -1,7 +1,7 @@
 //! Requests as ruma's types.
 
 use axum::RequestExt;
-use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -42,15 +42,39 @@ where
     }
 }
 
-/// The part of a query that ruma's types know less of than this server.
-pub(crate) struct Asked<T>(pub(crate) T);
+/// The query, or the part of it that ruma's types know less of than this server.
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let query = Query::<T>::from_request_parts(parts, state).await;
-        query.map(|Query(asked)| Self(asked)).map_err(|error| Error::invalid_param(error.body_text()))
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|axum::extract::Query(asked)| Self(asked)).map_err(|error| of_address(&error.body_text()))
+    }
+}
+
+/// The variable segments of the path, as what they have to be.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(named)| Self(named)).map_err(|error| of_address(&error.body_text()))
+    }
+}
+
+/// The body as it was sent, which may be empty.
+pub(crate) struct Whole(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let body = Bytes::from_request(request.with_limited_body(), &()).await;
+        body.map(Self).map_err(|rejection| body_error(rejection.status()))
     }
 }
 
@@ -84,6 +108,8 @@ fn refusal(error: FromHttpRequestError) -> Error {
 
 /// The error for a path or a query that can't be read.
 fn of_address(problem: &str) -> Error {
+    // What axum says comes after what it did.
+    let problem = problem.split_once("query string: ").map_or(problem, |(_, problem)| problem);
     if problem.starts_with("missing field") || problem.starts_with("missing header") {
         return Error::missing_param(format!("The request lacks a parameter: {problem}."));
     }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_model::Pos;
 use myelin_notify::{NotificationsWanted, Notified, Notify};
 use ruma::OwnedRoomId;
@@ -15,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Query;
 
 /// How many notifications are answered with where the client does not say.
 const DEFAULT_LIMIT: usize = 20;
@@ -45,9 +45,8 @@ struct Item {
 pub(crate) async fn get(
     State(notify): State<Arc<Notify>>,
     Asks(requester): Asks,
-    wish: Result<Query<Wish>, QueryRejection>,
+    Query(wish): Query<Wish>,
 ) -> Result<Json<Page>, Error> {
-    let Query(wish) = wish.map_err(|_| Error::invalid_param("The limit is not a number."))?;
     let before = wish.from.as_deref().map(position).transpose()?;
     let limit = wish.limit.unwrap_or(DEFAULT_LIMIT);
     if limit == 0 {

@@ -117,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_use_extractors_that_refuse_with_an_errcode() {
+        let text = "use axum::extract::{Query, State};";
+        assert_eq!(found("crates/api/src/client/a.rs", text).len(), 1);
+        assert_eq!(found("crates/api/src/args.rs", text).len(), 0);
+        assert_eq!(found("crates/api/src/client/a.rs", "use axum::extract::State;").len(), 0);
+        assert_eq!(found("crates/api/src/client/a.rs", "use crate::args::{Path, Query};").len(), 0);
+    }
+
+    #[test]
     fn the_clock_as_a_function_value_is_found_too() {
         assert_eq!(found("crates/rooms/src/a.rs", "fn f() { map(Instant::now) }").len(), 1);
     }

@@ -116,6 +116,22 @@ pub(crate) const BANS: &[Ban] = &[
         instead: "verify one by one, in parallel",
         except: &[],
     },
+    Ban {
+        patterns: &[
+            Pattern::Segments(&["extract", "Query"]),
+            Pattern::Segments(&["extract", "Path"]),
+            Pattern::Segments(&["extract", "Json"]),
+            Pattern::Segments(&["extract", "Form"]),
+            Pattern::Segments(&["extract", "rejection"]),
+        ],
+        what: "answers what it can't read by itself, without an errcode",
+        instead: "use the extractors of api's `args`, `body` and `object`",
+        except: &[
+            ("crates/api/src/args.rs", "is where their refusals become Matrix's"),
+            ("crates/web/", "answers with pages"),
+            ("crates/testkit/", "plays other services"),
+        ],
+    },
 ];
 
 /// What production code of an L0 crate may not name.

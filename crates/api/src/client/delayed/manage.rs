@@ -7,10 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
-use axum::response::IntoResponse;
-use bytes::Bytes;
+use axum::extract::State;
 use myelin_rooms::{DelayAction, Rooms};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,16 +15,15 @@ use serde_json::{Value, json};
 use super::Generation;
 use crate::Error;
 use crate::access::Asks;
-use crate::args::body_error;
+use crate::args::{Path, Whole};
 use crate::body::{Unused, parse};
 
 pub(crate) async fn own(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((delay_id, name)): Path<(String, String)>,
     _: Unused,
 ) -> Result<Json<Value>, Error> {
-    let Path((delay_id, name)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
     let action = action(&name).ok_or_else(Error::unrecognized)?;
     let changed = rooms.change_delayed(&delay_id, Some(&requester.user_id), action).await;
     changed.map_err(|error| Generation::Stable.error(error))?;
@@ -36,10 +32,9 @@ pub(crate) async fn own(
 
 pub(crate) async fn by_id(
     State(rooms): State<Arc<Rooms>>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((delay_id, name)): Path<(String, String)>,
     _: Unused,
 ) -> Result<Json<Value>, Error> {
-    let Path((delay_id, name)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
     let action = action(&name).ok_or_else(Error::unrecognized)?;
     change(&rooms, &delay_id, action).await
 }
@@ -51,11 +46,9 @@ struct Wanted {
 
 pub(crate) async fn by_body(
     State(rooms): State<Arc<Rooms>>,
-    path: Result<Path<String>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    Path(delay_id): Path<String>,
+    Whole(body): Whole,
 ) -> Result<Json<Value>, Error> {
-    let Path(delay_id) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
-    let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let name = parse::<Wanted>(&body)?.action;
     let name = name.ok_or_else(|| Error::missing_param("`action` is missing."))?;
     let action = action(&name)

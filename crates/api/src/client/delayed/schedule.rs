@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use myelin_rooms::{Delayed, Rooms};
 use ruma::OwnedRoomId;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{Generation, Scheduled};
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Path;
 use crate::body::Body;
 use crate::client::rooms::create::canonical;
 use crate::client::rooms::sticky::AskedSticky;
@@ -28,10 +28,9 @@ pub(crate) async fn put(
     State(rooms): State<Arc<Rooms>>,
     Asks(requester): Asks,
     AskedSticky(sticky): AskedSticky,
-    path: Result<Path<(OwnedRoomId, String, String)>, PathRejection>,
+    Path((room_id, kind, txn_id)): Path<(OwnedRoomId, String, String)>,
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Scheduled>, Error> {
-    let Path((room_id, kind, txn_id)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
     let delayed = Delayed {
         room_id,
         kind,

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_rooms::{DirectoryRequest, Preview, Rooms};
 use ruma::ServerName;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::args::Query;
 use crate::body::Body;
 use crate::state::ServerName as OwnName;
 
@@ -49,9 +49,8 @@ pub(crate) struct Listed {
 pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(OwnName(own)): State<OwnName>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Query(asked): Query<Asked>,
 ) -> Result<Json<Listed>, Error> {
-    let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     check_server(&own, asked.server.as_deref())?;
     let request = DirectoryRequest {
         offset: offset(asked.since.as_deref())?,
@@ -64,10 +63,9 @@ pub(crate) async fn get(
 pub(crate) async fn post(
     State(rooms): State<Arc<Rooms>>,
     State(OwnName(own)): State<OwnName>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    Query(asked): Query<Asked>,
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Listed>, Error> {
-    let Query(asked) = asked.map_err(|error| Error::invalid_param(error.body_text()))?;
     check_server(&own, asked.server.as_deref())?;
     let other_network =
         wanted.third_party_instance_id.is_some() && !wanted.include_all_networks.unwrap_or(false);

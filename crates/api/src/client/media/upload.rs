@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRequestParts, State};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use myelin_media::{Media, NewFile};
@@ -15,6 +15,7 @@ use super::error::{bad_content_type, upload_error};
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::Answer;
+use crate::args::Query;
 
 /// Stores the body as it comes: it is never whole in memory.
 pub(crate) async fn post(
@@ -39,8 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Declared {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let invalid = |_| Error::invalid_param("The query is not valid.");
-        let Query(query) = Query::<UploadQuery>::from_request_parts(parts, state).await.map_err(invalid)?;
+        let Query(query) = Query::<UploadQuery>::from_request_parts(parts, state).await?;
         Ok(Self(NewFile {
             content_type: content_type(&parts.headers)?,
             filename: query.filename.filter(|name| !name.is_empty()),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use myelin_media::{Media, UploadError};
 use ruma::OwnedServerName;
 use serde_json::{Value, json};
@@ -15,17 +14,16 @@ use super::error::upload_error;
 use super::upload::Declared;
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Path;
 
 /// Stores the file of a URI that was created before.
 pub(crate) async fn put(
     State(media): State<Arc<Media>>,
     Asks(requester): Asks,
-    path: Result<Path<(OwnedServerName, String)>, PathRejection>,
+    Path((server, media_id)): Path<(OwnedServerName, String)>,
     Declared(file): Declared,
     body: Body,
 ) -> Result<Json<Value>, Error> {
-    let invalid = |_| Error::invalid_param("The path has to name a server and a media id.");
-    let Path((server, media_id)) = path.map_err(invalid)?;
     if !media.is_local(&server) {
         return Err(upload_error(UploadError::NotCreated));
     }

@@ -6,26 +6,26 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_auth::Auth;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::args::Query;
 use crate::error::SoftLogout;
 
 #[derive(Deserialize)]
 pub(crate) struct UserinfoQuery {
-    access_token: String,
+    access_token: Option<String>,
 }
 
 pub(crate) async fn get(
     State(auth): State<Arc<Auth>>,
-    query: Result<Query<UserinfoQuery>, QueryRejection>,
+    Query(query): Query<UserinfoQuery>,
 ) -> Result<Json<Value>, Error> {
     let unknown = || Error::unknown_token(SoftLogout::No);
-    let Query(query) = query.map_err(|_| unknown())?;
-    let user_id = auth.openid_user(&query.access_token).await?.ok_or_else(unknown)?;
+    let token = query.access_token.ok_or_else(unknown)?;
+    let user_id = auth.openid_user(&token).await?.ok_or_else(unknown)?;
     Ok(Json(json!({ "sub": user_id })))
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_notify::{NewRule, Notify, Relative};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use super::lookup;
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Query;
 use crate::body::Body;
 use crate::object::Segments;
 
@@ -35,11 +35,9 @@ pub(crate) async fn put(
     State(notify): State<Arc<Notify>>,
     Asks(requester): Asks,
     Segments([kind, rule_id]): Segments<2>,
-    place: Result<Query<Place>, QueryRejection>,
+    Query(Place { before, after }): Query<Place>,
     Body(rule): Body<NewRule>,
 ) -> Result<Json<Value>, Error> {
-    let Query(Place { before, after }) =
-        place.map_err(|_| Error::invalid_param("The query does not name one rule to go before or after."))?;
     let relative = Relative { before, after };
     notify.set_push_rule(&requester, &kind, &rule_id, &rule, &relative).await?;
     Ok(Json(json!({})))

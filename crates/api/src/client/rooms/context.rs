@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::{Args, Asked};
+use crate::args::{Args, Query};
 
 /// The most events around the one asked for.
 const MOST: usize = 100;
@@ -34,7 +34,7 @@ pub(crate) struct Body {
 
 /// The part of the query that ruma's types know less of than this server.
 #[derive(Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct Wish {
     filter: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn get(
     State(rooms): State<Arc<Rooms>>,
     State(env): State<Env>,
     Asks(requester): Asks,
-    Asked(asked): Asked<Query>,
+    Query(asked): Query<Wish>,
     Args(request): Args<Request>,
 ) -> Result<Json<Body>, Error> {
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MOST).min(MOST);

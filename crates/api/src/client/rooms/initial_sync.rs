@@ -19,14 +19,14 @@ use super::viewer;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Segment;
 
 /// How many messages there are where the client does not say.
 const USUAL_LIMIT: usize = 10;
 
 #[derive(Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct Wish {
     limit: Option<usize>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Segment(room_id): Segment,
-    Asked(asked): Asked<Query>,
+    Query(asked): Query<Wish>,
 ) -> Result<RawAnswer, Error> {
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{page_filter, viewer};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Segment;
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Body {
 
 /// What stands in the query. The spec wants `dir`; who leaves it out means forwards, as other servers have it.
 #[derive(Deserialize)]
-pub(crate) struct Query {
+pub(crate) struct Wish {
     from: Option<String>,
     to: Option<String>,
     dir: Option<Direction>,
@@ -47,7 +47,7 @@ pub(crate) async fn get(
     State(env): State<Env>,
     Asks(requester): Asks,
     Segment(room_id): Segment,
-    Asked(asked): Asked<Query>,
+    Query(asked): Query<Wish>,
 ) -> Result<Json<Body>, Error> {
     let room_id = OwnedRoomId::try_from(room_id.as_str())
         .map_err(|_| Error::invalid_param(format!("{room_id:?} is no room id.")))?;

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use myelin_model::Requester;
 use myelin_rooms::{Delayed, Draft, Rooms, TransactionKey};
@@ -21,7 +20,7 @@ use super::suspended::may_redact;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::{Answer, answering};
-use crate::args::Args;
+use crate::args::{Args, Path};
 use crate::body::Body;
 use crate::client::delayed::{AskedDelay, Generation, Scheduled};
 
@@ -68,10 +67,9 @@ pub(crate) async fn post(
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
     AskedSticky(sticky): AskedSticky,
-    path: Result<Path<(OwnedRoomId, String)>, PathRejection>,
+    Path((room_id, kind)): Path<(OwnedRoomId, String)>,
     Body(content): Body<Box<RawValue>>,
 ) -> Result<Answer<Sent>, Error> {
-    let Path((room_id, kind)) = path.map_err(|error| Error::invalid_param(error.body_text()))?;
     let sender = Sender { rooms: &rooms, users: &users, requester: &requester, sticky };
     Ok(Answer(Sent::new(sender.send(&room_id, kind, &content, None).await?)))
 }

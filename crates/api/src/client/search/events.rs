@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Body;
 use crate::client::rooms::viewer;
 
@@ -106,7 +106,7 @@ pub(crate) async fn post(
     State(search): State<Arc<Search>>,
     State(env): State<Env>,
     Asks(requester): Asks,
-    Asked(place): Asked<Place>,
+    Query(place): Query<Place>,
     Body(wanted): Body<Wanted>,
 ) -> Result<Json<Answer>, Error> {
     let room_events = match wanted.search_categories.room_events {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_sync::Sync;
 use myelin_sync::v3::{V3Error, V3Request};
 use myelin_users::Users;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
+use crate::args::Query;
 use crate::client::presence::set_presence;
 
 /// What stands in the query.
@@ -36,10 +36,8 @@ pub(crate) async fn get(
     State(sync): State<Arc<Sync>>,
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
-    query: Result<Query<SyncQuery>, QueryRejection>,
+    Query(query): Query<SyncQuery>,
 ) -> Result<RawAnswer, Error> {
-    let Query(query) =
-        query.map_err(|rejection| Error::invalid_param(format!("{}.", rejection.body_text())))?;
     let request = V3Request {
         // Some clients send an empty token for none.
         since: query.since.filter(|since| !since.is_empty()),

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::response::IntoResponse;
-use bytes::Bytes;
 use myelin_sync::Sync;
 use myelin_sync::sliding::merged::{MergedError, MergedRequest};
 use myelin_users::Users;
@@ -15,16 +12,15 @@ use myelin_users::Users;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
-use crate::args::body_error;
+use crate::args::Whole;
 use crate::client::presence::set_presence;
 
 pub(crate) async fn post(
     State(sync): State<Arc<Sync>>,
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Result<RawAnswer, Error> {
-    let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let mut request: MergedRequest = crate::body::parse(&body)?;
     // As in the live dialect: what waits keeps little.
     drop(body);

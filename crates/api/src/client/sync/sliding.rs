@@ -5,10 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
-use axum::response::IntoResponse;
-use bytes::Bytes;
+use axum::extract::State;
 use http::StatusCode;
 use myelin_sync::Sync;
 use myelin_sync::sliding::SlidingError;
@@ -19,7 +16,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::access::Asks;
 use crate::answer::RawAnswer;
-use crate::args::body_error;
+use crate::args::{Query, Whole};
 use crate::client::presence::set_presence;
 
 /// What stands in the query.
@@ -35,12 +32,9 @@ pub(crate) async fn post(
     State(sync): State<Arc<Sync>>,
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
-    query: Result<Query<SlidingQuery>, QueryRejection>,
-    body: Result<Bytes, BytesRejection>,
+    Query(query): Query<SlidingQuery>,
+    Whole(body): Whole,
 ) -> Result<RawAnswer, Error> {
-    let Query(query) =
-        query.map_err(|_| Error::invalid_param("timeout must be a number of milliseconds."))?;
-    let body = body.map_err(|rejection| body_error(rejection.into_response().status()))?;
     let request = Box::new(parse(&body)?);
     // While it waits, a request keeps no memory that the connection could read the next one into.
     drop(body);

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_model::Pos;
 use myelin_sync::{Sync, ThreadsAnswer};
 use myelin_sync_core::token::{ConnectionPos, ThreadsToken};
@@ -13,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Query;
 
 #[derive(Deserialize)]
 pub(crate) struct Wish {
@@ -25,9 +25,8 @@ pub(crate) struct Wish {
 pub(crate) async fn get(
     State(sync): State<Arc<Sync>>,
     Asks(requester): Asks,
-    wish: Result<Query<Wish>, QueryRejection>,
+    Query(wish): Query<Wish>,
 ) -> Result<Json<ThreadsAnswer>, Error> {
-    let Query(wish) = wish.map_err(|_| Error::invalid_param("The limit is not a number."))?;
     match wish.dir.as_deref() {
         Some("b") => {}
         Some(_) => return Err(Error::invalid_param("The changes can be read backwards only: `dir` is `b`.")),

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use myelin_model::Requester;
 use myelin_users::{MutualRooms, MutualRoomsError, Users};
 use ruma::{OwnedRoomId, UserId};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::access::Asks;
+use crate::args::Query;
 
 #[derive(Deserialize)]
 pub(crate) struct MutualQuery {
@@ -37,7 +37,7 @@ pub(crate) struct MutualAnswer {
 pub(crate) async fn get(
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
-    query: Result<Query<MutualQuery>, QueryRejection>,
+    Query(query): Query<MutualQuery>,
 ) -> Result<Json<MutualAnswer>, Error> {
     let MutualRooms { joined, count, next } = read(&users, &requester, query).await?;
     Ok(Json(MutualAnswer { joined, count, next_batch: next, next_batch_token: None }))
@@ -46,18 +46,13 @@ pub(crate) async fn get(
 pub(crate) async fn get_unstable(
     State(users): State<Arc<Users>>,
     Asks(requester): Asks,
-    query: Result<Query<MutualQuery>, QueryRejection>,
+    Query(query): Query<MutualQuery>,
 ) -> Result<Json<MutualAnswer>, Error> {
     let MutualRooms { joined, count, next } = read(&users, &requester, query).await?;
     Ok(Json(MutualAnswer { joined, count, next_batch: None, next_batch_token: next }))
 }
 
-async fn read(
-    users: &Users,
-    requester: &Requester,
-    query: Result<Query<MutualQuery>, QueryRejection>,
-) -> Result<MutualRooms, Error> {
-    let Query(query) = query.map_err(|_| Error::invalid_param("The token is none of this endpoint."))?;
+async fn read(users: &Users, requester: &Requester, query: MutualQuery) -> Result<MutualRooms, Error> {
     let user_id = query.user_id.ok_or_else(|| Error::missing_param("The query names no user_id."))?;
     let strict = UserId::parse(&*user_id).ok().filter(|user_id| user_id.validate_strict().is_ok());
     let user_id = strict.ok_or_else(|| Error::invalid_param("The user_id is not valid."))?;

@@ -7,10 +7,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use myelin_auth::{Auth, Confirmation, EmailPurpose};
 use serde::Deserialize;
@@ -18,7 +16,7 @@ use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use crate::Error;
-use crate::args::body_error;
+use crate::args::Whole;
 use crate::body::parse;
 use crate::client::account::bad_request;
 use crate::page::{Page, escaped};
@@ -55,9 +53,8 @@ pub(crate) async fn get(State(auth): State<Arc<Auth>>, RawQuery(query): RawQuery
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Result<Response, Error> {
-    let body = body.map_err(|rejection| body_error(rejection.status()))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         let TokenBody { token } = parse(&body)?;
