@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use myelin_media::{BlobStore, FolderBlobs, MemoryBlobs};
+use myelin_media::{FolderBlobs, MemoryBlobs};
 use myelin_pdu::SigningKey;
 use myelin_runtime::{Env, SealKey, Sealer, Secret};
 use myelin_store::memory::MemoryEngine;
@@ -50,9 +50,6 @@ pub enum StartError {
     /// The signing key, or the keys that seal secrets.
     #[error("{0}")]
     Key(String),
-    /// The client for requests to others.
-    #[error("no requests can be made to others: {0}")]
-    Client(#[from] reqwest::Error),
     /// The services.
     #[error(transparent)]
     Compose(#[from] ComposeError),
@@ -81,17 +78,8 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     // Ports before the store: a second server on the same port ends before it touches anything.
     let listeners = bind(config).await?;
     let env = Env::system();
-    let Opened { engine, blobs, signing_key, sealer } = open(config, &env).await?;
-    let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses)?);
-    let base = Base {
-        engine: Arc::clone(&engine),
-        blobs,
-        env: env.clone(),
-        signing_key,
-        sealer,
-        gateway,
-        providers: Arc::new(Providers::default()),
-    };
+    let base = open(config, &env).await?;
+    let engine = Arc::clone(&base.engine);
     let server = Server::compose(config, base).await?;
     let recorder = metrics::install();
     let serving = Serving {
@@ -177,20 +165,10 @@ async fn bind(config: &Config) -> Result<Listeners, StartError> {
     Ok(listeners)
 }
 
-/// What the services stand on, of the data folder.
-pub(crate) struct Opened {
-    /// The store.
-    pub(crate) engine: Arc<dyn Engine>,
-    /// The place of media.
-    pub(crate) blobs: Arc<dyn BlobStore>,
-    /// The key events are signed with.
-    pub(crate) signing_key: SigningKey,
-    /// What seals secrets in the store.
-    pub(crate) sealer: Sealer,
-}
-
-/// Opens them, making what is not there yet.
-pub(crate) async fn open(config: &Config, env: &Env) -> Result<Opened, StartError> {
+/// Opens what the services stand on, making what is not there yet.
+pub(crate) async fn open(config: &Config, env: &Env) -> Result<Base, StartError> {
+    let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses));
+    let providers = Arc::new(Providers::default());
     let identity = Identity { server_name: config.server_name.clone() };
     if config.store == "memory" {
         let seed = env.random.bytes::<32>();
@@ -198,11 +176,14 @@ pub(crate) async fn open(config: &Config, env: &Env) -> Result<Opened, StartErro
         let signing_key =
             SigningKey::from_seed(id, &seed).map_err(|error| StartError::Key(error.to_string()))?;
         let keys: [SealKey; 1] = [Secret::new(env.random.bytes())];
-        return Ok(Opened {
+        return Ok(Base {
             engine: Arc::new(MemoryEngine::new(&identity)),
             blobs: Arc::new(MemoryBlobs::new()),
+            env: env.clone(),
             signing_key,
             sealer: Sealer::new(&keys, env.random.clone()),
+            gateway,
+            providers,
         });
     }
     // Before the store, which is written to when it is opened: with a damaged key nothing is touched.
@@ -214,7 +195,8 @@ pub(crate) async fn open(config: &Config, env: &Env) -> Result<Opened, StartErro
     let media = config.data_dir.join("media");
     let blobs = FolderBlobs::open(media, env.random.clone()).await.map_err(|error| folder(config, &error))?;
     let sealer = Sealer::new(&keys, env.random.clone());
-    Ok(Opened { engine, blobs: Arc::new(blobs), signing_key, sealer })
+    let (env, blobs) = (env.clone(), Arc::new(blobs));
+    Ok(Base { engine, blobs, env, signing_key, sealer, gateway, providers })
 }
 
 /// Opens the embedded store, making its folder where there is none.

@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::text;
 use crate::admin::{self, Command, Reply};
-use crate::compose::{Base, Server};
+use crate::compose::Server;
 use crate::config::Config;
-use crate::outbound::{Providers, PushGateways};
-use crate::serve::{self, Opened};
+use crate::serve;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -201,17 +200,8 @@ fn is_stopped(error: &io::Error) -> bool {
 
 async fn on_stopped(config: &Config, command: Command) -> Result<Reply, String> {
     let env = Env::system();
-    let Opened { engine, blobs, signing_key, sealer } = serve::open(config, &env).await.map_err(text)?;
-    let gateway = Arc::new(PushGateways::new(config.push.allow_private_addresses).map_err(text)?);
-    let base = Base {
-        engine: Arc::clone(&engine),
-        blobs,
-        env: env.clone(),
-        signing_key,
-        sealer,
-        gateway,
-        providers: Arc::new(Providers::default()),
-    };
+    let base = serve::open(config, &env).await.map_err(text)?;
+    let engine = Arc::clone(&base.engine);
     let server = Server::compose(config, base).await.map_err(text)?;
     let reply = admin::run(&server, command).await;
     env.tasks.stop(std::time::Duration::from_secs(5)).await;

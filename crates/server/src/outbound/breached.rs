@@ -4,19 +4,21 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use myelin_auth::{BreachedPasswords, PasswordDigest};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Url;
 
-/// How long the service may take to be connected to, and for a whole answer: somebody waits for their password.
-const CONNECT: Duration = Duration::from_secs(2);
-const WHOLE: Duration = Duration::from_secs(4);
-/// How much of an answer is read, in bytes; the longest ones have some 40 kB.
-const MAX_ANSWER: usize = 1024 * 1024;
+use super::client::{Asker, Bounds, Reach};
+
+/// Somebody waits for their password, and the longest answers have some 40 kB.
+const BOUNDS: Bounds = Bounds {
+    reach: Reach::Anywhere,
+    connect: Duration::from_secs(2),
+    whole: Duration::from_secs(4),
+    answer: 1024 * 1024,
+};
 /// Characters of the hash that the service is told.
 const PREFIX: usize = 5;
 /// Characters in a hash.
@@ -32,8 +34,7 @@ pub(crate) enum Breached {
     Service {
         /// The address, ending with a slash.
         url: Url,
-        /// Made when first needed.
-        client: OnceLock<Result<Client, Arc<reqwest::Error>>>,
+        asker: Asker,
     },
 }
 
@@ -47,7 +48,7 @@ impl BreachedPasswords for Breached {
                     let search = tokio::task::spawn_blocking(move || in_file(&path, &hash));
                     search.await.map_err(text)?.map_err(text)
                 }
-                Self::Service { url, client } => ask(url, client, &hash).await,
+                Self::Service { url, asker } => ask(url, asker, &hash).await,
             }
         })
     }
@@ -56,7 +57,7 @@ impl BreachedPasswords for Breached {
 impl Breached {
     /// The service at this address.
     pub(crate) fn service(url: Url) -> Self {
-        Self::Service { url, client: OnceLock::new() }
+        Self::Service { url, asker: Asker::new(BOUNDS) }
     }
 }
 
@@ -107,36 +108,16 @@ fn read_line(file: &mut BufReader<File>) -> io::Result<String> {
     String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a line is no text"))
 }
 
-async fn ask(
-    url: &Url,
-    client: &OnceLock<Result<Client, Arc<reqwest::Error>>>,
-    hash: &str,
-) -> Result<bool, String> {
-    let make = || {
-        Client::builder()
-            .user_agent(concat!("Myelin/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
-            .redirect(Policy::none())
-            .build()
-            .map_err(Arc::new)
-    };
-    let client = client.get_or_init(make).as_ref().map_err(text)?;
+async fn ask(url: &Url, asker: &Asker, hash: &str) -> Result<bool, String> {
     let (prefix, rest) = hash.split_at_checked(PREFIX).ok_or("no hash")?;
     let url = url.join(prefix).map_err(text)?;
     // Who sees how long the answer is learns nothing of which it was.
-    let mut response = client.get(url).header("Add-Padding", "true").send().await.map_err(text)?;
-    if !response.status().is_success() {
-        return Err(format!("the service answers {}", response.status()));
+    let asked = asker.ask(url, |client, url| client.get(url).header("Add-Padding", "true"));
+    let answer = asked.await.map_err(text)?;
+    if !answer.status.is_success() {
+        return Err(format!("the service answers {}", answer.status));
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(text)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err("the service's answer is too long".to_owned());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(is_listed(&String::from_utf8_lossy(&body), rest))
+    Ok(is_listed(&String::from_utf8_lossy(&answer.body), rest))
 }
 
 /// Whether an answer has the rest of a hash in it; what is there to fill it up is listed with a count of 0.
@@ -149,10 +130,18 @@ fn is_listed(answer: &str, rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
+    use std::sync::Arc;
 
+    use axum::Router;
+    use http::{HeaderMap, Uri};
     use myelin_auth::{BreachedPasswords as _, PasswordDigest};
+    use myelin_runtime::Tasks;
+    use reqwest::Url;
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
 
     use super::{Breached, hex, is_listed};
+    use crate::listen::{Serving, serve};
 
     fn digest(number: u32) -> PasswordDigest {
         let mut digest = [0; 20];
@@ -183,6 +172,31 @@ mod tests {
         assert!(Breached::File(path.clone()).contains(&digest(0)).await.is_err(), "no list of hashes");
         std::fs::remove_file(&path).unwrap();
         assert!(Breached::File(path).contains(&digest(0)).await.is_err(), "no file");
+    }
+
+    #[tokio::test]
+    async fn a_service_is_told_the_beginning_of_a_hash_and_asked_for_padding() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/range/", listener.local_addr().unwrap())).unwrap();
+        let known = hex(&digest(7));
+        let answer = async move |headers: HeaderMap, uri: Uri| {
+            let (prefix, rest) = known.split_at(5);
+            assert_eq!(headers.get("add-padding").unwrap(), "true");
+            let listed = uri.path() == format!("/range/{prefix}");
+            if listed { format!("{rest}:3\r\n") } else { String::new() }
+        };
+        let routes = Router::new().fallback(answer);
+        let (tasks, connections) = (Tasks::new(), Arc::new(Semaphore::new(16)));
+        tokio::spawn(serve(
+            listener,
+            None,
+            Serving { service: routes, tasks, connections, proxies: Arc::new([]) },
+        ));
+        let list = Breached::service(url);
+        assert_eq!(list.contains(&digest(7)).await, Ok(true));
+        assert_eq!(list.contains(&digest(8)).await, Ok(false));
+        let nobody = Breached::service(Url::parse("http://127.0.0.1:1/").unwrap());
+        assert!(nobody.contains(&digest(7)).await.is_err());
     }
 
     #[test]

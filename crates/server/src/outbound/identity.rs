@@ -1,56 +1,31 @@
 //! Requests to identity servers. Users name them, so they must not lead into this server's own network.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 use myelin_rooms::{IdentityAnswer, IdentityRequest, NoAnswer, To};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder, Url};
 
-use super::address::is_public;
-use super::resolve::{NoPublicAddress, Resolver};
+use super::client::{self, Asker, Bounds, Reach};
 use crate::config::IdentityServers;
-
-/// How long an identity server may take to be connected to, and for a whole request.
-const CONNECT: Duration = Duration::from_secs(5);
-const WHOLE: Duration = Duration::from_secs(10);
-/// How much of an answer is read, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
 
 /// The client for identity servers.
 pub(crate) struct Identity {
     config: IdentityServers,
-    /// Made when first needed: few servers ever speak to one.
-    client: OnceLock<Result<Client, Arc<reqwest::Error>>>,
+    asker: Asker,
 }
 
 impl Identity {
     pub(crate) fn new(config: IdentityServers) -> Self {
-        Self { config, client: OnceLock::new() }
-    }
-
-    fn client(&self) -> Result<&Client, NoAnswer> {
-        let allow_private = self.config.allow_private_addresses;
-        let make = || {
-            Client::builder()
-                .user_agent(concat!("Myelin/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT)
-                .timeout(WHOLE)
-                .redirect(Policy::none())
-                .no_proxy()
-                .dns_resolver(Arc::new(Resolver { allow_private }))
-                // A later request is judged by where the name leads then.
-                .pool_max_idle_per_host(0)
-                .build()
-                .map_err(Arc::new)
-        };
-        self.client.get_or_init(make).as_ref().map_err(|error| {
-            tracing::error!(%error, "the client for identity servers can't be made");
-            NoAnswer::Unreachable
-        })
+        let asker = Asker::new(Bounds {
+            reach: Reach::of_users(config.allow_private_addresses),
+            connect: Duration::from_secs(5),
+            whole: Duration::from_secs(10),
+            answer: 64 * 1024,
+        });
+        Self { config, asker }
     }
 
     /// The URL of a request, if it may be made.
@@ -67,16 +42,9 @@ impl Identity {
         };
         let url = url.map_err(|_| NoAnswer::Refused)?;
         let host = url.host_str().unwrap_or_default();
-        // A name is looked at when it is resolved; an address is not resolved.
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let is_inside = literal.is_some_and(|address| !is_public(address));
         let is_encrypted = url.scheme() == "https" || url.scheme() == "http" && self.speaks_plainly(host);
         let is_bare = url.username().is_empty() && url.password().is_none();
-        let allowed = is_encrypted
-            && is_bare
-            && (self.config.allow_private_addresses || !is_inside)
-            && self.is_named(&url);
-        if allowed { Ok(url) } else { Err(NoAnswer::Refused) }
+        if is_encrypted && is_bare && self.is_named(&url) { Ok(url) } else { Err(NoAnswer::Refused) }
     }
 
     /// Whether the operator lets users go there.
@@ -96,28 +64,19 @@ impl Identity {
 
     async fn send(&self, request: IdentityRequest<'_>) -> Result<IdentityAnswer, NoAnswer> {
         let url = self.url(request.to)?;
-        let client = self.client()?;
-        let builder = match request.body {
-            Some(body) => client
-                .post(url)
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body.to_string()),
-            None => client.get(url),
-        };
-        let builder = match request.token {
-            Some(token) => builder.bearer_auth(token.expose()),
-            None => builder,
-        };
-        let mut response = builder.send().await.map_err(|error| no_answer(&error))?;
-        let status = response.status().as_u16();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(NoAnswer::Unreachable);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(IdentityAnswer { status, body: body.freeze() })
+        let answer = self.asker.ask(url, |client, url| build(client, url, &request)).await?;
+        Ok(IdentityAnswer { status: answer.status.as_u16(), body: answer.body })
+    }
+}
+
+fn build(client: &Client, url: Url, request: &IdentityRequest<'_>) -> RequestBuilder {
+    let builder = match &request.body {
+        Some(body) => client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_string()),
+        None => client.get(url),
+    };
+    match &request.token {
+        Some(token) => builder.bearer_auth(token.expose()),
+        None => builder,
     }
 }
 
@@ -127,12 +86,19 @@ impl myelin_rooms::IdentityServers for Identity {
     }
 }
 
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    let mut source: &dyn std::error::Error = error;
-    while let Some(cause) = source.source() {
-        source = cause;
+impl From<client::NoAnswer> for NoAnswer {
+    fn from(error: client::NoAnswer) -> Self {
+        match error {
+            client::NoAnswer::NotPublic => Self::Refused,
+            client::NoAnswer::NoClient(error) => {
+                tracing::error!(%error, "the client for identity servers can't be made");
+                Self::Unreachable
+            }
+            client::NoAnswer::Late | client::NoAnswer::Long | client::NoAnswer::Failed(_) => {
+                Self::Unreachable
+            }
+        }
     }
-    if source.is::<NoPublicAddress>() { NoAnswer::Refused } else { NoAnswer::Unreachable }
 }
 
 #[cfg(test)]

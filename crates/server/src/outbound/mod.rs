@@ -2,6 +2,7 @@
 
 mod address;
 mod breached;
+mod client;
 mod identity;
 mod ldap;
 mod providers;

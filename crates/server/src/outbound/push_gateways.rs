@@ -1,71 +1,40 @@
 //! Requests to push gateways. Users name them, so they must not lead into this server's own network.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use myelin_notify::{Gateway, GatewayError};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::{StatusCode, Url};
 
-use super::address::is_public;
-use super::resolve::{NoPublicAddress, Resolver};
+use super::client::{Asker, Bounds, NoAnswer, Reach};
 
-/// How long a gateway may take to be connected to.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long a request may take.
-const WHOLE: Duration = Duration::from_secs(30);
-/// How much of an answer is read, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
-
-/// The client for push gateways.
-pub(crate) struct PushGateways {
-    client: Client,
-    allow_private: bool,
-}
+/// The client for push gateways. It keeps connections open for a while.
+pub(crate) struct PushGateways(Asker);
 
 impl PushGateways {
-    /// A client that keeps connections open for a while, follows no redirects and uses no proxy.
-    ///
-    /// # Errors
-    /// When TLS can't be set up.
-    pub(crate) fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .user_agent(concat!("Myelin/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(Resolver { allow_private }))
-            .build()?;
-        Ok(Self { client, allow_private })
+    pub(crate) fn new(allow_private: bool) -> Self {
+        Self(Asker::new(Bounds {
+            reach: Reach::of_users(allow_private),
+            connect: Duration::from_secs(10),
+            whole: Duration::from_secs(30),
+            answer: 64 * 1024,
+        }))
     }
 
     async fn post(&self, url: &str, body: Bytes) -> Result<Bytes, GatewayError> {
         let url = Url::parse(url).map_err(|error| GatewayError::Unreachable(error.to_string()))?;
-        // A name is looked at when it is resolved; an address is not resolved.
-        let host = url.host_str().unwrap_or_default();
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        if literal.is_ok_and(|address| !self.allow_private && !is_public(address)) {
-            return Err(GatewayError::Forbidden(host.to_owned()));
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let asked = self
+            .0
+            .ask(url, |client, url| client.post(url).header(CONTENT_TYPE, "application/json").body(body));
+        match asked.await {
+            Ok(answer) if answer.status == StatusCode::OK => Ok(answer.body),
+            Ok(answer) => Err(GatewayError::Status(answer.status.as_u16())),
+            Err(NoAnswer::NotPublic) => Err(GatewayError::Forbidden(host)),
+            Err(error) => Err(GatewayError::Unreachable(error.to_string())),
         }
-        let host = host.to_owned();
-        let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
-        let mut response = request.send().await.map_err(|error| unreachable_because(&error, &host))?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(GatewayError::Status(response.status().as_u16()));
-        }
-        let mut answer = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_because(&error, &host))? {
-            if answer.len() + chunk.len() > MAX_ANSWER {
-                return Err(GatewayError::Unreachable("its answer is too long".to_owned()));
-            }
-            answer.extend_from_slice(&chunk);
-        }
-        Ok(answer.freeze())
     }
 }
 
@@ -73,18 +42,6 @@ impl Gateway for PushGateways {
     fn notify<'a>(&'a self, url: &'a str, body: Bytes) -> BoxFuture<'a, Result<Bytes, GatewayError>> {
         Box::pin(self.post(url, body))
     }
-}
-
-/// Without the URL, which may hold what is between the user and the gateway.
-fn unreachable_because(error: &reqwest::Error, host: &str) -> GatewayError {
-    let mut source: &dyn std::error::Error = error;
-    while let Some(cause) = source.source() {
-        source = cause;
-    }
-    if source.is::<NoPublicAddress>() {
-        return GatewayError::Forbidden(host.to_owned());
-    }
-    GatewayError::Unreachable(source.to_string())
 }
 
 #[cfg(test)]
@@ -120,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_permitted_gateway_is_posted_to_and_nothing_is_followed_or_read_without_end() {
         let port = listening().await;
-        let gateways = PushGateways::new(true).unwrap();
+        let gateways = PushGateways::new(true);
         let sent = async |path: &str| {
             gateways.notify(&format!("http://127.0.0.1:{port}{path}"), Bytes::from_static(b"{\"a\":1}")).await
         };
@@ -133,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn loopback_and_private_addresses_are_refused_by_address_and_by_name() {
         let port = listening().await;
-        let gateways = PushGateways::new(false).unwrap();
+        let gateways = PushGateways::new(false);
         for host in [
             "127.0.0.1",
             "localhost",
