@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{limit, shown, user};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Segment;
 
 /// Which part of the log.
@@ -27,7 +27,7 @@ pub(crate) async fn get(
     State(auth): State<Arc<Auth>>,
     Asks(requester): Asks,
     Segment(user_id): Segment,
-    Asked(page): Asked<Before>,
+    Query(page): Query<Before>,
 ) -> Result<Json<Value>, Error> {
     let limit = limit(page.limit)?;
     let entries = auth.audit_for(&requester, &user(user_id)?, page.before, limit).await?;

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::{Page, actor, shown};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Segment;
 
 /// Lists the clients that registered themselves, in the order of their ids.
 pub(crate) async fn list(
     State(auth): State<Arc<Auth>>,
-    Asked(page): Asked<Page>,
+    Query(page): Query<Page>,
 ) -> Result<Json<Value>, Error> {
     let limit = page.limit()?;
     let clients = auth.oauth_clients(page.after.as_deref(), limit).await?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Page, actor, shown};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::{Body, Segment};
 
 /// A registration token to be made.
@@ -29,7 +29,7 @@ pub(crate) struct Wanted {
 /// Lists them in the order of their text.
 pub(crate) async fn get(
     State(auth): State<Arc<Auth>>,
-    Asked(page): Asked<Page>,
+    Query(page): Query<Page>,
 ) -> Result<Json<Value>, Error> {
     let limit = page.limit()?;
     let tokens = auth.registration_tokens(page.after.as_deref(), limit).await?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Page, Two, shown, user};
 use crate::Error;
 use crate::access::Asks;
-use crate::args::Asked;
+use crate::args::Query;
 use crate::body::Segment;
 
 /// Lists them in the order of their devices' ids, with their clients and when they were last seen.
@@ -19,7 +19,7 @@ pub(crate) async fn get(
     State(auth): State<Arc<Auth>>,
     Asks(requester): Asks,
     Segment(user_id): Segment,
-    Asked(page): Asked<Page>,
+    Query(page): Query<Page>,
 ) -> Result<Json<Value>, Error> {
     let (limit, after) = (page.limit()?, page.after.map(OwnedDeviceId::from));
     let sessions = auth.sessions_for(&requester, &user(user_id)?, after.as_ref(), limit).await?;
