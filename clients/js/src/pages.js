@@ -21,9 +21,9 @@ export class Browser {
         return this.open(new URL(link, page.url));
     }
 
-    /** Opens an address. */
-    open(url) {
-        return this.#go(url, { method: "GET" });
+    /** Opens an address; where it leads may be changed by who sits at the browser. */
+    open(url, changed) {
+        return this.#go(url, { method: "GET" }, changed);
     }
 
     /** Fills in the form of the page and sends it, with what is hidden in it. */
@@ -32,7 +32,7 @@ export class Browser {
         return this.#go(new URL(page.action, page.url), { method: "POST", body: form });
     }
 
-    async #go(url, request) {
+    async #go(url, request, changed = (place) => place) {
         for (let count = 0; count < REDIRECTS; count++) {
             const { origin } = new URL(url);
             const cookies = this.#cookies.get(origin) ?? new Map();
@@ -42,7 +42,7 @@ export class Browser {
             for (const set of answer.headers.getSetCookie()) keep(cookies, set);
             const place = answer.headers.get("location");
             if (!place) return page(url, answer.status, await answer.text());
-            const next = new URL(place, url);
+            const next = changed(new URL(place, url));
             // To the client: a real browser would leave the server here.
             const stays = next.origin === origin || this.#elsewhere.includes(next.origin);
             if (!stays || next.hash) return { url: next };

@@ -42,6 +42,11 @@ export class Provider {
         provider.log = [];
         openId.on("backchannel.error", (_, error) => provider.log.push(String(error)));
         openId.on("server_error", (_, error) => provider.log.push(String(error.stack)));
+        // For how many seconds who comes next has been signed in already.
+        provider.age = 0;
+        openId.on("authorization.accepted", ({ oidc }) => {
+            oidc.session.loginTs -= provider.age;
+        });
         provider.server = createServer(openId.callback()).listen(port, "127.0.0.1");
         await once(provider.server, "listening");
         return provider;

@@ -59,6 +59,23 @@ test("people sign up and in with an OpenID Connect provider, connect accounts, a
     await server.crash();
     isSignedIn(await comeAs(person(), "alice"), "alice");
 
+    step("who is to show anew who they are does so at the provider, and can't leave it out");
+    const anew = `${server.url}/oauth2/upstream/example`;
+    const asked = await alice.open(anew);
+    assert.equal(asked.url.origin, provider.issuer, "she is signed in there, and asked all the same");
+    isSignedIn(await alice.submit(asked, { login: "alice", password: "any" }), "alice");
+    const striking = (age) => (place) => {
+        if (place.origin !== provider.issuer || !place.searchParams.has("prompt")) return place;
+        place.searchParams.delete("prompt");
+        place.searchParams.delete("max_age");
+        if (age) place.searchParams.set("max_age", age);
+        return place;
+    };
+    assert.match((await alice.open(anew, striking())).html, /does not tell this server when you signed in there/);
+    provider.age = 3600;
+    assert.match((await alice.open(anew, striking("99999"))).html, /let you in without asking who you are/);
+    provider.age = 0;
+
     step("a name that somebody has is not given away");
     const local = person();
     let page = await local.open(`${server.url}/oauth2/sign-up`);

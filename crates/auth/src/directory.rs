@@ -189,5 +189,6 @@ fn person_of(entry: DirectoryEntry) -> Person {
         localpart: entry.localpart,
         display_name: entry.display_name,
         email,
+        shown_at: 0,
     }
 }

@@ -72,7 +72,7 @@ pub use turn::{TurnConfig, TurnCredentials};
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
 pub use upstream::{
     Arrived, Connection, Disconnected, ExistingAccount, Newcomers, Pending, Person, ProviderAnswer,
-    ProviderFetch, ProviderRequest, ProviderState, UpstreamError, UpstreamProvider,
+    ProviderFetch, ProviderRequest, ProviderState, SaysWhen, UpstreamError, UpstreamProvider,
 };
 
 #[cfg(test)]

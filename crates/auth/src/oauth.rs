@@ -28,7 +28,7 @@ use crate::{Issued, StoreError};
 
 pub use self::account::{EndedDevice, OwnDevice};
 pub use self::browser::{Browser, NewBrowser};
-pub(crate) use self::browser::{expect_browser, is_usable};
+pub(crate) use self::browser::{How, LIFETIME as BROWSER_LIFETIME, There, expect_browser, is_usable};
 pub use self::clients::RegisteredClient;
 pub use self::device::{DeviceAuthorization, DeviceToDecide};
 pub use self::introspect::Introspection;

@@ -62,6 +62,18 @@ pub struct UpstreamProvider {
     pub existing: ExistingAccount,
     /// Whether people may make accounts by it.
     pub sign_up: bool,
+    /// What becomes of who must show anew who they are, where it does not say when they did.
+    pub says_when: SaysWhen,
+}
+
+/// What is known of a provider about `auth_time`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SaysWhen {
+    /// It says when somebody showed who they are: who was to do so anew, of whom it does not say that, has not.
+    #[default]
+    Always,
+    /// It may not say so; then that it was asked to ask is enough.
+    NotAlways,
 }
 
 /// A request to a provider.
@@ -111,6 +123,12 @@ pub enum UpstreamError {
     /// The provider can't be used now.
     #[error("{0}")]
     Provider(String),
+    /// The person was to show there anew who they are, and was let in without.
+    #[error("the provider let somebody in without asking who they are")]
+    NotAnew,
+    /// The same, where the provider does not say whether they did.
+    #[error("the provider does not say when somebody showed who they are")]
+    WhenUnsaid,
     /// The account is locked.
     #[error("the account is locked")]
     Locked,

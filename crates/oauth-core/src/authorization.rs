@@ -83,6 +83,8 @@ pub struct Request {
     pub challenge: Challenge,
     /// How the person is to be asked.
     pub prompt: Prompt,
+    /// How long ago they may have shown who they are, in seconds; after that they are asked again.
+    pub max_age: Option<u32>,
     /// Whom the client takes the person for, as they may be named in a form.
     pub login_hint: Option<String>,
     /// The languages that the client speaks, the best first.
@@ -163,6 +165,7 @@ impl Request {
                 nonce: asked.nonce,
                 challenge: asked.challenge,
                 prompt: asked.prompt,
+                max_age: asked.max_age,
                 login_hint: hint(params),
                 ui_locales: locales(params),
             }),
@@ -176,6 +179,7 @@ struct Asked {
     nonce: Option<String>,
     challenge: Challenge,
     prompt: Prompt,
+    max_age: Option<u32>,
 }
 
 fn read(params: &Params, client: &ClientMetadata, answer: &mut Answer) -> Result<Asked, Refusal> {
@@ -200,7 +204,7 @@ fn read(params: &Params, client: &ClientMetadata, answer: &mut Answer) -> Result
     }
     let challenge = challenge(params)?;
     let wanted = Wanted::parse(params.get("scope")?.unwrap_or_default())?;
-    Ok(Asked { wanted, nonce: nonce(params)?, challenge, prompt: prompt(params)? })
+    Ok(Asked { wanted, nonce: nonce(params)?, challenge, prompt: prompt(params)?, max_age: max_age(params)? })
 }
 
 /// The default for a code is the query (OAuth 2.0 Multiple Response Type Encoding Practices, section 2.1).
@@ -254,6 +258,17 @@ fn prompt(params: &Params) -> Result<Prompt, Refusal> {
     } else {
         Prompt::Any
     })
+}
+
+/// OpenID Connect Core 1.0, section 3.1.2.1.
+fn max_age(params: &Params) -> Result<Option<u32>, Refusal> {
+    let Some(text) = params.get("max_age")?.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let wrong = || Refusal::new(ErrorCode::InvalidRequest, "max_age is a number of seconds.");
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    // More seconds than fit are more than anybody is signed in.
+    Ok(Some(text.parse().unwrap_or(u32::MAX)))
 }
 
 /// A user id behind `mxid:` (MSC4198), or the text itself. One that makes no sense is none.

@@ -106,7 +106,7 @@ messages! {
     Reset { title, explain, warning, button, done, device, pick, asks, none }
     Upstream {
         offer, or, unknown, expired, other_browser, other_provider, denied, unreachable, gone, no_account, connected, other_user,
-        again, name_title, name_intro, name_mine, connect_title, connect_intro, connect_careful, connect_button,
+        again, not_anew, when_unsaid, name_title, name_intro, name_mine, connect_title, connect_intro, connect_careful, connect_button,
         connections_title, connections_intro, connected_as, connect, disconnect, last_way,
     }
     Done { title, signed_in, close, sign_out, signed_out }

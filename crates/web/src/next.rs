@@ -36,7 +36,7 @@ pub(crate) const ACCOUNT: &str = "/account";
 pub(crate) const PICTURE: &str = "/account/picture";
 
 /// What of an authorization request is not asked again after it was heeded.
-const HEEDED: [&str; 2] = ["prompt", "login_hint"];
+const HEEDED: [&str; 3] = ["prompt", "login_hint", "max_age"];
 
 /// Where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use super::notice::Change;
 use super::{recovery, totp};
 use crate::auth::ATTEMPTS;
 use crate::directory::DIRECTORY;
-use crate::oauth::is_usable;
+use crate::oauth::{How, There, is_usable};
 use crate::session::token;
 use crate::{Actor, Auth, NewBrowser, Origin, StoreError};
 
@@ -65,7 +65,7 @@ pub(crate) enum First {
     /// A password of the directory, in which they are known by this.
     Directory(String),
     /// That they are somebody at a provider, who is connected to the account.
-    Provider { provider: String, subject: String, origin: String },
+    Provider { provider: String, subject: String, origin: String, shown_at: i64 },
 }
 
 impl First {
@@ -81,10 +81,10 @@ impl First {
         }
     }
 
-    fn origin(&self) -> Option<&str> {
+    fn there(&self) -> Option<There<'_>> {
         match self {
             Self::Password(_) | Self::Directory(_) => None,
-            Self::Provider { origin, .. } => Some(origin),
+            Self::Provider { origin, shown_at, .. } => Some(There { origin, shown_at: *shown_at }),
         }
     }
 }
@@ -168,7 +168,7 @@ impl Auth {
             }
             let second = if matches!(typed, Typed::Totp(_)) { "totp" } else { "recovery_code" };
             let how = format!("{} {second}", half.first.name());
-            let how = (&*how, half.first.origin());
+            let how = How { name: &how, there: half.first.there() };
             if let Some(browser) = self.open_browser(batch, &account, origin, how).await? {
                 if matches!(typed, Typed::Recovery(_)) {
                     self.tell(user_id, Change::RecoveryCodeUsed).await;

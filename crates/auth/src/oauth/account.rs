@@ -47,7 +47,7 @@ impl Auth {
     /// Whether who is signed in has shown who they are a short time ago.
     #[must_use]
     pub fn is_fresh(&self, browser: &Browser) -> bool {
-        self.now().saturating_sub(browser.authenticated_at) < FRESH
+        self.now().saturating_sub(browser.shown_at) < FRESH
     }
 
     /// The devices of who is signed in, the one that was seen last first.

@@ -47,7 +47,7 @@ impl Auth {
             forgotten_at: now.saturating_add(code::LIFETIME),
             origin: browser.origin.clone(),
             nonce: request.nonce.clone(),
-            authenticated_at: Some(browser.authenticated_at),
+            authenticated_at: Some(browser.shown_at),
         });
         let detail = match request.wanted.device_id() {
             Some(device_id) => format!("{} {device_id}", request.client_id),

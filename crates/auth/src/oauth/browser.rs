@@ -15,7 +15,7 @@ use crate::session::token::{self, Kind};
 use crate::{Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
 
 /// How long somebody stays signed in, in milliseconds.
-const LIFETIME: i64 = 14 * 86_400_000;
+pub(crate) const LIFETIME: i64 = 14 * 86_400_000;
 /// In how many browsers one is signed in at most. With another one, the one that ends first ends.
 const MOST: usize = 16;
 /// How long a browser is known in which nobody signs in any more, in milliseconds.
@@ -30,8 +30,10 @@ const MAX_USER_AGENT: usize = 300;
 pub struct Browser {
     /// Whose it is.
     pub user_id: OwnedUserId,
-    /// When they last showed who they are, in milliseconds since the Unix epoch.
+    /// When they signed in here, in milliseconds since the Unix epoch.
     pub authenticated_at: i64,
+    /// When they last showed who they are, here or at the provider that they signed in with.
+    pub shown_at: i64,
     /// Which browser it is: the hash of its cookie.
     pub(crate) hash: Bytes,
     /// What it says of itself.
@@ -51,6 +53,31 @@ pub struct NewBrowser {
     pub lifetime: i64,
     /// What it shows from now on to be known again, for so many seconds: guesses elsewhere don't keep its user out.
     pub known: (Secret<String>, i64),
+}
+
+/// How somebody signs in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How<'a> {
+    /// For the audit log.
+    pub(crate) name: &'a str,
+    /// Where it is with a provider, how there.
+    pub(crate) there: Option<There<'a>>,
+}
+
+/// How somebody signed in at a provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct There<'a> {
+    /// In which session.
+    pub(crate) origin: &'a str,
+    /// When they last showed who they are; 0 where the provider does not say.
+    pub(crate) shown_at: i64,
+}
+
+impl<'a> How<'a> {
+    /// By what this server asks for.
+    pub(crate) fn here(name: &'a str) -> Self {
+        Self { name, there: None }
+    }
 }
 
 impl Auth {
@@ -82,7 +109,7 @@ impl Auth {
             }
             drop(snapshot);
             let batch = self.batch(account.user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &now, origin, (first.name(), None)).await? {
+            if let Some(browser) = self.open_browser(batch, &now, origin, How::here(first.name())).await? {
                 return Ok(SignIn::Done(browser));
             }
         }
@@ -104,21 +131,20 @@ impl Auth {
             let account = account.filter(is_usable).ok_or(LoginError::Wrong)?;
             drop(snapshot);
             let batch = self.batch(user_id.as_str());
-            if let Some(browser) = self.open_browser(batch, &account, origin, ("new", None)).await? {
+            if let Some(browser) = self.open_browser(batch, &account, origin, How::here("new")).await? {
                 return Ok(browser);
             }
         }
         Err(StoreError::Contended.into())
     }
 
-    /// Writes a session, with what its user used up to sign in; nothing where that or the account changed meanwhile. `how`
-    /// they signed in is for the audit log; `there` is the session at a provider in which they did.
+    /// Writes a session, with what its user used up to sign in; nothing where that or the account changed meanwhile.
     pub(crate) async fn open_browser(
         &self,
         mut batch: Batch,
         account: &Account,
         origin: &Origin,
-        (how, there): (&str, Option<&str>),
+        how: How<'_>,
     ) -> Result<Option<NewBrowser>, StoreError> {
         let user_id = &account.user_id;
         let held = Scan::index::<BrowserSession>(BrowserSession::BY_USER, (user_id.clone(),), MOST * 2);
@@ -141,10 +167,11 @@ impl Auth {
             expires_at: now.saturating_add(LIFETIME),
             user_agent: origin.user_agent.as_deref().map(|said| shortened(said, MAX_USER_AGENT).to_owned()),
             seen_at: Some(now),
-            origin: there.map(str::to_owned),
+            origin: how.there.map(|there| there.origin.to_owned()),
+            shown_at: how.there.map(|there| there.shown_at),
         });
         let known = self.know_again(&mut batch, user_id, known, origin);
-        let how = Some(how.to_owned());
+        let how = Some(how.name.to_owned());
         self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), how);
         let applied = self.commit(batch, user_id).await?;
         let known = (known, KNOWN / 1_000);
@@ -201,6 +228,7 @@ impl Auth {
         let browser = Browser {
             user_id: row.user_id.clone(),
             authenticated_at: row.authenticated_at,
+            shown_at: row.shown_at.unwrap_or(row.authenticated_at),
             hash: row.hash.clone(),
             user_agent: row.user_agent.clone(),
             origin: row.origin.clone(),
@@ -246,6 +274,7 @@ impl Auth {
             user_agent: browser.user_agent.clone(),
             seen_at: Some(self.now()),
             origin: browser.origin.clone(),
+            shown_at: browser.origin.is_some().then_some(browser.shown_at),
         });
     }
 

@@ -22,7 +22,7 @@ use url::form_urlencoded::Serializer;
 use super::{PASSWORD, World, secret, user, world_with};
 use crate::{
     Actor, Arrived, Auth, Browser, Disconnected, ExistingAccount, NewAccount, NewSession, Newcomers, Origin,
-    ProviderAnswer, ProviderFetch, ProviderRequest, SignIn, UpstreamError, UpstreamProvider,
+    ProviderAnswer, ProviderFetch, ProviderRequest, SaysWhen, SignIn, UpstreamError, UpstreamProvider,
 };
 
 const ISSUER: &str = "https://id.example";
@@ -113,6 +113,7 @@ fn provider(id: &str) -> UpstreamProvider {
         mapping: Mapping::default(),
         existing: ExistingAccount::Apart,
         sign_up: true,
+        says_when: SaysWhen::Always,
     }
 }
 
@@ -143,7 +144,16 @@ impl Place {
         connects: Option<&Browser>,
         claims: Value,
     ) -> HashMap<String, String> {
-        let url = self.auth().leave_for("a", browser, "/link".to_owned(), connects, false).await.unwrap();
+        self.leave_as(browser, (connects, false), claims).await
+    }
+
+    async fn leave_as(
+        &self,
+        browser: &str,
+        (connects, anew): (Option<&Browser>, bool),
+        claims: Value,
+    ) -> HashMap<String, String> {
+        let url = self.auth().leave_for("a", browser, "/link".to_owned(), connects, anew).await.unwrap();
         let url = Url::parse(&url).unwrap();
         let sent: HashMap<_, _> = url.query_pairs().into_owned().collect();
         assert_eq!(sent["redirect_uri"], "https://example.org/oauth2/upstream/a/callback");
@@ -384,6 +394,64 @@ fn passkey(browser: &Browser) -> Passkey {
         added_at: 0,
         used_at: None,
     }
+}
+
+/// Signs in anew, with what the provider says of when somebody showed who they are: so many seconds from now.
+async fn anew(place: &Place, auth_time: Option<i64>) -> Result<Arrived, UpstreamError> {
+    let mut claims = json!({"sub": "1"});
+    if let Some(offset) = auth_time {
+        claims["auth_time"] = (place.auth().now() / 1_000 + offset).into();
+    }
+    let sent = place.leave_as("browser", (None, true), claims).await;
+    assert_eq!((&*sent["prompt"], &*sent["max_age"]), ("login", "0"));
+    place.back("browser", &sent).await
+}
+
+#[tokio::test]
+async fn who_is_to_sign_in_anew_there_is_believed_only_where_the_provider_says_that_they_did() {
+    let place = place_with(|_| {});
+    let first = place.signed_in(json!({"sub": "1", "preferred_username": "alice"})).await;
+    assert!(!place.auth().is_fresh(&first), "nobody said when she signed in there");
+    assert!(matches!(anew(&place, None).await, Err(UpstreamError::WhenUnsaid)));
+    for old in [-61, -3_600, 121] {
+        assert!(matches!(anew(&place, Some(old)).await, Err(UpstreamError::NotAnew)), "{old}");
+    }
+    let Arrived::SignedIn { sign_in: SignIn::Done(new), .. } = anew(&place, Some(0)).await.unwrap() else {
+        panic!("there is something to decide")
+    };
+    let browser = place.auth().browser(new.cookie.expose()).await.unwrap().unwrap();
+    assert!(place.auth().is_fresh(&browser));
+    place.world.clock.advance(Duration::from_secs(601));
+    assert!(!place.auth().is_fresh(&browser));
+}
+
+#[tokio::test]
+async fn a_sign_in_by_an_old_session_there_is_one_and_no_proof() {
+    let place = place_with(|_| {});
+    let sent = place.leave("browser", None, json!({"sub": "1", "preferred_username": "alice"})).await;
+    assert_eq!(sent.get("prompt"), None);
+    assert_eq!(sent["max_age"], "1209600", "so that it says when");
+    let now = place.auth().now() / 1_000;
+    let old =
+        place.signed_in(json!({"sub": "1", "preferred_username": "alice", "auth_time": now - 3_600})).await;
+    assert!(!place.auth().is_fresh(&old));
+    let new = place.signed_in(json!({"sub": "1", "auth_time": now - 30})).await;
+    assert!(place.auth().is_fresh(&new));
+    let future = place.signed_in(json!({"sub": "1", "auth_time": now + 86_400})).await;
+    assert!(!place.auth().is_fresh(&future));
+}
+
+#[tokio::test]
+async fn of_a_provider_that_need_not_say_when_its_silence_is_taken_and_its_word_still_counts() {
+    let place = place_with(|provider| provider.says_when = SaysWhen::NotAlways);
+    let first = place.signed_in(json!({"sub": "1", "preferred_username": "alice"})).await;
+    assert!(!place.auth().is_fresh(&first), "it was not asked to ask");
+    assert!(matches!(anew(&place, Some(-3_600)).await, Err(UpstreamError::NotAnew)));
+    let Arrived::SignedIn { sign_in: SignIn::Done(new), .. } = anew(&place, None).await.unwrap() else {
+        panic!("there is something to decide")
+    };
+    let browser = place.auth().browser(new.cookie.expose()).await.unwrap().unwrap();
+    assert!(place.auth().is_fresh(&browser));
 }
 
 #[tokio::test]

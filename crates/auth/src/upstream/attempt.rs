@@ -12,6 +12,7 @@ use super::exchange::{Person, plain};
 use super::{ExistingAccount, UpstreamError, UpstreamProvider};
 use crate::auth::ATTEMPTS;
 use crate::factor::second::First;
+use crate::oauth::{BROWSER_LIFETIME, How, There};
 use crate::session::token;
 use crate::{Auth, Browser, Origin, RegisterError, SignIn, StoreError};
 
@@ -68,6 +69,7 @@ impl Auth {
             next,
             identity: None,
             expires_at: attempt.expires_at,
+            since: anew.then(|| self.now()),
         });
         self.engine.commit(batch).await.map_err(StoreError::from)?;
         let mut url = known.metadata.authorization_endpoint.clone();
@@ -80,6 +82,9 @@ impl Auth {
             .append_pair("nonce", &secrets.nonce)
             .append_pair("code_challenge", challenge.as_str())
             .append_pair("code_challenge_method", "S256");
+        // Who sends `max_age` is told `auth_time` (OpenID Connect Core 1.0, section 3.1.2.1).
+        let max_age = if anew { 0 } else { BROWSER_LIFETIME / 1_000 };
+        url.query_pairs_mut().append_pair("max_age", &max_age.to_string());
         if anew {
             url.query_pairs_mut().append_pair("prompt", "login");
         }
@@ -112,7 +117,7 @@ impl Auth {
         }
         let code = of("code").ok_or_else(|| UpstreamError::Denied("nothing".to_owned()))?;
         let secrets = Secrets::new(state, browser);
-        let person = self.person(provider, &known, code, &secrets).await?;
+        let person = self.person(provider, &known, code, (&secrets, row.since)).await?;
         self.arrive(provider, row, (state, origin), person).await
     }
 
@@ -197,13 +202,14 @@ impl Auth {
             }
             // A factor that is added raises the account's version, which is expected below.
             if self.factors_in(&*snapshot, user_id).await?.is_on() {
-                let Person { provider, subject, origin, .. } = person.clone();
-                let first = First::Provider { provider, subject, origin };
+                let Person { provider, subject, origin, shown_at, .. } = person.clone();
+                let first = First::Provider { provider, subject, origin, shown_at };
                 return Ok(SignIn::Half(self.half(user_id, first)?));
             }
             drop(snapshot);
             let batch = self.batch(user_id.as_str());
-            let how = (person.provider.as_str(), Some(person.origin.as_str()));
+            let there = There { origin: &person.origin, shown_at: person.shown_at };
+            let how = How { name: &person.provider, there: Some(there) };
             if let Some(browser) = self.open_browser(batch, &account, origin, how).await? {
                 return Ok(SignIn::Done(browser));
             }

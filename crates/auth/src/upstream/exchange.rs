@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use myelin_oauth_core::upstream::attempt::Secrets;
-use myelin_oauth_core::upstream::claims::{Claims, Expected, Identity, of_id_token};
+use myelin_oauth_core::upstream::claims::{Claims, Expected, Identity, Since, of_id_token};
 use myelin_oauth_core::upstream::mapping::{Mapped, render};
 use myelin_runtime::Secret;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::known::Known;
-use super::{ProviderAnswer, ProviderRequest, UpstreamError, UpstreamProvider, Upstreams};
+use super::{ProviderAnswer, ProviderRequest, SaysWhen, UpstreamError, UpstreamProvider, Upstreams};
 use crate::{Auth, EmailAddress};
 
 /// What people are called at a provider, by which they know their account there.
@@ -29,6 +29,9 @@ pub struct Person {
     pub(crate) localpart: Option<String>,
     pub(crate) display_name: Option<String>,
     pub(crate) email: Option<String>,
+    /// When they last showed the provider who they are; 0 where it does not say.
+    #[serde(default)]
+    pub(crate) shown_at: i64,
 }
 
 /// The mark of what is begun in a session at a provider; of one that tells no session, what all of them have.
@@ -49,13 +52,13 @@ struct Refusal {
 }
 
 impl Auth {
-    /// Who a code is for.
+    /// Who a code is for. `since` is when they were sent to show anew who they are, where they were.
     pub(super) async fn person(
         &self,
         provider: &UpstreamProvider,
         known: &Known,
         code: &str,
-        secrets: &Secrets,
+        (secrets, since): (&Secrets, Option<i64>),
     ) -> Result<Person, UpstreamError> {
         let (upstreams, ..) = self.provider(&provider.id)?;
         let tokens = self.redeem_upstream(upstreams, provider, known, (code, secrets)).await?;
@@ -69,6 +72,7 @@ impl Auth {
         let identity = of_id_token(claims, &expected).map_err(|problem| {
             UpstreamError::Provider(format!("its ID token can't be trusted: {problem}"))
         })?;
+        let shown_at = self.shown_at(provider, &identity, since)?;
         let identity = userinfo(upstreams, known, identity, &tokens.access_token).await?;
         let Mapped { localpart, display_name, email } = provider.mapping.apply(&identity.claims);
         let email = email.as_deref().and_then(EmailAddress::parse).map(|email| email.as_str().to_owned());
@@ -80,7 +84,27 @@ impl Auth {
             localpart,
             display_name,
             email,
+            shown_at,
         })
+    }
+
+    /// When somebody last showed the provider who they are; 0 where that is not known.
+    fn shown_at(
+        &self,
+        provider: &UpstreamProvider,
+        identity: &Identity,
+        since: Option<i64>,
+    ) -> Result<i64, UpstreamError> {
+        let now = self.now();
+        let said = identity.authenticated_at(now).unwrap_or_default();
+        let Some(since) = since else { return Ok(said) };
+        match identity.authenticated_since(since, now) {
+            Since::Then => Ok(said),
+            Since::Before => Err(UpstreamError::NotAnew),
+            // The operator takes the provider's word that it does what it is asked for.
+            Since::Unsaid if provider.says_when == SaysWhen::NotAlways => Ok(now),
+            Since::Unsaid => Err(UpstreamError::WhenUnsaid),
+        }
     }
 
     async fn redeem_upstream(

@@ -8,6 +8,8 @@ pub type Claims = Map<String, Value>;
 
 /// How far clocks may differ, in seconds.
 pub const SKEW: i64 = 120;
+/// How far they may differ where it is about whether somebody signed in just now, in seconds.
+const CLOSE: i64 = 60;
 /// The longest subject (section 2), and the longest session id that is remembered, in bytes.
 const MAX_ID: usize = 255;
 
@@ -31,8 +33,21 @@ pub struct Identity {
     pub subject: String,
     /// The session there, if the provider tells of logouts by it.
     pub sid: Option<String>,
+    /// When they last showed the provider who they are, in seconds, if it says so.
+    pub auth_time: Option<i64>,
     /// Everything that is said of them.
     pub claims: Claims,
+}
+
+/// Whether somebody showed a provider who they are since a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// They did.
+    Then,
+    /// They did so before, and were let in for that.
+    Before,
+    /// The provider does not say when.
+    Unsaid,
 }
 
 /// Why a token says nothing.
@@ -77,7 +92,8 @@ pub fn of_id_token(claims: Claims, expected: &Expected<'_>) -> Result<Identity, 
     }
     let subject = id(&claims, "sub").ok_or(ClaimProblem::Subject)?.to_owned();
     let sid = id(&claims, "sid").map(str::to_owned);
-    Ok(Identity { subject, sid, claims })
+    let auth_time = number(&claims, "auth_time");
+    Ok(Identity { subject, sid, auth_time, claims })
 }
 
 /// Who gave the claims, and for whom (section 3.1.3.7, points 2 to 5).
@@ -97,6 +113,26 @@ pub(super) fn check_source(claims: &Claims, issuer: &str, client_id: &str) -> Re
 }
 
 impl Identity {
+    /// When they last showed the provider who they are (`auth_time`), in milliseconds; never later than `now`. Nothing where it
+    /// does not say, or says what can't be.
+    #[must_use]
+    pub fn authenticated_at(&self, now: i64) -> Option<i64> {
+        let at = self.auth_time?.checked_mul(1_000)?;
+        (at >= 0 && at <= now.saturating_add(SKEW * 1_000)).then(|| at.min(now))
+    }
+
+    /// Whether they showed the provider who they are since then, as far as clocks agree. It is judged by what the ID token says,
+    /// which is signed and has the nonce of this sign-in; that it was asked for (`prompt`, `max_age`) proves nothing, since whoever
+    /// sits at the browser can strike it out.
+    #[must_use]
+    pub fn authenticated_since(&self, since: i64, now: i64) -> Since {
+        match (self.auth_time, self.authenticated_at(now)) {
+            (None, _) => Since::Unsaid,
+            (Some(_), Some(at)) if at >= since.saturating_sub(CLOSE * 1_000) => Since::Then,
+            _ => Since::Before,
+        }
+    }
+
     /// The same, with what the userinfo endpoint says; the ID token has the last word.
     ///
     /// # Errors
@@ -133,7 +169,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{ClaimProblem, Claims, Expected, Identity, of_id_token};
+    use super::{ClaimProblem, Claims, Expected, Identity, Since, of_id_token};
 
     const EXPECTED: Expected<'_> =
         Expected { issuer: "https://id.example", client_id: "myelin", nonce: "n", now: 1_000_000_000 };
@@ -181,6 +217,29 @@ mod tests {
         let mut empty = token();
         empty["nonce"] = json!("");
         assert!(of_id_token(empty.as_object().unwrap().clone(), &nobody).is_err());
+    }
+
+    #[test]
+    fn who_signed_in_before_that_or_nobody_knows_when_has_not_done_so_since() {
+        let (since, now) = (999_990_000, 1_000_000_000);
+        for (said, expected, at) in [
+            (json!(1_000_000), Since::Then, Some(1_000_000_000)),
+            (json!(999_930), Since::Then, Some(999_930_000)),
+            (json!(999_929), Since::Before, Some(999_929_000)),
+            (json!(1_000_119.5), Since::Then, Some(1_000_000_000)),
+            (json!(1_000_121), Since::Before, None),
+            (json!(i64::MAX), Since::Before, None),
+            (json!(-1), Since::Before, None),
+            (json!(0), Since::Before, Some(0)),
+            (json!(null), Since::Unsaid, None),
+            (json!("1000000"), Since::Unsaid, None),
+        ] {
+            let mut token = token();
+            token["auth_time"] = said.clone();
+            let identity = read(&token).unwrap();
+            assert_eq!(identity.authenticated_since(since, now), expected, "{said}");
+            assert_eq!(identity.authenticated_at(now), at, "{said}");
+        }
     }
 
     #[test]

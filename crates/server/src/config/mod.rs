@@ -25,7 +25,7 @@ use crate::outbound::{BadSmtp, Smtp};
 
 pub use ldap::Ldap;
 pub use oauth::{LegacyLogin, Oauth};
-pub use providers::{Existing, Provider};
+pub use providers::{AuthTime, Existing, Provider};
 pub use retention::Retention;
 pub use sections::{
     Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,

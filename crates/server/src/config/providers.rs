@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use myelin_auth::{ExistingAccount, UpstreamProvider};
+use myelin_auth::{ExistingAccount, SaysWhen, UpstreamProvider};
 use myelin_oauth_core::upstream::mapping::Mapping;
 use myelin_oauth_core::upstream::provider::safe_url;
 use myelin_runtime::Secret;
@@ -53,6 +53,20 @@ pub struct Provider {
     /// Whether people may make accounts by it.
     #[serde(default = "yes")]
     pub sign_up: bool,
+    /// Whether it always says when somebody showed who they are.
+    #[serde(default)]
+    pub auth_time: AuthTime,
+}
+
+/// Whether a provider says when somebody showed who they are (`auth_time`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthTime {
+    /// It must, where that matters.
+    #[default]
+    Required,
+    /// It need not; its word that it asks is taken.
+    Optional,
 }
 
 /// What becomes of somebody whose name is that of an account.
@@ -138,6 +152,10 @@ impl Provider {
             mapping,
             existing: self.existing_account.into(),
             sign_up: self.sign_up,
+            says_when: match self.auth_time {
+                AuthTime::Required => SaysWhen::Always,
+                AuthTime::Optional => SaysWhen::NotAlways,
+            },
         })
     }
 

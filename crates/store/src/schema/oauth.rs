@@ -126,6 +126,8 @@ keyspace! {
             seen_at: Option<i64>,
             /// The session at a provider in which they signed in (`upstream`).
             origin: Option<String>,
+            /// When they last showed there who they are, where it was there; 0 where the provider does not say.
+            shown_at: Option<i64>,
         }
         index {
             BY_USER = "by_user" (user_id, expires_at),

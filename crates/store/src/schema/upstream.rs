@@ -55,6 +55,8 @@ keyspace! {
             /// Who it is and what was made of their claims, as JSON, once that is known.
             identity: Option<String>,
             expires_at: i64,
+            /// Since when the person must have shown the provider who they are, where they were to do so again.
+            since: Option<i64>,
         }
         index { BY_END = "by_end" (expires_at) }
     }

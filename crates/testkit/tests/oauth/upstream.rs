@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use myelin_server::admin::{Command, Reply};
-use myelin_server::config::{Config, Existing, Provider, Registration};
+use myelin_server::config::{AuthTime, Config, Existing, Provider, Registration};
 use myelin_testkit::{Browser, Page, TestServer};
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn provider(client_id: &str) -> Provider {
         email: None,
         existing_account: Existing::Apart,
         sign_up: true,
+        auth_time: AuthTime::Required,
     }
 }
 
@@ -114,6 +115,34 @@ async fn a_provider_that_is_gone_is_told_on_a_page_and_nobody_is_sent_anywhere()
     drop(other);
     let told = post(&here, "/oauth2/upstream/other/logout", &[("logout_token", "x.y.z")]).await;
     assert_eq!(error(&told), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn who_is_to_sign_in_anew_at_the_other_server_can_t_leave_it_out() {
+    let (here, other, _) = two(139).await;
+    let (mut browser, mut elsewhere) = (Browser::new(&here), Browser::new(&other));
+    let _ = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other?next=/account").await;
+    for server in [&here, &other] {
+        server.clock.advance(std::time::Duration::from_secs(11 * 60));
+    }
+    let grave = "/account?action=org.matrix.account_deactivate";
+    assert_eq!(heading(&browser.open(grave).await), "Sign in");
+    let leave = format!("/oauth2/upstream/other?{}", form(&[("next", grave)]));
+    let sent = browser.open(&leave).await;
+    assert!(sent.url.contains("&max_age=0") && sent.url.ends_with("&prompt=login"), "{}", sent.url);
+    let anew = elsewhere.open(&at(&sent, "https://other").replace("&prompt=login", "")).await;
+    assert_eq!(heading(&anew), "Sign in", "max_age asks for the same");
+    let struck =
+        at(&sent, "https://other").replace("&prompt=login", "").replace("&max_age=0", "&max_age=9999");
+    let page = elsewhere.open(&struck).await;
+    assert_eq!(heading(&page), "Continue to <bdi>Here</bdi>?", "{}", page.html);
+    let back = elsewhere.submit(&page, &[("decision", "approve")]).await;
+    let refused = browser.open(at(&back, "https://hs")).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.html.contains("without asking who you are"), "{}", refused.html);
+    assert_eq!(heading(&browser.open(grave).await), "Sign in");
+    let page = there(&mut browser, &mut elsewhere, &leave).await;
+    assert_eq!(heading(&page), "Deactivate your account?");
 }
 
 #[tokio::test]

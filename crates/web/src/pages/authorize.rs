@@ -76,8 +76,18 @@ async fn ask(visit: &Visit) -> Result<Response, Problem> {
         (Prompt::Any, Some(browser)) if hint.is_some_and(|hint| !is_meant(hint, browser)) => {
             Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, hint)))
         }
+        // Whether they did so is told to the client by `auth_time`.
+        (Prompt::Any, Some(browser)) if request.max_age.is_some_and(|age| is_older(visit, browser, age)) => {
+            Ok(see_other(&Next::heeded(&visit.query).through(SIGN_IN, Some(browser.user_id.as_str()))))
+        }
         (Prompt::Any, Some(browser)) => consent(visit, &request, &client, browser).await,
     }
+}
+
+/// Whether somebody showed who they are so many seconds ago, or longer.
+fn is_older(visit: &Visit, browser: &Browser, seconds: u32) -> bool {
+    let now = i64::try_from(visit.pages.env.clock.now()).unwrap_or(i64::MAX);
+    now.saturating_sub(browser.shown_at) >= i64::from(seconds).saturating_mul(1_000)
 }
 
 /// Whether a hint may mean who is signed in.

@@ -190,6 +190,11 @@ fn told(visit: &Visit, id: &str, error: UpstreamError, next: &Next) -> Response 
             tracing::warn!(provider = id, problem, "nobody can sign in with a provider");
             (StatusCode::BAD_GATEWAY, &say.unreachable)
         }
+        UpstreamError::NotAnew => (StatusCode::FORBIDDEN, &say.not_anew),
+        UpstreamError::WhenUnsaid => {
+            tracing::warn!(provider = id, "a provider does not say when people signed in (auth_time)");
+            (StatusCode::FORBIDDEN, &say.when_unsaid)
+        }
         UpstreamError::Locked => (StatusCode::FORBIDDEN, &visit.messages().sign_in.locked),
         UpstreamError::Gone => (StatusCode::FORBIDDEN, &say.gone),
         UpstreamError::NoAccount => (StatusCode::FORBIDDEN, &say.no_account),

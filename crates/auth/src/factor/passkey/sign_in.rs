@@ -15,6 +15,7 @@ use webauthn_rs::prelude::{
 use super::super::notice::Change;
 use super::{Asked, MOST, PasskeyChallenge, PasskeyError, RelyingParty};
 use crate::auth::ATTEMPTS;
+use crate::oauth::How;
 use crate::{Actor, Auth, HalfSignedIn, NewBrowser, Origin, StoreError};
 
 /// What the challenge is sealed for.
@@ -97,7 +98,7 @@ impl Auth {
                 ..row
             });
             let how = if half.is_some() { "password passkey" } else { "passkey" };
-            if let Some(browser) = self.open_browser(batch, &account, origin, (how, None)).await? {
+            if let Some(browser) = self.open_browser(batch, &account, origin, How::here(how)).await? {
                 return Ok(browser);
             }
         }
