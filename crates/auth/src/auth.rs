@@ -16,6 +16,7 @@ use crate::email::queue::Mails;
 use crate::factor::limit::SecondFailures;
 use crate::factor::passkey::RelyingParty;
 use crate::guesses::Guesses;
+use crate::identity::keys::RsaKeys;
 use crate::oauth::OauthLimits;
 use crate::registration::shared_secret::Nonces;
 use crate::rendezvous::Meetings;
@@ -83,6 +84,7 @@ pub struct Auth {
     pub(crate) breached: Option<Arc<dyn BreachedPasswords>>,
     pub(crate) directory: Option<Directories>,
     pub(crate) newcomers: Option<Arc<dyn Newcomers>>,
+    pub(crate) identity_keys: RsaKeys,
     numbers: Mutex<Option<IdBlock>>,
 }
 
@@ -121,6 +123,7 @@ impl Auth {
             upstreams: None,
             directory: None,
             newcomers: None,
+            identity_keys: RsaKeys::default(),
             numbers: Mutex::new(None),
             engine,
             env,

@@ -1,36 +1,27 @@
 //! Telling clients who somebody is (OpenID Connect Core 1.0): the driver of `oauth_core::identity`.
-//!
-//! The keys are made of one secret of the server's and the month: nothing about them is stored, and each is replaced after
-//! thirty days. The one before and the one after are published beside it, so that nobody meets a token with a key that they could
-//! not have known.
+
+pub(crate) mod keys;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use myelin_oauth_core::identity::{IdToken, IdentityScope, LIFETIME};
 use myelin_oauth_core::metadata::issuer;
-use myelin_pdu::SigningKey;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{Account, OpenIdToken, ThirdPartyId};
 use myelin_store::schema::oauth::OauthCode;
 use myelin_store::schema::users::Profile;
 use myelin_store::{Batch, Reader};
 use ruma::OwnedUserId;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::keys::Signer;
 use crate::session::token::{self, Kind};
 use crate::{Auth, StoreError};
 
-/// For how long a key signs, in milliseconds.
-const MONTH: i64 = 30 * 86_400_000;
 /// How long an access token for the userinfo endpoint is good, in milliseconds.
 const ACCESS: i64 = 3_600_000;
-/// What stands before the seed of an Ed25519 key in PKCS #8 (RFC 8410).
-const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-
 /// What a client gets that asked who somebody is.
 #[derive(Clone, Debug)]
 pub struct IdentityTokens {
@@ -44,52 +35,14 @@ pub struct IdentityTokens {
     pub scope: String,
 }
 
-/// The key of one month.
-struct MonthKey {
-    id: String,
-    seed: [u8; 32],
-    public: String,
-}
-
-impl MonthKey {
-    fn new(secret: &Secret<[u8; 32]>, month: i64) -> Option<Self> {
-        let mac = Hmac::<Sha256>::new_from_slice(secret.expose()).ok()?;
-        let seed =
-            mac.chain_update(b"ID tokens").chain_update(month.to_be_bytes()).finalize().into_bytes().into();
-        let key = SigningKey::from_seed("ed25519:0".parse().ok()?, &seed).ok()?;
-        let public = key.verifying_key().to_base64().replace('+', "-").replace('/', "_");
-        let mut id = URL_SAFE_NO_PAD.encode(Sha256::digest(&public));
-        id.truncate(16);
-        Some(Self { id, seed, public })
-    }
-
-    fn sign(&self, claims: &IdToken<'_>) -> Option<Secret<String>> {
-        let key = EncodingKey::from_ed_der(&[&PKCS8[..], &self.seed].concat());
-        let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, claims, &key).ok().map(Secret::new)
-    }
-}
-
 impl Auth {
-    /// The public keys by which ID tokens are known (RFC 7517).
-    #[must_use]
-    pub fn identity_keys(&self) -> Value {
-        let now = self.now().div_euclid(MONTH);
-        let months = (now - 1)..=(now + 1);
-        let keys = months.filter_map(|month| MonthKey::new(&self.config.identity_secret, month));
-        let keys = keys.map(|key| {
-            json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": key.public})
-        });
-        json!({ "keys": keys.collect::<Vec<_>>() })
-    }
-
     /// Adds the access token to the batch that redeems a code which asks for an identity, and makes the ID token.
     pub(crate) fn put_identity(
         &self,
         batch: &mut Batch,
         row: &OauthCode,
         code: &str,
-        scope: &IdentityScope,
+        (scope, signer): (&IdentityScope, &Signer),
     ) -> Result<IdentityTokens, StoreError> {
         let access_token = access_token(code);
         batch.put(&OpenIdToken {
@@ -110,8 +63,7 @@ impl Auth {
             nonce: row.nonce.as_deref(),
             preferred_username: scope.has("profile").then(|| row.user_id.localpart()),
         };
-        let key = MonthKey::new(&self.config.identity_secret, self.now().div_euclid(MONTH));
-        let id_token = key.and_then(|key| key.sign(&claims)).ok_or(StoreError::Unsealable)?;
+        let id_token = signer.sign(&claims).ok_or(StoreError::Unsealable)?;
         let expires_in = u64::try_from(ACCESS / 1_000).unwrap_or_default();
         Ok(IdentityTokens { access_token, expires_in, id_token, scope: scope.as_str().to_owned() })
     }

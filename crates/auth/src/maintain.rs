@@ -57,6 +57,7 @@ impl Auth {
             self.prune_challenges().await?;
             self.prune_clients().await?;
             self.prune_upstreams().await?;
+            self.prune_identity_keys().await?;
             self.prune_audit().await?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ErrorCode, Refusal};
+use crate::identity::IdTokenAlgorithm;
 use crate::redirect::{ApplicationType, ClientUri, RedirectUri, Target};
 use crate::{AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN};
 
@@ -51,6 +52,9 @@ impl GrantType {
     }
 }
 
+/// The name of [`ClientMetadata::id_token_algorithm`].
+pub const ID_TOKEN_ALGORITHM: &str = "id_token_signed_response_alg";
+
 /// A client's metadata, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientMetadata {
@@ -70,6 +74,8 @@ pub struct ClientMetadata {
     pub grant_types: BTreeSet<GrantType>,
     /// Where answers may go; at least one where it uses authorization codes.
     pub redirect_uris: Vec<RedirectUri>,
+    /// How it wants ID tokens to be signed.
+    pub id_token_algorithm: IdTokenAlgorithm,
 }
 
 impl ClientMetadata {
@@ -109,6 +115,7 @@ impl ClientMetadata {
             application_type,
             grant_types,
             redirect_uris,
+            id_token_algorithm: id_token_algorithm(&fields)?,
         })
     }
 
@@ -124,6 +131,10 @@ impl ClientMetadata {
         if !self.redirect_uris.is_empty() {
             put("redirect_uris", self.redirect_uris.iter().map(RedirectUri::as_str).collect());
             put("response_types", vec!["code"].into());
+        }
+        // What is meant where nothing is said is not written, so that ids stay what they are.
+        if self.id_token_algorithm != IdTokenAlgorithm::default() {
+            put(ID_TOKEN_ALGORITHM, self.id_token_algorithm.as_str().into());
         }
         for (name, value) in [
             ("client_name", &self.client_name),
@@ -169,6 +180,12 @@ fn application_type(fields: &Map<String, Value>) -> Result<ApplicationType, Refu
         Some("native") => Ok(ApplicationType::Native),
         Some(_) => Err(invalid("application_type is web or native.")),
     }
+}
+
+/// How ID tokens are to be signed (Registration 1.0, section 2). Unlike a picture that is left out, another way would be of no use.
+fn id_token_algorithm(fields: &Map<String, Value>) -> Result<IdTokenAlgorithm, Refusal> {
+    let Some(named) = text(fields, ID_TOKEN_ALGORITHM)? else { return Ok(IdTokenAlgorithm::default()) };
+    IdTokenAlgorithm::parse(named).ok_or_else(|| invalid("id_token_signed_response_alg is RS256 or EdDSA."))
 }
 
 /// Every client is public: none gets a secret. Where nothing is said, that is what is meant.

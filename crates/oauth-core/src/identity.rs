@@ -16,6 +16,36 @@ const MAX_SCOPE: usize = 4096;
 /// The scopes that are known (section 5.4).
 const KNOWN: [&str; 3] = ["openid", "profile", "email"];
 
+/// How ID tokens are signed (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IdTokenAlgorithm {
+    /// RSA: what every client knows, and is meant where a client says nothing (Registration 1.0, section 2).
+    #[default]
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl IdTokenAlgorithm {
+    /// All of them, the one first that is meant where nothing is said.
+    pub const ALL: [Self; 2] = [Self::Rs256, Self::EdDsa];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// A scope that asks who somebody is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityScope {
@@ -101,7 +131,9 @@ impl<'a> IdentityMetadata<'a> {
             userinfo_endpoint: at("oauth2/userinfo"),
             scopes_supported: KNOWN.to_vec(),
             subject_types_supported: vec!["public"],
-            id_token_signing_alg_values_supported: vec!["EdDSA"],
+            id_token_signing_alg_values_supported: IdTokenAlgorithm::ALL
+                .map(IdTokenAlgorithm::as_str)
+                .to_vec(),
             claims_supported: vec![
                 "sub",
                 "auth_time",

@@ -30,7 +30,7 @@ pub(crate) async fn keys(
     if oauth.0.is_none() {
         return Err(Error::unrecognized());
     }
-    Ok(([(header::CACHE_CONTROL, "public, max-age=3600")], Json(auth.identity_keys())).into_response())
+    Ok(([(header::CACHE_CONTROL, "public, max-age=3600")], Json(auth.identity_keys().await?)).into_response())
 }
 
 /// What a client may know of the person that it was told of.

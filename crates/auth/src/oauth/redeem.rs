@@ -76,7 +76,9 @@ impl Auth {
             if let Some(scope) = IdentityScope::parse(&row.scope) {
                 drop(snapshot);
                 expect_account(&mut batch, &account);
-                let tokens = self.put_identity(&mut batch, &row, code, &scope)?;
+                let algorithm = client.map(|client| client.id_token_algorithm).unwrap_or_default();
+                let signer = self.signer(algorithm).await?;
+                let tokens = self.put_identity(&mut batch, &row, code, (&scope, &signer))?;
                 let detail = Some(format!("{} {}", row.client_id, scope.as_str()));
                 let actor = Actor::User(row.user_id.clone());
                 self.record(&mut batch, &actor, "oauth.identity", Some(&row.user_id), detail);

@@ -5,6 +5,7 @@ mod browsers;
 mod codes;
 mod devices;
 mod families;
+mod identities;
 
 use myelin_oauth_core::authorization::Request;
 use myelin_oauth_core::code::Shown;

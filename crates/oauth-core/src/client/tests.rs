@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::{ClientMetadata, GrantType};
 use crate::error::{ErrorCode, Refusal};
+use crate::identity::IdTokenAlgorithm;
 
 fn parse(value: &Value) -> Result<ClientMetadata, Refusal> {
     ClientMetadata::parse(value.to_string().as_bytes())
@@ -29,6 +30,25 @@ fn example() -> Value {
         ],
         "application_type": "web"
     })
+}
+
+#[test]
+fn id_tokens_are_signed_as_a_client_wants_or_as_every_client_can_read_and_ids_stay_what_they_were() {
+    let before = parse(&example()).unwrap();
+    assert_eq!(before.id_token_algorithm, IdTokenAlgorithm::Rs256);
+    for (named, expected) in [("RS256", IdTokenAlgorithm::Rs256), ("EdDSA", IdTokenAlgorithm::EdDsa)] {
+        let mut wanted = example();
+        wanted["id_token_signed_response_alg"] = json!(named);
+        let client = parse(&wanted).unwrap();
+        assert_eq!(client.id_token_algorithm, expected);
+        assert_eq!(client.client_id() == before.client_id(), expected == IdTokenAlgorithm::Rs256);
+        assert_eq!(ClientMetadata::parse(client.canonical().as_bytes()).unwrap(), client);
+    }
+    for other in [json!("none"), json!("HS256"), json!("ES256"), json!("eddsa"), json!(""), json!(1)] {
+        let mut wanted = example();
+        wanted["id_token_signed_response_alg"] = other.clone();
+        assert!(parse(&wanted).is_err(), "{other}");
+    }
 }
 
 #[test]

@@ -112,6 +112,20 @@ keyspace! {
 }
 
 keyspace! {
+    /// The RSA key that signs ID tokens in one month of thirty days since the Unix epoch, sealed. Made the month before, so that it
+    /// is known when it is used; deleted when the one after it is as old.
+    pub struct IdentityKey in "identity_key" {
+        key { month: i64 }
+        value {
+            /// The key as PKCS #8, sealed.
+            sealed: Bytes,
+            made_at: i64,
+        }
+        index {}
+    }
+}
+
+keyspace! {
     /// A browser in which somebody is signed in to the pages, by the SHA-256 of its cookie.
     pub struct BrowserSession in "browser_session" {
         key { hash: Bytes }
@@ -175,6 +189,7 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<OauthDeviceCode>(),
     super::def::<OauthGrant>(),
     super::def::<BrowserSession>(),
+    super::def::<IdentityKey>(),
     super::def::<KnownBrowser>(),
     super::def::<ResetApproval>(),
 ];
