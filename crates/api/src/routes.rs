@@ -110,6 +110,7 @@ fn session_routes() -> Vec<Route> {
         post(V3, "/login", session::login::post).public().class(RateClass::Login),
         get(V3, "/login/sso/redirect", session::sso::get).public(),
         get(V3, "/login/sso/redirect/{idp_id}", session::sso::of_provider).public(),
+        get(V3, "/auth/m.login.sso/fallback/web", session::sso_fallback::get).public(),
         post(V1, "/login/get_token", session::get_token::post).class(RateClass::Rare),
         post(V3, "/refresh", session::refresh::post).public(),
         post(V3, "/logout", session::logout::post).logging_out(),

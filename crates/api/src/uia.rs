@@ -75,7 +75,9 @@ impl AuthDict {
     fn into_attempt(self) -> Result<Attempt, Error> {
         let missing = |what: &str| Error::missing_param(format!("`auth` lacks the {what}."));
         let credential = match self.kind.as_deref() {
-            None | Some("m.oauth" | "org.matrix.cross_signing_reset") => Credential::Acknowledge,
+            None | Some("m.oauth" | "org.matrix.cross_signing_reset" | "m.login.sso") => {
+                Credential::Acknowledge
+            }
             Some("m.login.password") => Credential::Password {
                 user: named(self.identifier, self.user)?,
                 password: Secret::new(self.password.ok_or_else(|| missing("password"))?),

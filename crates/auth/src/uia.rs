@@ -4,6 +4,7 @@
 //! one repeats a question. It belongs to one operation of one requester, with the parameters it began with where the
 //! operation says so.
 
+mod confirm;
 pub(crate) mod sessions;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use myelin_runtime::Secret;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest, Sha256};
 
+use self::confirm::ON_THE_PAGE;
 use self::sessions::{Shown, UiaSession};
 use crate::account::password::PasswordError;
 use crate::{Auth, EmailCredentials, EmailPurpose, Identifier, Origin, StoreError, ValidatedEmail};
@@ -32,6 +34,8 @@ pub enum Stage {
     Oauth,
     /// The same, by its name before MSC4312 was merged.
     OauthUnstable,
+    /// Showing on a page that it is them, for who has no password: the page notes it, so no attempt passes it.
+    Sso,
 }
 
 impl Stage {
@@ -45,6 +49,7 @@ impl Stage {
             Self::Email(_) => "m.login.email.identity",
             Self::Oauth => "m.oauth",
             Self::OauthUnstable => "org.matrix.cross_signing_reset",
+            Self::Sso => "m.login.sso",
         }
     }
 }
@@ -173,6 +178,7 @@ impl Auth {
         operation: &Operation<'_>,
         attempt: Option<Attempt>,
     ) -> Result<Passed, UiaError> {
+        let operation = &self.fitting(operation).await?;
         let Some(attempt) = attempt else {
             let (id, session) = self.begin_uia(operation);
             return Err(challenge(id, operation, session.completed, None));
@@ -213,6 +219,7 @@ impl Auth {
             registration_token: None,
             email: None,
             waits: waits(operation),
+            confirms: confirms(operation),
         };
         let id = self.env.random.alphanumeric(24);
         self.uia.begin(id.clone(), session.clone());
@@ -291,6 +298,12 @@ impl Auth {
             Err(PasswordError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// Who is to show on a page that it is them, and the device that asks, if that is what is asked for.
+fn confirms(operation: &Operation<'_>) -> Option<(OwnedUserId, Option<OwnedDeviceId>)> {
+    let requester = operation.asks.filter(|_| operation.flows == ON_THE_PAGE)?;
+    Some((requester.user_id.clone(), requester.device_id.clone()))
 }
 
 /// The device that waits for its user's approval, if that is what is asked for.

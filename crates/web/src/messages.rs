@@ -36,6 +36,7 @@ pub(crate) struct Messages {
     pub(crate) export: Export,
     pub(crate) forgot: Forgot,
     pub(crate) rename: Rename,
+    pub(crate) confirm: Confirm,
     pub(crate) upstream: Upstream,
     pub(crate) problem: Problem,
 }
@@ -104,6 +105,7 @@ messages! {
     Forgot { title, explain, sent, open, off, done, link }
     Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
+    Confirm { title, device, explain, careful, button, done, gone }
     Upstream {
         offer, or, unknown, expired, other_browser, other_provider, denied, unreachable, gone, no_account, connected, other_user,
         again, not_anew, when_unsaid, name_title, name_intro, name_mine, connect_title, connect_intro, connect_careful, connect_button,
@@ -170,6 +172,8 @@ mod tests {
                 self.export.all(),
                 self.forgot.all(),
                 self.rename.all(),
+                self.confirm.all(),
+                self.confirm.all(),
                 self.upstream.all(),
                 self.problem.all(),
             ];

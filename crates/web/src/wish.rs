@@ -61,6 +61,8 @@ pub(crate) enum Wish {
     AddPasskey,
     /// To rename or remove one, by its id.
     EditPasskey(String),
+    /// To show that it is them, in this session of interactive authentication.
+    Confirm(String),
 }
 
 impl Wish {
@@ -93,6 +95,9 @@ impl Wish {
             ("myelin.passkey_edit", _) => {
                 passkey.map_or(Self::SecondStep, |id| Self::EditPasskey(id.to_owned()))
             }
+            ("myelin.confirm", _) => {
+                id("session").map_or(Self::Overview, |session| Self::Confirm(session.to_owned()))
+            }
             _ => Self::Overview,
         }
     }
@@ -111,6 +116,7 @@ impl Wish {
                 | Self::Export
                 | Self::AddPasskey
                 | Self::EditPasskey(_)
+                | Self::Confirm(_)
         )
     }
 
@@ -135,11 +141,16 @@ impl Wish {
             Self::Export => ("myelin.export", None),
             Self::AddPasskey => ("myelin.passkey_add", None),
             Self::EditPasskey(id) => ("myelin.passkey_edit", Some(id)),
+            Self::Confirm(session) => ("myelin.confirm", Some(session)),
         };
         let mut query = Serializer::new(String::new());
         query.append_pair("action", action);
         if let Some(id) = device_id {
-            let name = if matches!(self, Self::EditPasskey(_)) { "passkey" } else { "device_id" };
+            let name = match self {
+                Self::EditPasskey(_) => "passkey",
+                Self::Confirm(_) => "session",
+                _ => "device_id",
+            };
             query.append_pair(name, id);
         }
         if let Self::Activity(Some(before)) = self {

@@ -32,6 +32,8 @@ pub(super) struct UiaSession {
     pub(super) email: Option<ValidatedEmail>,
     /// The device that waits for its user to approve on the account page.
     pub(super) waits: Option<(OwnedUserId, OwnedDeviceId)>,
+    /// Who is to show on a page that it is them, and the device that asks.
+    pub(super) confirms: Option<(OwnedUserId, Option<OwnedDeviceId>)>,
 }
 
 impl UiaSession {

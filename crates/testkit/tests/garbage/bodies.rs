@@ -137,6 +137,7 @@ fn query(tail: &str, world: &World<'_>) -> String {
         "/sync" => "timeout=0".to_owned(),
         "/keys/changes" => format!("from={0}&to={0}", world.since),
         "/register/available" => "username=free".to_owned(),
+        "/auth/m.login.sso/fallback/web" => "session=abc".to_owned(),
         "/login/sso/redirect" => "redirectUrl=https://chat.example.org/".to_owned(),
         "/register/m.login.registration_token/validity" => "token=abc".to_owned(),
         "/mutual_rooms" | "/uk.half-shot.msc2666/user/mutual_rooms" => "user_id=@bob:hs".to_owned(),

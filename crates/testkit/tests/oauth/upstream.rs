@@ -146,6 +146,61 @@ async fn who_is_to_sign_in_anew_at_the_other_server_can_t_leave_it_out() {
 }
 
 #[tokio::test]
+async fn who_has_no_password_shows_on_a_page_that_it_is_them_where_the_legacy_api_asks_for_one() {
+    let (here, other, _) = two(141).await;
+    let (mut browser, mut elsewhere) = (Browser::new(&here), Browser::new(&other));
+    let _ = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other").await;
+    let mut devices = Vec::new();
+    for _ in 0..2 {
+        let page = browser.open("/oauth2/sso?redirect_url=https://old.example.org/").await;
+        let sent = browser.submit(&page, &[("decision", "approve")]).await;
+        let token = sent.sent("loginToken").unwrap();
+        let login = json!({"type": "m.login.token", "token": token});
+        devices.push(here.anonymous().post("/_matrix/client/v3/login", login).await.ok());
+    }
+    let mut alice = here.anonymous();
+    alice.token = devices[0]["access_token"].as_str().map(str::to_owned);
+    let device = format!("/_matrix/client/v3/devices/{}", devices[1]["device_id"].as_str().unwrap());
+    let challenge = alice.call(Method::DELETE, &device, Some(&json!({}))).await;
+    assert_eq!(challenge.body["flows"], json!([{"stages": ["m.login.sso"]}]), "{}", challenge.body);
+    let session = challenge.body["session"].as_str().unwrap();
+    let auth = json!({"auth": {"session": session}});
+    let early = alice.call(Method::DELETE, &device, Some(&auth)).await;
+    assert_eq!(early.status, StatusCode::UNAUTHORIZED);
+
+    let fallback = format!("/_matrix/client/v3/auth/m.login.sso/fallback/web?session={session}");
+    let sent = here.anonymous().get(&fallback).await;
+    assert_eq!(sent.status, StatusCode::FOUND);
+    let place = format!("/account?action=myelin.confirm&session={session}");
+    // Somebody else's browser has nothing to confirm.
+    let add = Command::UserAdd { name: "eve".to_owned(), password: PASSWORD.to_owned(), admin: false };
+    let _ = here.operate(add).await;
+    let mut stranger = Browser::new(&here);
+    let page = stranger.open(&place).await;
+    let page = stranger.submit(&page, &[("user_name", "eve"), ("password", PASSWORD)]).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND, "{}", page.html);
+    let page = browser.open(&place).await;
+    assert_eq!(heading(&page), "Is it you?", "{}", page.html);
+    let told = browser.submit(&page, &[]).await;
+    assert!(told.html.contains("Your app knows now"), "{}", told.html);
+    let done = alice.call(Method::DELETE, &device, Some(&auth)).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    let again = alice.call(Method::DELETE, &device, Some(&auth)).await;
+    assert_eq!(again.status, StatusCode::UNAUTHORIZED, "once");
+
+    // Who has a password is asked for it.
+    let eve = here.anonymous();
+    let login = json!({
+        "type": "m.login.password", "password": PASSWORD, "identifier": {"type": "m.id.user", "user": "eve"},
+    });
+    let told = eve.post("/_matrix/client/v3/login", login).await.ok();
+    let mut eve = here.anonymous();
+    eve.token = told["access_token"].as_str().map(str::to_owned);
+    let asked = eve.post("/_matrix/client/v3/account/deactivate", json!({})).await;
+    assert_eq!(asked.body["flows"], json!([{"stages": ["m.login.password"]}]));
+}
+
+#[tokio::test]
 async fn administrators_see_providers_and_whose_account_is_whose_and_take_that_apart() {
     let (here, other, _) = two(137).await;
     let add = Command::UserAdd { name: "admin".to_owned(), password: PASSWORD.to_owned(), admin: true };

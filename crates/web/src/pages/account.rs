@@ -3,6 +3,7 @@
 
 mod activity;
 mod browsers;
+mod confirm;
 mod devices;
 mod emails;
 mod export;
@@ -78,6 +79,7 @@ async fn show(visit: &Visit, browser: &Browser, wish: &Wish) -> Result<Response,
         Wish::AddPasskey => passkeys::add(visit, browser, (StatusCode::OK, None)).await,
         Wish::EditPasskey(id) => passkeys::edit(visit, browser, id).await,
         Wish::RecoveryCodes => Ok(second_step::codes(visit, browser)),
+        Wish::Confirm(session) => confirm::show(visit, browser, session).await,
         Wish::Providers => providers::list(visit, browser).await,
         Wish::Reset(device_id) => reset::show(visit, browser, device_id.as_deref()).await,
         Wish::Deactivate => {
@@ -118,6 +120,7 @@ async fn act(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Respo
         Wish::AddTotp => second_step::added(visit, browser, &fields).await,
         Wish::RemoveTotp => second_step::removed(visit, browser).await,
         Wish::RecoveryCodes => second_step::made(visit, browser).await,
+        Wish::Confirm(session) => confirm::save(visit, browser, session).await,
         Wish::AddPasskey => passkeys::added(visit, browser, &fields).await,
         Wish::EditPasskey(id) => passkeys::edited(visit, browser, id, &fields).await,
         Wish::End(device_id) => {

@@ -6,6 +6,7 @@ pub(crate) mod logout;
 pub(crate) mod logout_all;
 pub(crate) mod refresh;
 pub(crate) mod sso;
+pub(crate) mod sso_fallback;
 
 use http::StatusCode;
 use myelin_auth::{DeviceProblem, Issued, LoginError, RefreshError};
