@@ -201,6 +201,23 @@ async fn who_has_no_password_shows_on_a_page_that_it_is_them_where_the_legacy_ap
 }
 
 #[tokio::test]
+async fn where_passwords_are_switched_off_the_account_s_pages_offer_none() {
+    const PASSWORD_PAGE: &str = "/account?action=myelin.password";
+    let (here, other, _) = two(143).await;
+    let (mut browser, mut elsewhere) = (Browser::new(&here), Browser::new(&other));
+    let page = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other?next=/account").await;
+    assert!(page.html.contains(PASSWORD_PAGE), "{}", page.html);
+    let here = here.reconfigure(|config| config.passwords.login = false).await;
+    let mut browser = Browser::new(&here);
+    let page = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other?next=/account").await;
+    assert_eq!(heading(&page), "Your account");
+    assert!(!page.html.contains(PASSWORD_PAGE), "{}", page.html);
+    let page = browser.open(PASSWORD_PAGE).await;
+    assert!(page.html.contains("does not keep your password"), "{}", page.html);
+    assert!(!page.html.contains("type=\"password\""));
+}
+
+#[tokio::test]
 async fn administrators_see_providers_and_whose_account_is_whose_and_take_that_apart() {
     let (here, other, _) = two(137).await;
     let add = Command::UserAdd { name: "admin".to_owned(), password: PASSWORD.to_owned(), admin: true };
