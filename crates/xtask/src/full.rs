@@ -1,11 +1,16 @@
 //! `cargo xtask full`: everything that must hold, and what takes longer.
 
-use anyhow::Result;
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail};
 
 use crate::{
     fuzz,
     provision::{C_COMPILER, CLIPPY},
-    schemathesis,
+    repo, schemathesis,
     steps::{self, AfterFailure, Run, Step},
     test,
 };
@@ -23,6 +28,12 @@ const LONGER: &[Step] = &[
         folder: "bench/engines",
         needs: &[CLIPPY, C_COMPILER],
         run: Run::Command(&["cargo", "clippy", "--all-targets", "--", "-D", "warnings"]),
+    },
+    Step {
+        name: "garbage and the model of sync, from another seed",
+        folder: ".",
+        needs: &[C_COMPILER],
+        run: Run::Own(another_seed),
     },
     Step {
         name: "soak: a thousand kills",
@@ -54,6 +65,26 @@ const SOAK: &[&str] = &[
     "--",
     "--nocapture",
 ];
+
+/// How many runs of the model of sync are made from another seed; CI makes sixty.
+const RUNS: &str = "300";
+
+/// The suites whose cases follow from a seed, which is always the same in CI, from one that nobody chose.
+fn another_seed() -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+    let seed = now.as_secs().to_string();
+    println!("   TEST_GARBAGE_SEED={seed} SYNC_MODEL_SEED={seed} SYNC_MODEL_RUNS={RUNS}");
+    let status = Command::new("cargo")
+        .args(["test", "-p", "myelin-testkit", "--test", "garbage", "--test", "sync_model"])
+        .envs([("TEST_GARBAGE_SEED", &*seed), ("SYNC_MODEL_SEED", &*seed), ("SYNC_MODEL_RUNS", RUNS)])
+        .current_dir(repo::root())
+        .status()
+        .context("cannot run cargo")?;
+    if !status.success() {
+        bail!("seed {seed} found something ({status})");
+    }
+    Ok(())
+}
 
 /// Runs all steps.
 pub(crate) fn run() -> Result<()> {
