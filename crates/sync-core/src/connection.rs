@@ -201,13 +201,12 @@ impl Connection {
             if due.len() >= MAX_ROOMS_PER_ANSWER {
                 return Plan { due, left_after: Some(left_after) };
             }
-            let Some(entry) = rooms.entry(wish.room) else { continue };
             let number = match last {
                 Some((config, number)) if Arc::ptr_eq(config, &wish.config) => number,
                 _ => self.configs.find(&wish.config),
             };
             last = Some((&wish.config, number));
-            due.extend(self.room_due(wish.room, &entry, &wish.config, number));
+            due.extend(self.room_due(wish.room, &wish.entry, &wish.config, number));
         }
         // A room that the client has and the user has left since is told of, whichever list it would be in.
         let known = !self.rooms.is_empty() || self.forgetful;

@@ -156,6 +156,8 @@ impl ListSet {
 pub struct WantedRoom {
     /// The room.
     pub room: RoomKey,
+    /// What is known of it.
+    pub entry: RoomEntry,
     /// What is wanted of it: everything that any list or subscription wants.
     pub config: Arc<RoomConfig>,
     /// The lists in whose ranges it is.
@@ -181,7 +183,7 @@ pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
     for (number, (_, list)) in request.lists.iter().enumerate() {
         let count = walk(rooms, list, |room, entry| {
             let lists = ListSet::default().with(number);
-            found.push(Found { changed: Reverse(entry.changed), room, lists, subscribed: false });
+            found.push(Found { room, entry, lists, subscribed: false });
         });
         counts.push(count);
     }
@@ -190,12 +192,11 @@ pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
         let may_see = |standing| standing != Standing::Left;
         let entry = rooms.entry(*room);
         if let Some(entry) = entry.filter(|entry| may_see(entry.standing) || entry.joined_at.is_some()) {
-            let (changed, lists) = (Reverse(entry.changed), ListSet::default());
-            found.push(Found { changed, room: *room, lists, subscribed: true });
+            found.push(Found { room: *room, entry, lists: ListSet::default(), subscribed: true });
         }
     }
     // Each list is sorted already. What is found of one room comes to lie together.
-    found.sort_by_key(|found| (found.changed, found.room));
+    found.sort_by_key(|found| (Reverse(found.entry.changed), found.room));
     found.dedup_by(|later, first| {
         let same = later.room == first.room;
         if same {
@@ -205,19 +206,18 @@ pub fn select(rooms: &RoomList, request: &WindowRequest) -> Window {
         same
     });
     let mut wishes = Wishes { request, of_several: FxHashMap::default() };
-    let wanted = |found: Found| WantedRoom {
-        room: found.room,
-        config: wishes.of(&found),
-        lists: found.lists,
-        subscribed: found.subscribed,
+    let wanted = |found: Found| {
+        let config = wishes.of(&found);
+        let Found { room, entry, lists, subscribed } = found;
+        WantedRoom { room, entry, config, lists, subscribed }
     };
     Window { counts, rooms: found.into_iter().map(wanted).collect() }
 }
 
 /// A room that a list or a subscription is about.
 struct Found {
-    changed: Reverse<i64>,
     room: RoomKey,
+    entry: RoomEntry,
     lists: ListSet,
     subscribed: bool,
 }
@@ -249,7 +249,7 @@ impl Wishes<'_> {
 }
 
 /// Calls back for each room in the list's ranges; answers how many rooms the list has.
-fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, &RoomEntry)) -> usize {
+fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, RoomEntry)) -> usize {
     let mut ranges = list.ranges.clone();
     ranges.sort_unstable();
     let end = ranges.iter().map(|(_, end)| *end).max();
@@ -264,7 +264,7 @@ fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, 
         }
         while ranges.next_if(|(_, end)| *end < count).is_some() {}
         if ranges.peek().is_some_and(|(start, _)| *start <= count) {
-            in_range(room, &entry);
+            in_range(room, entry);
         }
         count += 1;
     }

@@ -88,9 +88,9 @@ impl Picking<'_> {
         let mut due: Vec<Due> = due.collect();
         let follower = Follower { session: asked.requester.session, now: self.now };
         follow(self.snapshot, self.recents, rooms, &mut due, follower).await?;
-        let in_window = window.rooms.iter().enumerate().filter_map(|(wanted, room)| {
-            let joined = rooms.list.entry(room.room)?.standing == Standing::Joined;
-            Some(WindowRoom { room: RoomNid(room.room.0), joined, wanted })
+        let in_window = window.rooms.iter().enumerate().map(|(wanted, room)| {
+            let joined = room.entry.standing == Standing::Joined;
+            WindowRoom { room: RoomNid(room.room.0), joined, wanted }
         });
         let profiles = &extensions.profiles.scope;
         let needs_rooms = [&extensions.account_data, &extensions.receipts, &extensions.typing, profiles];
