@@ -2,7 +2,8 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#user-interactive-api-in-the-rest-api>).
 
 use myelin_auth::{
-    Attempt, Auth, Challenge, Credential, Identifier as Named, Operation, Passed, Refusal, Stage, UiaError,
+    Attempt, Auth, AuthConfig, Challenge, Credential, Identifier as Named, Operation, Passed, Refusal, Stage,
+    Terms, UiaError,
 };
 use myelin_runtime::Secret;
 use serde::Deserialize;
@@ -83,6 +84,7 @@ impl AuthDict {
                 password: Secret::new(self.password.ok_or_else(|| missing("password"))?),
             },
             Some("m.login.dummy") => Credential::Dummy,
+            Some("m.login.terms") => Credential::Terms,
             Some("m.login.email.identity") => {
                 Credential::Email(self.threepid_creds.ok_or_else(|| missing("threepid_creds"))?.into())
             }
@@ -103,13 +105,12 @@ pub(crate) async fn require(
     dict: Option<AuthDict>,
 ) -> Result<Passed, Error> {
     let attempt = dict.map(AuthDict::into_attempt).transpose()?;
-    let public_url = &auth.config().public_url;
-    auth.interact(operation, attempt).await.map_err(|error| refusal(error, public_url))
+    auth.interact(operation, attempt).await.map_err(|error| refusal(error, auth.config()))
 }
 
-fn refusal(error: UiaError, public_url: &str) -> Error {
+fn refusal(error: UiaError, config: &AuthConfig) -> Error {
     match error {
-        UiaError::Challenge(challenge) => challenge_error(challenge, public_url),
+        UiaError::Challenge(challenge) => challenge_error(challenge, config),
         UiaError::OtherRequest => {
             Error::forbidden("This authentication session was begun for another request; begin a new one.")
         }
@@ -122,12 +123,12 @@ fn refusal(error: UiaError, public_url: &str) -> Error {
     }
 }
 
-fn challenge_error(challenge: Challenge, public_url: &str) -> Error {
+fn challenge_error(challenge: Challenge, config: &AuthConfig) -> Error {
     let names = |stages: &[Stage]| stages.iter().map(|stage| stage.as_str()).collect::<Vec<_>>();
     let flows: Vec<Value> = challenge.flows.iter().map(|flow| json!({ "stages": names(flow) })).collect();
     let mut body = Map::new();
     body.insert("flows".to_owned(), Value::Array(flows));
-    body.insert("params".to_owned(), Value::Object(params(&challenge, public_url)));
+    body.insert("params".to_owned(), Value::Object(params(&challenge, config)));
     body.insert("session".to_owned(), Value::String(challenge.session));
     if !challenge.completed.is_empty() {
         body.insert("completed".to_owned(), json!(names(&challenge.completed)));
@@ -144,8 +145,10 @@ fn challenge_error(challenge: Challenge, public_url: &str) -> Error {
     Error::challenge(body, refusal)
 }
 
-/// Where somebody approves, for the stages that need it (client-server API, "OAuth authentication").
-fn params(challenge: &Challenge, public_url: &str) -> Map<String, Value> {
+/// What the stages need: where somebody approves (client-server API, "OAuth authentication"), and what they accept
+/// ("Terms of service at registration").
+fn params(challenge: &Challenge, config: &AuthConfig) -> Map<String, Value> {
+    let public_url = &config.public_url;
     // The page is told which device asks, so that only that one is approved.
     let mut url = format!("{public_url}/account?action=org.matrix.cross_signing_reset");
     if let Some(device_id) = &challenge.device_id {
@@ -154,5 +157,20 @@ fn params(challenge: &Challenge, public_url: &str) -> Map<String, Value> {
     }
     let stages = challenge.flows.iter().copied().flatten();
     let approved = stages.filter(|stage| matches!(stage, Stage::Oauth | Stage::OauthUnstable));
-    approved.map(|stage| (stage.as_str().to_owned(), json!({ "url": url }))).collect()
+    let mut params: Map<_, _> =
+        approved.map(|stage| (stage.as_str().to_owned(), json!({ "url": url }))).collect();
+    if challenge.flows.iter().any(|flow| flow.contains(&Stage::Terms)) {
+        let policies: Map<_, _> =
+            config.terms.iter().map(|terms| (terms.id.clone(), policy(terms))).collect();
+        params.insert(Stage::Terms.as_str().to_owned(), json!({ "policies": policies }));
+    }
+    params
+}
+
+fn policy(terms: &Terms) -> Value {
+    let texts = terms.texts.iter();
+    let texts = texts.map(|text| (text.language.clone(), json!({ "name": text.name, "url": text.url })));
+    let mut policy: Map<_, _> = texts.collect();
+    policy.insert("version".to_owned(), json!(terms.version));
+    Value::Object(policy)
 }

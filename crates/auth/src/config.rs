@@ -5,7 +5,7 @@ use std::time::Duration;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
-use crate::{EmailConfig, OauthConfig, TurnConfig, UpstreamProvider};
+use crate::{EmailConfig, OauthConfig, Terms, TurnConfig, UpstreamProvider};
 
 /// Who may make an account for themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct AuthConfig {
     pub password_login: bool,
     /// The providers that people may sign in with.
     pub upstream: Vec<UpstreamProvider>,
+    /// What everybody accepts who uses an account.
+    pub terms: Vec<Terms>,
     /// What there is beside it.
     pub legacy: LegacyLogins,
 }
@@ -112,6 +114,7 @@ impl AuthConfig {
             identity_secret: Secret::new([0; 32]),
             password_login: true,
             upstream: Vec::new(),
+            terms: Vec::new(),
             legacy: LegacyLogins::default(),
         }
     }

@@ -25,6 +25,7 @@ mod openid;
 mod registration;
 mod rendezvous;
 mod session;
+mod terms;
 mod turn;
 mod uia;
 mod upstream;
@@ -68,6 +69,7 @@ pub use session::login::{Login, LoginError};
 pub use session::login_token::NewLoginToken;
 pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
+pub use terms::{Terms, TermsText};
 pub use turn::{TurnConfig, TurnCredentials};
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
 pub use upstream::{

@@ -39,6 +39,8 @@ pub struct NewAccount {
     pub session: Option<NewSession>,
     /// Who it is at a provider, where it is made by way of one.
     pub person: Option<Person>,
+    /// Whether its user accepts the terms, in the versions of now.
+    pub accepts_terms: bool,
 }
 
 impl NewAccount {
@@ -55,6 +57,7 @@ impl NewAccount {
             email: None,
             session: None,
             person: None,
+            accepts_terms: false,
         }
     }
 
@@ -142,22 +145,29 @@ impl Auth {
     /// [`RegisterError::Closed`] where nobody may.
     pub fn registration_flows(&self) -> Result<&'static [&'static [Stage]], RegisterError> {
         const EMAIL: Stage = Stage::Email(EmailPurpose::Register);
+        const TOKEN: Stage = Stage::RegistrationToken;
+        const TERMS: Stage = Stage::Terms;
         let mode = self.config.registration;
         // Nobody could log in again with the password that they choose.
         let mode = if self.config.password_login { mode } else { RegistrationMode::Closed };
         if !self.config.legacy.registration {
             return Err(RegisterError::Closed);
         }
-        Ok(match (mode, self.sends_email(), self.config.email.required_to_register) {
-            (RegistrationMode::Closed, _, _) => return Err(RegisterError::Closed),
-            (RegistrationMode::Token, false, _) => &[&[Stage::RegistrationToken]],
-            (RegistrationMode::Token, true, false) => {
-                &[&[Stage::RegistrationToken], &[EMAIL, Stage::RegistrationToken]]
-            }
-            (RegistrationMode::Token, true, true) => &[&[Stage::RegistrationToken, EMAIL]],
-            (RegistrationMode::Open, false, _) => &[&[Stage::Dummy]],
-            (RegistrationMode::Open, true, false) => &[&[Stage::Dummy], &[EMAIL]],
-            (RegistrationMode::Open, true, true) => &[&[EMAIL]],
+        let asks = (self.sends_email(), self.config.email.required_to_register);
+        Ok(match (mode, asks, self.config.terms.is_empty()) {
+            (RegistrationMode::Closed, ..) => return Err(RegisterError::Closed),
+            (RegistrationMode::Token, (false, _), true) => &[&[TOKEN]],
+            (RegistrationMode::Token, (false, _), false) => &[&[TOKEN, TERMS]],
+            (RegistrationMode::Token, (true, false), true) => &[&[TOKEN], &[EMAIL, TOKEN]],
+            (RegistrationMode::Token, (true, false), false) => &[&[TOKEN, TERMS], &[EMAIL, TOKEN, TERMS]],
+            (RegistrationMode::Token, (true, true), true) => &[&[TOKEN, EMAIL]],
+            (RegistrationMode::Token, (true, true), false) => &[&[TOKEN, EMAIL, TERMS]],
+            (RegistrationMode::Open, (false, _), true) => &[&[Stage::Dummy]],
+            (RegistrationMode::Open, (false, _), false) => &[&[TERMS]],
+            (RegistrationMode::Open, (true, false), true) => &[&[Stage::Dummy], &[EMAIL]],
+            (RegistrationMode::Open, (true, false), false) => &[&[TERMS], &[EMAIL, TERMS]],
+            (RegistrationMode::Open, (true, true), true) => &[&[EMAIL]],
+            (RegistrationMode::Open, (true, true), false) => &[&[EMAIL, TERMS]],
         })
     }
 
@@ -260,6 +270,9 @@ impl Auth {
             version: 1,
         };
         batch.insert(&account);
+        if new.accepts_terms {
+            self.put_terms(batch, &new.user_id, &self.config.terms);
+        }
         if let Some(email) = &new.email {
             self.insert_email(batch, &account, email, true);
         }

@@ -28,6 +28,8 @@ pub enum Stage {
     Dummy,
     /// A registration token.
     RegistrationToken,
+    /// The operator's terms.
+    Terms,
     /// An e-mail address that was confirmed for this.
     Email(EmailPurpose),
     /// An approval on the account page. Whether there is one is seen before anybody is asked; so no attempt passes it.
@@ -46,6 +48,7 @@ impl Stage {
             Self::Password => "m.login.password",
             Self::Dummy => "m.login.dummy",
             Self::RegistrationToken => "m.login.registration_token",
+            Self::Terms => "m.login.terms",
             Self::Email(_) => "m.login.email.identity",
             Self::Oauth => "m.oauth",
             Self::OauthUnstable => "org.matrix.cross_signing_reset",
@@ -89,6 +92,8 @@ pub enum Credential {
     },
     /// Nothing.
     Dummy,
+    /// That the terms are accepted.
+    Terms,
     /// A registration token.
     RegistrationToken(String),
     /// The session in which an e-mail address was confirmed.
@@ -254,7 +259,7 @@ impl Auth {
                 let passed = self.pass_password(operation.asks, &user, password).await?;
                 Ok(if passed { Ok(Shown::Nothing) } else { Err(Refusal::Password) })
             }
-            Credential::Dummy => Ok(Ok(Shown::Nothing)),
+            Credential::Dummy | Credential::Terms => Ok(Ok(Shown::Nothing)),
             Credential::RegistrationToken(token) => {
                 let valid = self.registration_token_valid(&token).await?;
                 Ok(if valid { Ok(Shown::RegistrationToken(token)) } else { Err(Refusal::RegistrationToken) })
@@ -329,6 +334,7 @@ fn stage_of(operation: &Operation<'_>, credential: &Credential) -> Option<Stage>
     match credential {
         Credential::Password { .. } => Some(Stage::Password),
         Credential::Dummy => Some(Stage::Dummy),
+        Credential::Terms => Some(Stage::Terms),
         Credential::RegistrationToken(_) => Some(Stage::RegistrationToken),
         Credential::Email(_) => {
             let mut stages = operation.flows.iter().flat_map(|flow| flow.iter());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
 use myelin_auth::{
     Auth, AuthConfig, EmailConfig, LegacyLogins, Newcomers, OauthConfig, ProviderFetch, RegistrationMode,
-    SessionEnd, TurnConfig,
+    SessionEnd, TermsText, TurnConfig,
 };
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
@@ -221,6 +221,7 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
         },
         password_login: config.passwords.login,
         upstream: config.providers()?,
+        terms: config.terms.iter().map(terms).collect(),
         legacy: LegacyLogins {
             password: config.legacy_login.password,
             token: config.legacy_login.token,
@@ -228,6 +229,15 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
         },
         ..AuthConfig::new(server_name.clone(), config.public_url())
     })
+}
+
+fn terms(terms: &crate::config::Terms) -> myelin_auth::Terms {
+    let texts = terms.languages.iter().map(|(language, text)| TermsText {
+        language: language.clone(),
+        name: text.name.clone(),
+        url: text.url.clone(),
+    });
+    myelin_auth::Terms { id: terms.id.clone(), version: terms.version.clone(), texts: texts.collect() }
 }
 
 /// What the keys of ID tokens are made of: a signature over what is no JSON, and so never an event's or a request's.

@@ -17,7 +17,8 @@ use crate::guard;
 use crate::language::Language;
 use crate::layout::Page;
 use crate::messages::Messages;
-use crate::next::{Next, SECOND_STEP};
+use crate::next::{Next, SECOND_STEP, TERMS};
+use crate::pages::terms;
 use crate::problem::Problem;
 use crate::state::Pages;
 
@@ -60,6 +61,14 @@ impl FromRequestParts<Pages> for Visit {
                 Err(error) => return Err(visit.problem(&error.into())),
             }
         }
+        let path = parts.uri.path();
+        if let Some(browser) = visit.browser.as_ref().filter(|_| terms::must_come_first(&visit, path)) {
+            match pages.auth.terms_due(&browser.user_id).await {
+                Ok(due) if due.is_empty() => {}
+                Ok(_) => return Err(see_other(&visit.here(path).through(TERMS, None))),
+                Err(error) => return Err(visit.problem(&error.into())),
+            }
+        }
         Ok(visit)
     }
 }
@@ -93,6 +102,11 @@ impl Visit {
         origin.browser = known.map(|known| Secret::new(known.to_owned()));
         origin.user_agent = user_agent.map(str::to_owned);
         origin
+    }
+
+    /// This page, as the place to come back to.
+    fn here(&self, path: &str) -> Next {
+        Next::of_path(&if self.query.is_empty() { path.to_owned() } else { format!("{path}?{}", self.query) })
     }
 
     pub(crate) fn messages(&self) -> &'static Messages {

@@ -38,6 +38,7 @@ pub(crate) struct Messages {
     pub(crate) rename: Rename,
     pub(crate) confirm: Confirm,
     pub(crate) upstream: Upstream,
+    pub(crate) terms: Terms,
     pub(crate) problem: Problem,
 }
 
@@ -100,9 +101,11 @@ messages! {
         title, explain, none, more, by_others, login, device_end, browser_sign_in, browser_end, approve,
         deny, reused, create, password, email_add, email_remove, reset_allow, reset, lock, unlock, suspend,
         unsuspend, admin, no_admin, export, factor, code_wrong, connect, disconnect, logout_there, identity,
+        terms,
     }
     Export { title, explain, has, has_not, button }
     Forgot { title, explain, sent, open, off, done, link }
+    Terms { title, explain, otherwise, button, accept, missing }
     Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
     Confirm { title, device, explain, careful, button, done, gone }
@@ -175,6 +178,7 @@ mod tests {
                 self.confirm.all(),
                 self.confirm.all(),
                 self.upstream.all(),
+                self.terms.all(),
                 self.problem.all(),
             ];
             parts.concat()

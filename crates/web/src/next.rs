@@ -19,6 +19,8 @@ pub(crate) const FORGOT: &str = "/oauth2/forgot";
 pub(crate) const PASSKEY_SCRIPT: &str = "/oauth2/passkey.js";
 /// The path of making an account.
 pub(crate) const SIGN_UP: &str = "/oauth2/sign-up";
+/// The path of accepting the terms.
+pub(crate) const TERMS: &str = "/oauth2/terms";
 /// The path of signing out.
 pub(crate) const SIGN_OUT: &str = "/oauth2/sign-out";
 /// The path of who came for nothing in particular.

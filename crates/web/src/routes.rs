@@ -18,11 +18,11 @@ use crate::language::Language;
 use crate::layout::Page;
 use crate::next::{
     ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, PASSKEY_SCRIPT, PICTURE, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP,
-    SSO,
+    SSO, TERMS,
 };
 use crate::pages::{
     account, authorize, done, forgot, link, passkey_script, second_step, sign_in, sign_out, sign_up, sso,
-    upstream,
+    terms, upstream,
 };
 use crate::problem::Problem;
 use crate::state::Pages;
@@ -39,6 +39,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (DONE, &[Method::GET]),
     (LINK, &[Method::GET, Method::POST]),
     (ACCOUNT, &[Method::GET, Method::POST]),
+    (TERMS, &[Method::GET, Method::POST]),
     (PICTURE, &[Method::GET, Method::POST]),
     (SSO, &[Method::GET, Method::POST]),
     (LEAVE, &[Method::GET]),
@@ -90,6 +91,7 @@ pub fn router(pages: Pages) -> Router {
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
         .route(SSO, get(sso::get).merge(on(MethodFilter::POST, sso::post)))
         .route(ACCOUNT, get(account::get).merge(on(MethodFilter::POST, account::post)))
+        .route(TERMS, get(terms::get).merge(on(MethodFilter::POST, terms::post)))
         .route(
             PICTURE,
             get(account::picture::get).merge(

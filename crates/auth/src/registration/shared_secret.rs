@@ -119,6 +119,7 @@ impl Auth {
             registration_token: None,
             invitation: None,
             email: None,
+            accepts_terms: false,
             person: None,
             session: request.session,
         };

@@ -9,6 +9,7 @@ mod oauth;
 mod providers;
 mod retention;
 mod sections;
+mod terms;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use sections::{
     Contact, Durability, Email, Federation, IdentityServers, Limits, Log, LogFormat, Media, Metrics,
     Passwords, Presence, Push, Registration, Support, Tls, Turn, UrlPreviews,
 };
+pub use terms::{Terms, TermsText};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +73,9 @@ pub struct Config {
     pub ldap: Ldap,
     /// Logging in through the browser.
     pub oauth: Oauth,
+    /// What people accept before they use an account.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<Terms>,
     /// Logging in without one.
     pub legacy_login: LegacyLogin,
     /// HTTPS listeners.
@@ -119,6 +124,7 @@ impl Default for Config {
             passwords: Passwords::default(),
             ldap: Ldap::default(),
             oauth: Oauth::default(),
+            terms: Vec::new(),
             legacy_login: LegacyLogin::default(),
             tls: Tls::default(),
             federation: Federation::default(),
@@ -286,7 +292,7 @@ impl Config {
         self.providers()?;
         self.retention.checked()?;
         self.mail_server()?;
-        if let Some((key, problem)) = self.support.problem() {
+        if let Some((key, problem)) = self.support.problem().or_else(|| terms::problem(&self.terms)) {
             return value(key, problem);
         }
         self.proxies().map(|_| ())
@@ -401,6 +407,11 @@ mod tests {
             ("[email]\nsmtp_url = \"http://localhost\"\nfrom = \"a@b.c\"", "email.smtp_url"),
             ("[email]\nsmtp_url = \"smtp://localhost\"\nfrom = \"root\"", "email.from"),
             ("[email]\nrequired_to_register = true", "email.required_to_register"),
+            ("[[terms]]\nid = \"a\"\nversion = \"1\"\nlanguages = {}", "terms"),
+            (
+                "[[terms]]\nid = \"a\"\nversion = \"1\"\nlanguages.en = { name = \"A\", url = \"javascript:1\" }",
+                "terms",
+            ),
             ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
             ("public_url = \"https://example.org/matrix\"", "public_url"),
             ("public_url = \"https://example.org?x\"", "public_url"),

@@ -218,6 +218,15 @@ keyspace! {
 }
 
 keyspace! {
+    /// That a user has accepted a document of the operator's. It stays with the account, which is never deleted.
+    pub struct TermsAccepted in "terms_accepted" {
+        key { user_id: OwnedUserId, document: String }
+        value { version: String, at: i64 }
+        index {}
+    }
+}
+
+keyspace! {
     /// Who did what to which account, and when. Kept for a limited time.
     pub struct Audit in "audit_log" {
         key { pos: myelin_model::Pos }
@@ -278,5 +287,6 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<EmailToken>(),
     super::def::<RegistrationToken>(),
     super::def::<Invitation>(),
+    super::def::<TermsAccepted>(),
     super::def::<Audit>(),
 ];

@@ -12,5 +12,6 @@ mod own_account;
 mod pages;
 mod rendezvous;
 mod sso;
+mod terms;
 mod upstream;
 mod world;

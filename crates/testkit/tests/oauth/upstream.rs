@@ -92,6 +92,18 @@ async fn people_of_one_server_sign_in_to_another_with_their_account_there() {
 }
 
 #[tokio::test]
+async fn who_comes_by_a_provider_accepts_the_terms_before_anything_else() {
+    let (here, other, _) = two(162).await;
+    let here = here.reconfigure(|config| config.terms = crate::terms::terms("1")).await;
+    here.providers.set("https://other", Some(other.front()));
+    let (mut browser, mut elsewhere) = (Browser::new(&here), Browser::new(&other));
+    let page = there(&mut browser, &mut elsewhere, "/oauth2/upstream/other?next=/account").await;
+    assert_eq!(heading(&page), "Before you go on", "{}", page.html);
+    assert_eq!(heading(&browser.open("/account").await), "Before you go on");
+    assert_eq!(heading(&browser.submit(&page, &[]).await), "Your account");
+}
+
+#[tokio::test]
 async fn a_provider_that_is_gone_is_told_on_a_page_and_nobody_is_sent_anywhere() {
     let (here, other, _) = two(133).await;
     here.providers.set("https://other", None);

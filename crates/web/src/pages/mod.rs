@@ -11,6 +11,7 @@ pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod sign_up;
 pub(crate) mod sso;
+pub(crate) mod terms;
 pub(crate) mod upstream;
 
 use maud::{Markup, html};

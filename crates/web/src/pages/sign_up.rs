@@ -38,6 +38,8 @@ enum Again {
     Mail(EmailError),
     /// The address was not confirmed.
     Unconfirmed,
+    /// The terms were not accepted.
+    Terms,
 }
 
 impl<E: Into<RegisterError>> From<E> for Again {
@@ -144,6 +146,9 @@ async fn create(
     fields: &Params,
 ) -> Result<OwnedUserId, Again> {
     let auth = &visit.pages.auth;
+    if !auth.config().terms.is_empty() && fields.get("terms").ok().flatten().is_none() {
+        return Err(Again::Terms);
+    }
     let user_id = check(visit, needs, filled).await?;
     let email: Option<ValidatedEmail> = match &filled.confirmation {
         Some(credentials) if needs.email => {
@@ -158,6 +163,7 @@ async fn create(
         registration_token: needs.token.then(|| filled.token.clone()),
         invitation: filled.invited.and_then(|_| shown(visit)).map(|shown| Secret::new(shown.to_owned())),
         email,
+        accepts_terms: true,
         ..NewAccount::new(user_id.clone(), Secret::new(password.to_owned()))
     };
     Ok(auth.create_account(&Actor::User(user_id), new).await?.user_id)
@@ -170,6 +176,7 @@ fn refusal(visit: &Visit, again: &Again) -> (StatusCode, Markup) {
         Again::Mail(EmailError::Address) => return (StatusCode::BAD_REQUEST, html! { (say.email_wrong) }),
         Again::Mail(_) => return (StatusCode::SERVICE_UNAVAILABLE, html! { (common.failed) }),
         Again::Unconfirmed => return (StatusCode::BAD_REQUEST, html! { (say.not_confirmed) }),
+        Again::Terms => return (StatusCode::BAD_REQUEST, html! { (visit.messages().terms.missing) }),
     };
     let message = match error {
         RegisterError::Taken => &say.taken,

@@ -64,6 +64,8 @@ pub(crate) async fn post(
         registration_token: passed.registration_token.clone(),
         email: passed.email.clone(),
         session: (!body.inhibit_login).then_some(session),
+        // Where there are any, no flow ends without them.
+        accepts_terms: true,
         ..NewAccount::new(user_id.clone(), Secret::new(password))
     };
     let created = auth.create_account(&Actor::User(user_id), new).await?;

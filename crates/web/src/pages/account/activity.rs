@@ -75,6 +75,7 @@ fn told<'a>(say: &'a Activity, action: &'a str) -> &'a str {
         "account.unsuspend" => &say.unsuspend,
         "account.grant_admin" => &say.admin,
         "account.revoke_admin" => &say.no_admin,
+        "terms.accept" => &say.terms,
         "account.export" => &say.export,
         "totp.add" | "totp.remove" | "recovery_codes.make" => &say.factor,
         "upstream.connect" => &say.connect,

@@ -7,6 +7,7 @@ use myelin_auth::{EmailCredentials, Invited};
 use myelin_oauth_core::params::Params;
 
 use super::super::sign_in::client_name;
+use super::super::terms;
 use super::super::upstream::offers;
 use super::super::{alert, named};
 use crate::browser::Visit;
@@ -114,7 +115,7 @@ pub(super) async fn show(
                     @if needs.token { (token(visit, filled)) }
                 }
             }
-            @if step == Step::Password { (password(visit)) }
+            @if step == Step::Password { (password(visit)) (terms::field(visit)) }
             button { (button) }
         }
         @if confirms.is_none() { (offers(visit, &Next::of_query(&visit.params))) }
