@@ -74,7 +74,7 @@ pub struct Config {
     /// Logging in through the browser.
     pub oauth: Oauth,
     /// What people accept before they use an account.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<Terms>,
     /// Logging in without one.
     pub legacy_login: LegacyLogin,
@@ -380,6 +380,22 @@ mod tests {
         config.check().unwrap();
         assert!(config.is_local());
         assert_eq!(config.public_url(), "http://127.0.0.1:8008");
+    }
+
+    #[test]
+    fn an_empty_file_and_one_with_terms_are_read() {
+        let folder = std::env::temp_dir().join(format!("myelin-config-terms-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("config.toml");
+        let terms = "[[terms]]\nid = \"a\"\nversion = \"1\"\n\
+            languages.en = { name = \"A\", url = \"https://example.org/a\" }";
+        for (text, count) in [("", 0), (terms, 1)] {
+            std::fs::write(&path, text).unwrap();
+            let config = Config::load(Some(&path)).unwrap();
+            config.check().unwrap();
+            assert_eq!(config.terms.len(), count, "{text}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
