@@ -20,11 +20,9 @@ use crate::account::password::{Chooser, PasswordProblem};
 use crate::account::strength::NotTaken;
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
-use crate::directory::DIRECTORY;
 use crate::factor::delete_factors;
 use crate::oauth::approvals::end_approvals;
 use crate::session::expect_account;
-use crate::upstream::connect::MOST;
 use crate::{Auth, StoreError};
 
 /// Why an account could not be changed.
@@ -118,7 +116,7 @@ impl Auth {
         password: Secret<String>,
         others: OtherSessions,
     ) -> Result<(), AccountError> {
-        let actor = Actor::User(requester.user_id.clone());
+        let actor = Actor::from(requester);
         let keep = requester.device_id.as_ref();
         self.set_password(&actor, &requester.user_id, password, others, keep).await
     }
@@ -132,9 +130,7 @@ impl Auth {
         if !self.config.password_login || self.directory.is_none() {
             return Ok(self.config.password_login);
         }
-        let scan = UpstreamLink::of_user(user_id, MOST);
-        let links = self.engine.snapshot().await?.scan::<UpstreamLink>(scan).await?;
-        Ok(links.iter().all(|link| link.provider != DIRECTORY))
+        Ok(!self.is_of_directory(&*self.engine.snapshot().await?, user_id).await?)
     }
 
     pub(crate) async fn set_password(

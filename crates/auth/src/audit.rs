@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use myelin_model::Pos;
+use myelin_model::{Pos, Requester};
 use myelin_store::schema::auth::Audit;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedUserId, UserId};
@@ -18,6 +18,12 @@ pub enum Actor {
     SharedSecret,
     /// A user, themselves or as an administrator.
     User(OwnedUserId),
+}
+
+impl From<&Requester> for Actor {
+    fn from(requester: &Requester) -> Self {
+        Self::User(requester.user_id.clone())
+    }
 }
 
 impl fmt::Display for Actor {

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use myelin_runtime::Secret;
-use myelin_store::Reader;
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::upstream::UpstreamLink;
+use myelin_store::{Reader, Snapshot};
 use ruma::OwnedUserId;
 
 use crate::account::password::PasswordError;
 use crate::guesses::Attempted;
 use crate::upstream::Person;
+use crate::upstream::connect::MOST;
 use crate::{
     Auth, EmailAddress, ExistingAccount, Identifier, Newcomers, RegisterError, StoreError, UpstreamError,
 };
@@ -86,6 +87,19 @@ impl Auth {
         self.newcomers = Some(newcomers);
         self.directory = Some(Directories { directory, existing, sign_up });
         self
+    }
+
+    /// Whether a user is somebody of the directory.
+    pub(crate) async fn is_of_directory(
+        &self,
+        snapshot: &dyn Snapshot,
+        user_id: &OwnedUserId,
+    ) -> Result<bool, StoreError> {
+        if self.directory.is_none() {
+            return Ok(false);
+        }
+        let links = snapshot.scan::<UpstreamLink>(UpstreamLink::of_user(user_id, MOST)).await?;
+        Ok(links.iter().any(|link| link.provider == DIRECTORY))
     }
 
     /// Whose account it is, by a password of the directory; nobody's where there is none, or it does not fit.

@@ -135,12 +135,15 @@ impl RoomList {
 
     /// Adds a room, or replaces what was known of it.
     pub fn put(&mut self, room: RoomKey, entry: RoomEntry) {
-        self.replace(room, Some(entry));
+        let known = self.entry(room);
+        self.replace(room, known.as_ref(), Some(entry));
     }
 
     /// Forgets a room.
     pub fn remove(&mut self, room: RoomKey) -> Option<RoomEntry> {
-        self.replace(room, None)
+        let known = self.entry(room)?;
+        self.replace(room, Some(&known), None);
+        Some(known)
     }
 
     /// Changes what is known of a room, if it is here.
@@ -149,34 +152,27 @@ impl RoomList {
         let mut entry = known.clone();
         change(&mut entry);
         if entry != known {
-            self.replace(room, Some(entry));
+            self.replace(room, Some(&known), Some(entry));
         }
     }
 
-    /// Answers what was known of it.
-    fn replace(&mut self, room: RoomKey, entry: Option<RoomEntry>) -> Option<RoomEntry> {
-        let known = self.entry(room);
-        if known.is_none() && entry.is_none() {
-            return None;
+    /// Puts another entry, or none, in the place of what is known of the room.
+    fn replace(&mut self, room: RoomKey, known: Option<&RoomEntry>, entry: Option<RoomEntry>) {
+        let order = |entry: &RoomEntry| (Reverse(entry.changed), room);
+        let is_listed = |entry: &RoomEntry| entry.standing.is_listed();
+        if let Some(known) = known {
+            self.by_change.remove(&order(known));
         }
-        let (is_listed, changed) = (
-            |entry: &RoomEntry| entry.standing.is_listed(),
-            |entry: &RoomEntry| (Reverse(entry.changed), room),
-        );
-        if let Some(known) = &known {
-            self.by_change.remove(&changed(known));
-        }
-        self.by_change.extend(entry.as_ref().map(changed));
+        self.by_change.extend(entry.as_ref().map(order));
         self.len += usize::from(entry.is_some());
         self.len -= usize::from(known.is_some());
         // What was stored may be damaged, and its count with it.
         self.listed += usize::from(entry.as_ref().is_some_and(is_listed));
-        self.listed = self.listed.saturating_sub(usize::from(known.as_ref().is_some_and(is_listed)));
+        self.listed = self.listed.saturating_sub(usize::from(known.is_some_and(is_listed)));
         self.changes.insert(room, entry);
         if self.changes.len() > FEWEST_CHANGES.max(self.packed.len() / SHARE_OF_CHANGES) {
             self.pack();
         }
-        known
     }
 
     /// Changes what is known of every room, but not when it changed nor how the user stands to it.
@@ -185,11 +181,11 @@ impl RoomList {
             let mut entry = known.clone();
             change(room, &mut entry);
             (entry.changed, entry.standing) = (known.changed, known.standing);
-            (entry != known).then_some((room, entry))
+            (entry != known).then_some((room, known, entry))
         });
         let changed: Vec<_> = changed.collect();
-        for (room, entry) in changed {
-            self.replace(room, Some(entry));
+        for (room, known, entry) in changed {
+            self.replace(room, Some(&known), Some(entry));
         }
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use myelin_auth::Auth;
+use myelin_auth::{Actor, Auth};
 use serde_json::{Value, json};
 
-use super::{Page, actor, shown};
+use super::{Page, shown};
 use crate::Error;
 use crate::access::Asks;
 use crate::args::Query;
@@ -42,7 +42,7 @@ pub(crate) async fn delete(
     Asks(requester): Asks,
     Segment(client_id): Segment,
 ) -> Result<Json<Value>, Error> {
-    let ended = auth.remove_client(&actor(&requester), &client_id).await?.ok_or_else(unknown)?;
+    let ended = auth.remove_client(&Actor::from(&requester), &client_id).await?.ok_or_else(unknown)?;
     Ok(Json(json!({ "ended": ended })))
 }
 

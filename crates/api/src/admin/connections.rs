@@ -7,10 +7,11 @@ use axum::extract::State;
 use myelin_auth::Auth;
 use serde_json::{Value, json};
 
-use super::{Two, shown, user};
+use super::{shown, user};
 use crate::Error;
 use crate::access::Asks;
 use crate::body::Segment;
+use crate::object::Segments;
 
 /// Lists a user's accounts at providers, and who they are in the directory; there is one at each.
 pub(crate) async fn get(
@@ -27,7 +28,7 @@ pub(crate) async fn get(
 pub(crate) async fn delete(
     State(auth): State<Arc<Auth>>,
     Asks(requester): Asks,
-    Two(user_id, provider): Two,
+    Segments([user_id, provider]): Segments<2>,
 ) -> Result<Json<Value>, Error> {
     if auth.disconnect_for(&requester, &user(user_id)?, &provider).await? {
         Ok(Json(json!({})))

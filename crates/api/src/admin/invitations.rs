@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use myelin_auth::{Auth, InviteError};
+use myelin_auth::{Actor, Auth, InviteError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{actor, shown};
+use super::shown;
 use crate::Error;
 use crate::access::Asks;
 use crate::body::Body;
@@ -38,7 +38,7 @@ pub(crate) async fn post(
         return Err(Error::invalid_param("The lifetime is a number of seconds, up to a year."));
     }
     let millis = i64::from(lifetime) * 1_000;
-    match auth.invite(&actor(&requester), wanted.admin, millis).await {
+    match auth.invite(&Actor::from(&requester), wanted.admin, millis).await {
         Ok(shown) => {
             let link = shown::invitation_link(&auth.config().public_url, shown.expose());
             Ok(Json(json!({ "link": link, "lifetime": lifetime })))

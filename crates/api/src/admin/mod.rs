@@ -10,10 +10,6 @@ pub(crate) mod registration_tokens;
 pub(crate) mod sessions;
 pub mod shown;
 
-use axum::extract::{FromRequestParts, RawPathParams};
-use http::request::Parts;
-use myelin_auth::Actor;
-use myelin_model::Requester;
 use ruma::OwnedUserId;
 use serde::Deserialize;
 
@@ -45,29 +41,7 @@ fn limit(asked: Option<usize>) -> Result<usize, Error> {
     }
 }
 
-/// The two variable segments of the path, percent-decoded.
-pub(crate) struct Two(pub(crate) String, pub(crate) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Two {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let params = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Error::invalid_param("The path is not valid UTF-8."))?;
-        let mut segments = params.iter().map(|(_, value)| value.to_owned());
-        match (segments.next(), segments.next()) {
-            (Some(first), Some(second)) => Ok(Self(first, second)),
-            _ => Err(Error::unrecognized()),
-        }
-    }
-}
-
 /// The user that a path names.
 fn user(name: String) -> Result<OwnedUserId, Error> {
     OwnedUserId::try_from(name).map_err(|_| Error::invalid_param("The path holds no user id."))
-}
-
-fn actor(requester: &Requester) -> Actor {
-    Actor::User(requester.user_id.clone())
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use myelin_auth::{Auth, NewRegistrationToken, TokenCreateError};
+use myelin_auth::{Actor, Auth, NewRegistrationToken, TokenCreateError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Page, actor, shown};
+use super::{Page, shown};
 use crate::Error;
 use crate::access::Asks;
 use crate::args::Query;
@@ -46,7 +46,7 @@ pub(crate) async fn post(
 ) -> Result<Json<Value>, Error> {
     let Wanted { token, uses_allowed, expires_at } = wanted;
     let new = NewRegistrationToken { token, uses_allowed: uses_allowed.map(i64::from), expires_at };
-    match auth.create_registration_token(&actor(&requester), new).await {
+    match auth.create_registration_token(&Actor::from(&requester), new).await {
         Ok(made) => Ok(Json(shown::registration_token(&made))),
         Err(TokenCreateError::Store(error)) => Err(error.into()),
         Err(TokenCreateError::Exists) => Err(Error::new(
@@ -64,7 +64,7 @@ pub(crate) async fn delete(
     Asks(requester): Asks,
     Segment(token): Segment,
 ) -> Result<Json<Value>, Error> {
-    if auth.delete_registration_token(&actor(&requester), &token).await? {
+    if auth.delete_registration_token(&Actor::from(&requester), &token).await? {
         Ok(Json(json!({})))
     } else {
         Err(Error::not_found("There is no such registration token."))

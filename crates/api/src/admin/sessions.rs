@@ -8,11 +8,12 @@ use myelin_auth::Auth;
 use ruma::OwnedDeviceId;
 use serde_json::{Value, json};
 
-use super::{Page, Two, shown, user};
+use super::{Page, shown, user};
 use crate::Error;
 use crate::access::Asks;
 use crate::args::Query;
 use crate::body::Segment;
+use crate::object::Segments;
 
 /// Lists them in the order of their devices' ids, with their clients and when they were last seen.
 pub(crate) async fn get(
@@ -32,7 +33,7 @@ pub(crate) async fn get(
 pub(crate) async fn delete(
     State(auth): State<Arc<Auth>>,
     Asks(requester): Asks,
-    Two(user_id, device_id): Two,
+    Segments([user_id, device_id]): Segments<2>,
 ) -> Result<Json<Value>, Error> {
     if auth.end_session_for(&requester, &user(user_id)?, &OwnedDeviceId::from(device_id)).await? {
         Ok(Json(json!({})))

@@ -34,7 +34,7 @@ impl Auth {
         device_id: &OwnedDeviceId,
     ) -> Result<bool, ModerationError> {
         self.moderated(requester, user_id).await?;
-        Ok(self.end_session(&acting(requester), user_id, device_id).await?)
+        Ok(self.end_session(&Actor::from(requester), user_id, device_id).await?)
     }
 
     /// Ends every session of a user, on the pages too; how many devices went.
@@ -47,7 +47,7 @@ impl Auth {
         user_id: &OwnedUserId,
     ) -> Result<usize, ModerationError> {
         self.moderated(requester, user_id).await?;
-        Ok(self.end_sessions(&acting(requester), user_id).await?)
+        Ok(self.end_sessions(&Actor::from(requester), user_id).await?)
     }
 
     /// A user's accounts elsewhere.
@@ -74,7 +74,7 @@ impl Auth {
         provider: &str,
     ) -> Result<bool, ModerationError> {
         self.moderated(requester, user_id).await?;
-        Ok(self.disconnect_user(&acting(requester), user_id, provider).await?)
+        Ok(self.disconnect_user(&Actor::from(requester), user_id, provider).await?)
     }
 
     /// What happened to an account, the newest first, before a place in the log.
@@ -106,8 +106,4 @@ impl Auth {
         }
         self.account(user_id).await?.ok_or(ModerationError::Unknown)
     }
-}
-
-fn acting(requester: &Requester) -> Actor {
-    Actor::User(requester.user_id.clone())
 }

@@ -80,7 +80,7 @@ impl Auth {
         lock: Lock,
     ) -> Result<(), ModerationError> {
         self.moderated(requester, user_id).await?;
-        let actor = Actor::User(requester.user_id.clone());
+        let actor = Actor::from(requester);
         let changed = match lock {
             Lock::Locked => self.lock(&actor, user_id).await,
             Lock::Unlocked => self.unlock(&actor, user_id).await,
@@ -112,7 +112,7 @@ impl Auth {
         suspension: Suspension,
     ) -> Result<(), ModerationError> {
         self.moderated(requester, user_id).await?;
-        let actor = Actor::User(requester.user_id.clone());
+        let actor = Actor::from(requester);
         let changed = match suspension {
             Suspension::Suspended => self.suspend(&actor, user_id).await,
             Suspension::Active => self.unsuspend(&actor, user_id).await,

@@ -1,9 +1,9 @@
 //! The ways in which somebody can sign in to their account: the last one is not taken away by mistake.
 
-use myelin_store::Snapshot;
 use myelin_store::schema::auth::Password;
 use myelin_store::schema::factors::Passkey;
 use myelin_store::schema::upstream::UpstreamLink;
+use myelin_store::{Reader, Snapshot};
 use ruma::OwnedUserId;
 
 use crate::directory::DIRECTORY;
@@ -28,7 +28,6 @@ impl Auth {
         user_id: &OwnedUserId,
         leaving: Leaving<'_>,
     ) -> Result<bool, StoreError> {
-        use myelin_store::Reader as _;
         let leads_in = |link: &UpstreamLink| {
             let is_offered =
                 self.upstreams.is_some() && self.providers().iter().any(|known| known.id == link.provider);

@@ -2,13 +2,10 @@
 
 use myelin_store::Reader;
 use myelin_store::schema::auth::Password;
-use myelin_store::schema::upstream::UpstreamLink;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::sessions::Shown;
 use super::{Operation, Stage};
-use crate::directory::DIRECTORY;
-use crate::upstream::connect::MOST;
 use crate::{Actor, Auth, Browser, StoreError};
 
 /// What is offered to them in place of a password.
@@ -33,11 +30,7 @@ impl Auth {
         if self.config.password_login && own.is_some() {
             return Ok(true);
         }
-        if self.directory.is_none() {
-            return Ok(false);
-        }
-        let links = snapshot.scan::<UpstreamLink>(UpstreamLink::of_user(user_id, MOST)).await?;
-        Ok(links.iter().any(|link| link.provider == DIRECTORY))
+        self.is_of_directory(&*snapshot, user_id).await
     }
 
     /// The device that asks who is signed in to show that it is them, in this session of interactive authentication; nothing where

@@ -34,7 +34,7 @@ pub(crate) async fn post(
         Operation { name: "account.deactivate", asks: Some(&requester), parameters, flows: BY_PASSWORD };
     let passed = require(&auth, &operation, body.auth).await?;
     let erase = if body.erase { Erase::Yes } else { Erase::No };
-    auth.deactivate(&Actor::User(requester.user_id.clone()), &requester.user_id, erase).await?;
+    auth.deactivate(&Actor::from(&requester), &requester.user_id, erase).await?;
     auth.finish(&passed);
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }
