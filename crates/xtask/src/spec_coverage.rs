@@ -9,7 +9,7 @@ use crate::repo;
 /// Has the test that compares the file with the router write it first.
 pub(crate) fn run() -> Result<()> {
     let status = Command::new("cargo")
-        .args(["test", "--quiet", "-p", "myelin-testkit", "--test", "spec_coverage"])
+        .args(["test", "--quiet", "-p", "myelin-testkit", "--test", "http", "spec_coverage"])
         .current_dir(repo::root())
         .env("UPDATE_SPEC_COVERAGE", "yes")
         .status()
