@@ -246,6 +246,7 @@ impl Auth {
             user_id: device.user_id.clone(),
             device_id: device.device_id.clone(),
             expires_at: expires_in.map(|lifetime| self.now().saturating_add(millis(lifetime))),
+            shown: (generation <= device.generation).then_some(true),
         });
         let refresh_token = match renewal {
             Renewal::None => None,

@@ -12,6 +12,7 @@ mod oauth;
 mod passkeys;
 mod registration;
 mod sessions;
+mod tokens;
 mod uia;
 mod upstream;
 

@@ -73,8 +73,9 @@ impl Auth {
         let key = (Bytes::copy_from_slice(hash),);
         let token = snapshot.get::<AccessToken>(&key).await.map_err(StoreError::from)?;
         let Some(token) = token else { return Err(AuthenticateError::Unknown) };
-        let holder = holder(&*snapshot, &token.user_id, &token.device_id, token.session).await?;
-        let Some(Holder { device, account }) = holder else { return Err(AuthenticateError::Unknown) };
+        let account = snapshot.get::<Account>(&(token.user_id.clone(),)).await.map_err(StoreError::from)?;
+        let account = account.filter(|account| account.deactivated_at.is_none());
+        let account = account.ok_or(AuthenticateError::Unknown)?;
         let requester = Requester {
             user_id: token.user_id.clone(),
             device_id: Some(token.device_id.clone()),
@@ -86,12 +87,19 @@ impl Auth {
             return Err(AuthenticateError::Locked(Box::new(requester)));
         }
         let known = Known { requester, expires_at: token.expires_at };
-        if token.generation <= device.generation || token.expires_at.is_some_and(|at| at <= self.now()) {
+        // Its row alone says that nothing is left to write: each row more is a search in a tree.
+        if token.shown == Some(true) || token.expires_at.is_some_and(|at| at <= self.now()) {
+            return Ok(Found::Known(known));
+        }
+        let device = device(&*snapshot, &token.user_id, &token.device_id, token.session).await?;
+        let device = device.ok_or(AuthenticateError::Unknown)?;
+        if token.generation <= device.generation {
             return Ok(Found::Known(known));
         }
         let mut batch = self.batch(token.user_id.as_str());
         batch.expect_present::<AccessToken>(&key);
         confirm(&mut batch, &device, token.generation);
+        batch.put(&AccessToken { shown: Some(true), ..token.clone() });
         self.commit(batch, &token.user_id).await?;
         // The commit made the cache forget; the token is read once more, and then kept.
         Ok(Found::Again)
@@ -122,9 +130,19 @@ pub(crate) async fn holder(
     device_id: &OwnedDeviceId,
     session: i64,
 ) -> Result<Option<Holder>, StoreError> {
-    let device = snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?;
+    let device = device(snapshot, user_id, device_id, session).await?;
     let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
     let (Some(device), Some(account)) = (device, account) else { return Ok(None) };
-    let stands = device.session == session && account.deactivated_at.is_none();
-    Ok(stands.then_some(Holder { device, account }))
+    Ok(account.deactivated_at.is_none().then_some(Holder { device, account }))
+}
+
+/// The device of this session, unless it was deleted.
+async fn device(
+    snapshot: &dyn Snapshot,
+    user_id: &OwnedUserId,
+    device_id: &OwnedDeviceId,
+    session: i64,
+) -> Result<Option<Device>, StoreError> {
+    let device = snapshot.get::<Device>(&(user_id.clone(), device_id.clone())).await?;
+    Ok(device.filter(|device| device.session == session))
 }

@@ -67,7 +67,7 @@ keyspace! {
 }
 
 keyspace! {
-    /// An access token, by the SHA-256 of it.
+    /// An access token, by the SHA-256 of it. It goes in the batch that ends its session, so while it is there its device is.
     pub struct AccessToken in "access_token" {
         key { hash: Bytes }
         value {
@@ -76,6 +76,9 @@ keyspace! {
             user_id: OwnedUserId,
             device_id: OwnedDeviceId,
             expires_at: Option<i64>,
+            /// The device's generation is known to be this token's, so that nothing is left to be written when it is used.
+            /// Without it, the device tells.
+            shown: Option<bool>,
         }
         index { BY_SESSION = "by_session" (session, generation) }
     }
