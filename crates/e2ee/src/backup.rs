@@ -8,10 +8,10 @@ pub use self::sessions::{BackupCursor, BackupPage, BackupScope, BackupState, Ses
 use bytes::Bytes;
 use myelin_model::{Requester, Shard};
 use myelin_store::schema::e2ee::{BackedUpSession, KeyBackup};
-use myelin_store::{CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{CommitError, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::OwnedUserId;
 
-use crate::{E2ee, Outcome};
+use crate::E2ee;
 
 /// The longest `auth_data`, in bytes.
 const MAX_AUTH_DATA: usize = 65_536;
@@ -91,7 +91,7 @@ impl E2ee {
                 count: 0,
                 etag: 0,
             });
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(version.to_string());
             }
         }
@@ -144,7 +144,7 @@ impl E2ee {
             let mut batch = self.batch(user_id);
             expect_unchanged(&mut batch, &row);
             batch.put(&KeyBackup { auth_data: new.auth_data.clone(), ..row });
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }
@@ -169,7 +169,7 @@ impl E2ee {
             let sessions = (user_id.clone(), row.version);
             batch.delete_range(Scan::prefix::<BackedUpSession>(sessions, usize::MAX));
             batch.put(&KeyBackup { deleted: true, auth_data: Bytes::new(), count: 0, ..row });
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }

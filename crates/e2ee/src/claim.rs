@@ -6,11 +6,11 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use myelin_model::{Pos, Shard, Topic};
 use myelin_store::schema::e2ee::{ClaimedKey, FallbackKey, OneTimeKey, OneTimeKeyCount};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
+use crate::E2ee;
 use crate::upload::public_key;
-use crate::{E2ee, Outcome};
 
 /// How many claimed keys are remembered for each device and algorithm. No client keeps more keys than this that it
 /// might upload again.
@@ -111,7 +111,7 @@ impl E2ee {
                 let snapshot = self.engine.snapshot().await?;
                 let keys = plan(&mut batch, &*snapshot, chunk).await?;
                 drop(snapshot);
-                if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+                if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                     claimed.extend(keys);
                     break;
                 }

@@ -6,11 +6,11 @@ use myelin_model::{Requester, Shard};
 use myelin_pdu::{CanonicalError, CanonicalObject, CanonicalValue, VerifyingKey, verify_json};
 use myelin_store::schema::auth::Device;
 use myelin_store::schema::e2ee::{CrossSigningKey, KeySignature, KeyUsage};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
 
-use crate::{E2ee, Outcome, device_list, json};
+use crate::{E2ee, device_list, json};
 
 /// The longest cross-signing key with its signatures, in bytes.
 const MAX_KEY_JSON: usize = 65_536;
@@ -122,7 +122,7 @@ impl E2ee {
             let mut batch = self.batch(user_id);
             plan(&mut batch, &*snapshot, user_id, &held, &keys).await?;
             drop(snapshot);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use myelin_model::Shard;
 use myelin_store::schema::e2ee::{ClaimedKey, FallbackKey, OneTimeKey, OneTimeKeyCount};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Scan};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Scan};
 
+use crate::E2ee;
 use crate::upload::public_key;
-use crate::{E2ee, Outcome};
 
 /// Rows handled at once. Each writes at most 4 KiB, names being at most 255 bytes long.
 const PAGE: usize = 200;
@@ -77,7 +77,7 @@ impl E2ee {
         for batch in batches.into_values() {
             let mut attempt = crate::ATTEMPTS;
             let outcome = self.try_commit(batch, &mut attempt).await?;
-            debug_assert_eq!(outcome, Outcome::Done, "there is no attempt left");
+            debug_assert_eq!(outcome, Planned::Done, "there is no attempt left");
         }
         Ok(())
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use myelin_model::{Requester, Shard, Topic};
 use myelin_pdu::{CanonicalObject, CanonicalValue, KeyId, VerifyingKey, verify_json};
 use myelin_store::schema::e2ee::{CrossSigningKey, DeviceKeys, KeySignature, KeyUsage, UserSignatureChange};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde_json::value::RawValue;
 
-use crate::{E2ee, Outcome, cross_signing, device_list, devices, json};
+use crate::{E2ee, cross_signing, device_list, devices, json};
 
 /// The most keys that are signed in one request: what one commit takes.
 const MAX_KEYS: usize = 400;
@@ -108,7 +108,7 @@ impl E2ee {
             let mut batch = self.batch(&requester.user_id);
             plan(&mut batch, &*snapshot, &requester.user_id, accepted).await?;
             drop(snapshot);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(failures);
             }
         }

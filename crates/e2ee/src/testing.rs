@@ -2,25 +2,22 @@
 //! interrupted.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::BoxFuture;
-use myelin_model::{Epoch, EventNid, Fence, Pos, Requester, RoomNid, Shard};
+use myelin_model::{EventNid, Fence, Pos, Requester, RoomNid, Shard};
 use myelin_pdu::{CanonicalJsonRule, CanonicalObject, SigningKey, sign_json};
 use myelin_runtime::{Env, ManualClock, Random};
-use myelin_store::memory::MemoryEngine;
+use myelin_store::memory::{MemoryEngine, Wraps};
 use myelin_store::schema::auth::Device;
 use myelin_store::schema::rooms::{Event, EventStatus, Member, Membership, State};
 use myelin_store::{
-    Batch, CommitError, CommitNotice, Committed, Engine, Identity, Keyspace, ReadError, Reader, Scan,
-    Snapshot,
+    Batch, CommitError, Committed, Engine, Identity, Keyspace, ReadError, Reader, Scan, Snapshot,
 };
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, watch};
 
 use crate::{ClaimedOneTimeKey, CrossSigningUpload, E2ee, KeysUpload, QueriedKeys, Reauthenticated};
 
@@ -287,40 +284,24 @@ pub(crate) fn fallback_key(id: &str) -> KeysUpload {
 /// answer.
 pub(crate) struct Interruptible(pub(crate) MemoryEngine);
 
-impl Engine for Interruptible {
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
+impl Wraps for Interruptible {
+    fn inner(&self) -> &MemoryEngine {
+        &self.0
+    }
+
+    fn snapshot_around(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
         Box::pin(async {
             tokio::task::yield_now().await;
             self.0.snapshot().await
         })
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn commit_around(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
         Box::pin(async {
             tokio::task::yield_now().await;
             let done = self.0.commit(batch).await;
             tokio::task::yield_now().await;
             done
         })
-    }
-
-    fn positions(&self) -> watch::Receiver<Pos> {
-        self.0.positions()
-    }
-
-    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
-        self.0.notices()
-    }
-
-    fn epoch(&self, shard: Shard) -> Epoch {
-        self.0.epoch(shard)
-    }
-
-    fn backup(&self, target: PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.0.backup(target)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.0.close()
     }
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use myelin_model::{Pos, Requester, Topic};
 use myelin_store::schema::e2ee::{ToDevice, ToDeviceTransaction};
-use myelin_store::{Batch, CommitError, Durability, MAX_BATCH_BYTES, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{
+    Batch, CommitError, Durability, MAX_BATCH_BYTES, Planned, ReadError, Reader, Scan, Snapshot,
+};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
-use crate::{E2ee, Outcome, devices};
+use crate::{E2ee, devices};
 
 /// The most that one request may write into inboxes, all copies counted, in bytes. A key for every device of a room of
 /// 10,000 fits.
@@ -135,7 +137,7 @@ impl E2ee {
             let snapshot = self.engine.snapshot().await?;
             let Some((batch, is_last)) = self.plan_part(&*snapshot, &sending).await? else { return Ok(()) };
             drop(snapshot);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 if is_last {
                     return Ok(());
                 }

@@ -9,11 +9,11 @@ use myelin_store::schema::e2ee::read::{MAX_ALGORITHMS, SIGNED_CURVE25519};
 use myelin_store::schema::e2ee::{
     ClaimedKey, CrossSigningKey, DeviceKeys, FallbackKey, KeySignature, KeyUsage, OneTimeKey, OneTimeKeyCount,
 };
-use myelin_store::{Batch, CommitError, MAX_BATCH_BYTES, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, MAX_BATCH_BYTES, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde_json::value::RawValue;
 
-use crate::{E2ee, Outcome, device_list, devices, json};
+use crate::{E2ee, device_list, devices, json};
 
 /// The most unclaimed one-time keys that a device may have. Clients keep 50 to 100 there.
 pub const MAX_ONE_TIME_KEYS: i64 = 1_000;
@@ -143,7 +143,7 @@ impl E2ee {
             if batch.size() > MAX_BATCH_BYTES {
                 return Err(UploadError::TooLarge);
             }
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(counts);
             }
         }

@@ -15,6 +15,7 @@ mod engine;
 mod field;
 mod ids;
 mod keyspace;
+mod planned;
 mod read;
 mod scan;
 pub mod schema;
@@ -34,6 +35,7 @@ pub use engine::{
 pub use field::{Field, RowError};
 pub use ids::{IdBlock, ReserveError, reserve_ids};
 pub use keyspace::{Column, IndexDef, KeyTuple, Keyspace, KeyspaceDef};
+pub use planned::Planned;
 pub use read::{Reader, decode};
 pub use scan::{Direction, Scan};
 pub use turns::Turns;

@@ -4,6 +4,7 @@
 //! before [`Engine::commit`] returns.
 
 mod table;
+mod wraps;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use myelin_model::{Epoch, Fence, Pos, Shard};
 use tokio::sync::{broadcast, watch};
 
 use self::table::{Table, Version};
+pub use self::wraps::Wraps;
 use crate::schema::node::{Counter, Meta, POSITION, ShardEpoch};
 use crate::schema::{self, node};
 use crate::{

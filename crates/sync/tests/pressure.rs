@@ -4,25 +4,22 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use myelin_model::{Epoch, Pos, Requester, Shard};
-use myelin_store::memory::MemoryEngine;
+use myelin_model::{Pos, Requester};
+use myelin_store::memory::{MemoryEngine, Wraps};
 use myelin_store::schema::rooms::Membership;
-use myelin_store::{
-    Batch, CommitError, CommitNotice, Committed, Datum, Engine, KeyspaceDef, ReadError, Row, Scan, Snapshot,
-};
+use myelin_store::{Datum, Engine, KeyspaceDef, ReadError, Row, Scan, Snapshot};
 use myelin_sync::Flush;
 use myelin_sync::v3::V3Request;
 use myelin_timeline::testing::World;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
 use support::{Server, alice, bob, list};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 /// An engine that has so many snapshots at once and no more, as that of a real store, and whose reads take a while.
@@ -47,8 +44,12 @@ impl Narrow {
     }
 }
 
-impl Engine for Narrow {
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
+impl Wraps for Narrow {
+    fn inner(&self) -> &MemoryEngine {
+        &self.inner
+    }
+
+    fn snapshot_around(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
         async {
             let reader = Arc::clone(&self.readers).acquire_owned().await.unwrap();
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -58,30 +59,6 @@ impl Engine for Narrow {
             Ok(Box::new(snapshot) as Box<dyn Snapshot>)
         }
         .boxed()
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        self.inner.commit(batch)
-    }
-
-    fn positions(&self) -> watch::Receiver<Pos> {
-        self.inner.positions()
-    }
-
-    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
-        self.inner.notices()
-    }
-
-    fn epoch(&self, shard: Shard) -> Epoch {
-        self.inner.epoch(shard)
-    }
-
-    fn backup(&self, target: PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.inner.backup(target)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }
 

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use myelin_model::Requester;
 use myelin_store::schema::users::{Filter, FilterUse};
-use myelin_store::{CommitError, ReadError, Reader};
+use myelin_store::{CommitError, Planned, ReadError, Reader};
 use ruma::UserId;
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
-use crate::{Outcome, Users, is_own};
+use crate::{Users, is_own};
 
 /// The largest filter, in bytes.
 pub const MAX_FILTER: usize = 64 * 1_024;
@@ -89,7 +89,7 @@ impl Users {
             batch.put(&FilterUse { filters: used.filters + 1, bytes: used.bytes + size, ..used });
             let (user_id, filter_id) = (user_id.clone(), filter_id.clone());
             batch.put(&Filter { user_id, filter_id: filter_id.clone(), json: json.clone() });
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(filter_id);
             }
         }

@@ -48,7 +48,7 @@ use std::sync::atomic::AtomicUsize;
 
 use myelin_model::{Fence, Requester, Shard};
 use myelin_runtime::Env;
-use myelin_store::{Batch, CommitError, Engine};
+use myelin_store::{Batch, CommitError, Engine, Planned};
 use ruma::{OwnedServerName, UserId};
 
 use myelin_store::Turns;
@@ -161,26 +161,9 @@ impl Users {
     }
 
     /// Commits what was planned; a conflict counts one attempt and asks for another plan.
-    async fn try_commit(&self, batch: Batch, attempt: &mut u32) -> Result<Outcome, CommitError> {
-        if batch.is_empty() {
-            return Ok(Outcome::Done);
-        }
-        *attempt += 1;
-        match self.engine.commit(batch).await {
-            Ok(_) => Ok(Outcome::Done),
-            Err(CommitError::Conflict { .. }) if *attempt < ATTEMPTS => Ok(Outcome::PlanAgain),
-            Err(error) => Err(error),
-        }
+    async fn try_commit(&self, batch: Batch, attempt: &mut u32) -> Result<Planned, CommitError> {
+        batch.try_commit(&*self.engine, attempt, ATTEMPTS).await
     }
-}
-
-/// What became of a planned batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It is durable.
-    Done,
-    /// Something it expected was not so.
-    PlanAgain,
 }
 
 /// Whether a request is about the one who makes it.

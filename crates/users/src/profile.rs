@@ -6,11 +6,11 @@ use bytes::Bytes;
 use myelin_model::{Pos, Requester, Topic};
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::users::{GLOBAL, Profile, ProfileSpread};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Snapshot};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Snapshot};
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{InvalidKey, Outcome, ProfileKey, Users, directory, is_own, profile_changes};
+use crate::{InvalidKey, ProfileKey, Users, directory, is_own, profile_changes};
 
 /// The largest profile as JSON, in bytes.
 pub const MAX_PROFILE: usize = 64 * 1_024;
@@ -137,7 +137,7 @@ impl Users {
             profile_changes::note(&*snapshot, &mut batch, &before, &after).await?;
             drop(snapshot);
             let shown = plan(&mut batch, &before, after);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 if shown {
                     self.spread_wanted.notify_one();
                 }

@@ -5,12 +5,12 @@ use futures_util::future::BoxFuture;
 use myelin_model::{Pos, Requester, RoomNid, Topic};
 use myelin_store::schema::rooms::{Event, EventStatus};
 use myelin_store::schema::users::{AccountData, Receipt};
-use myelin_store::{Batch, CommitError, Durability, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, Durability, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedEventId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::account_data::FULLY_READ;
-use crate::{Outcome, Users, member, threads};
+use crate::{Users, member, threads};
 
 const READ: &str = "m.read";
 const READ_PRIVATE: &str = "m.read.private";
@@ -162,7 +162,7 @@ impl Users {
             }
             batch.wake(Topic::user(user_id.as_str()));
             drop(snapshot);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }

@@ -16,13 +16,13 @@ use futures_util::future::BoxFuture;
 use myelin_model::{RoomNid, Shard, Topic};
 use myelin_store::schema::rooms::{Room, RoomById, RoomSummary};
 use myelin_store::schema::users::{AccountData, GLOBAL, Replacement};
-use myelin_store::{Batch, CommitError, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{Batch, CommitError, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
+use crate::Users;
 use crate::account_data::MAX_ACCOUNT_DATA;
 use crate::tags::{TAG, Tags, object, raw, tags_of};
-use crate::{Outcome, Users};
 
 const DIRECT: &str = "m.direct";
 /// How often the rows are looked at that a crash or a failure has left; there are none almost always.
@@ -126,7 +126,7 @@ impl Users {
                 plan_direct(&*snapshot, &mut batch, &row.user_id, old, new).await?;
             }
             batch.delete::<Replacement>(&(row.user_id.clone(), row.room));
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }

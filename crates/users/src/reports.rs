@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use myelin_model::{Pos, Requester};
 use myelin_store::schema::users::Report;
-use myelin_store::{CommitError, ReadError, Reader, Scan};
+use myelin_store::{CommitError, Planned, ReadError, Reader, Scan};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 
-use crate::{Outcome, Users};
+use crate::Users;
 
 /// The longest reason, in bytes.
 pub const MAX_REASON: usize = 4_096;
@@ -147,7 +147,7 @@ impl Users {
             let mut batch = self.batch(&report.reporter);
             batch.expect_present::<Report>(&(pos,));
             batch.delete::<Report>(&(pos,));
-            if let Outcome::Done = self.try_commit(batch, &mut attempt).await? {
+            if let Planned::Done = self.try_commit(batch, &mut attempt).await? {
                 if let Some(all) = self.reports_waiting.get() {
                     all.fetch_sub(1, Ordering::SeqCst);
                 }

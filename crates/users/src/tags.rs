@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use myelin_model::{Requester, RoomNid, Topic};
 use myelin_store::schema::users::AccountData;
-use myelin_store::{Batch, Reader, Snapshot};
+use myelin_store::{Batch, Planned, Reader, Snapshot};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
 use crate::account_data::{check_content, room_for};
-use crate::{AccountDataError, Outcome, Users, is_own};
+use crate::{AccountDataError, Users, is_own};
 
 /// The longest tag, in bytes.
 pub const MAX_TAG: usize = 255;
@@ -107,7 +107,7 @@ impl Users {
             let mut batch = self.batch(user_id);
             plan(&*snapshot, &mut batch, user_id.to_owned(), room, change).await?;
             drop(snapshot);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(());
             }
         }

@@ -1,20 +1,16 @@
 //! What the tests stand on: the service over rooms in a memory store.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use myelin_model::{Epoch, Pos, Requester, RoomNid, Shard};
+use myelin_model::{Requester, RoomNid};
 use myelin_runtime::{Env, ManualClock};
-use myelin_store::memory::MemoryEngine;
+use myelin_store::memory::{MemoryEngine, Wraps};
 use myelin_store::schema::auth::Account;
 use myelin_store::schema::rooms::Membership;
-use myelin_store::{
-    Batch, CommitError, CommitNotice, Committed, Engine, Keyspace, ReadError, Reader, Scan, Snapshot,
-};
+use myelin_store::{Batch, CommitError, Committed, Engine, Keyspace, ReadError, Reader, Scan, Snapshot};
 use myelin_timeline::testing::World;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
-use tokio::sync::{broadcast, watch};
 
 use crate::{Config, CopyError, CopyRules, ReadUpTo, Reading, Thread, Users};
 
@@ -122,39 +118,23 @@ impl House {
 /// An engine that lets others go first, before each read and each commit, as a disk does.
 struct Yielding(Arc<MemoryEngine>);
 
-impl Engine for Yielding {
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
+impl Wraps for Yielding {
+    fn inner(&self) -> &MemoryEngine {
+        &self.0
+    }
+
+    fn snapshot_around(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
         Box::pin(async {
             tokio::task::yield_now().await;
             self.0.snapshot().await
         })
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn commit_around(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
         Box::pin(async {
             tokio::task::yield_now().await;
             self.0.commit(batch).await
         })
-    }
-
-    fn positions(&self) -> watch::Receiver<Pos> {
-        self.0.positions()
-    }
-
-    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
-        self.0.notices()
-    }
-
-    fn epoch(&self, shard: Shard) -> Epoch {
-        self.0.epoch(shard)
-    }
-
-    fn backup(&self, target: PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.0.backup(target)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.0.close()
     }
 }
 

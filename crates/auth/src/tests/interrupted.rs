@@ -1,13 +1,10 @@
 //! A store that lets a test do something between the moment a commit was planned and the moment it is applied.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
-use myelin_model::{Epoch, Pos, Shard};
-use myelin_store::memory::MemoryEngine;
-use myelin_store::{Batch, CommitError, CommitNotice, Committed, Engine, ReadError, Snapshot};
-use tokio::sync::{broadcast, watch};
+use myelin_store::memory::{MemoryEngine, Wraps};
+use myelin_store::{Batch, CommitError, Committed, Engine};
 
 pub(super) struct Interrupted {
     inner: MemoryEngine,
@@ -25,12 +22,12 @@ impl Interrupted {
     }
 }
 
-impl Engine for Interrupted {
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
-        self.inner.snapshot()
+impl Wraps for Interrupted {
+    fn inner(&self) -> &MemoryEngine {
+        &self.inner
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn commit_around(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
         let interruption = self.interruption.lock().unwrap().take();
         Box::pin(async move {
             if let Some(interruption) = interruption {
@@ -38,25 +35,5 @@ impl Engine for Interrupted {
             }
             self.inner.commit(batch).await
         })
-    }
-
-    fn positions(&self) -> watch::Receiver<Pos> {
-        self.inner.positions()
-    }
-
-    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
-        self.inner.notices()
-    }
-
-    fn epoch(&self, shard: Shard) -> Epoch {
-        self.inner.epoch(shard)
-    }
-
-    fn backup(&self, target: PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.inner.backup(target)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }

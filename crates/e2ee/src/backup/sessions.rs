@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use myelin_model::{Requester, Shard};
 use myelin_store::schema::e2ee::{BackedUpSession, KeyBackup};
-use myelin_store::{MAX_BATCH_BYTES, ReadError, Reader, Scan, Snapshot};
+use myelin_store::{MAX_BATCH_BYTES, Planned, ReadError, Reader, Scan, Snapshot};
 use ruma::{OwnedRoomId, OwnedUserId};
 
 use super::{BackupError, current, existing, expect_unchanged, lookup, rule};
-use crate::{E2ee, Outcome};
+use crate::E2ee;
 
 /// The longest `session_data`, in bytes.
 const MAX_SESSION_DATA: usize = 65_536;
@@ -150,7 +150,7 @@ impl E2ee {
                 backup.etag += 1;
                 batch.put(&backup);
             }
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(BackupState::of(&backup));
             }
         }
@@ -236,7 +236,7 @@ impl E2ee {
             backup.count -= gone;
             backup.etag += 1;
             batch.put(&backup);
-            if self.try_commit(batch, &mut attempt).await? == Outcome::Done {
+            if self.try_commit(batch, &mut attempt).await? == Planned::Done {
                 return Ok(BackupState::of(&backup));
             }
         }

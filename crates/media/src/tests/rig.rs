@@ -8,17 +8,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use myelin_model::{Epoch, Pos, Requester, Shard};
+use myelin_model::Requester;
 use myelin_runtime::{Env, ManualClock};
-use myelin_store::memory::MemoryEngine;
+use myelin_store::memory::{MemoryEngine, Wraps};
 use myelin_store::schema::media::{self, MediaContent, MediaThumbnail, MediaUsage};
-use myelin_store::{
-    Batch, CommitError, CommitNotice, Committed, Engine, Identity, Keyspace, ReadError, Reader, Scan,
-    Snapshot,
-};
+use myelin_store::{Batch, CommitError, Committed, Engine, Identity, Keyspace, Reader, Scan};
 use ruma::{OwnedMxcUri, ServerName, owned_server_name, server_name};
 use tempfile::TempDir;
-use tokio::sync::{broadcast, watch};
 
 use crate::{
     Blob, BlobError, BlobId, BlobStore, Config, File, FolderBlobs, Media, NewFile, Quota, Sealed, Staged,
@@ -280,12 +276,12 @@ impl Staged for MortalStaged {
     }
 }
 
-impl Engine for Mortal<MemoryEngine> {
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
-        self.inner.snapshot()
+impl Wraps for Mortal<MemoryEngine> {
+    fn inner(&self) -> &MemoryEngine {
+        &self.inner
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+    fn commit_around(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
         let died = || CommitError::Unavailable("the process died".into());
         match self.fuse.burn() {
             Fate::Done => self.inner.commit(batch),
@@ -295,25 +291,5 @@ impl Engine for Mortal<MemoryEngine> {
             }
             Fate::Dead(End::Full) => Box::pin(ready(Err(CommitError::Full))),
         }
-    }
-
-    fn positions(&self) -> watch::Receiver<Pos> {
-        self.inner.positions()
-    }
-
-    fn notices(&self) -> broadcast::Receiver<Arc<CommitNotice>> {
-        self.inner.notices()
-    }
-
-    fn epoch(&self, shard: Shard) -> Epoch {
-        self.inner.epoch(shard)
-    }
-
-    fn backup(&self, target: std::path::PathBuf) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.inner.backup(target)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }
