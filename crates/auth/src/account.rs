@@ -1,6 +1,7 @@
 //! Accounts: changing a password, deactivating, and what comes after.
 
 mod administration;
+pub(crate) mod language;
 pub(crate) mod localpart;
 pub(crate) mod moderation;
 pub(crate) mod operator;
@@ -11,7 +12,7 @@ pub(crate) mod ways;
 
 use myelin_model::{Requester, Topic};
 use myelin_runtime::{PoolBusy, Secret};
-use myelin_store::schema::auth::{Account, Device, Password, ThirdPartyId};
+use myelin_store::schema::auth::{Account, AccountLanguage, Device, Password, ThirdPartyId};
 use myelin_store::schema::upstream::UpstreamLink;
 use myelin_store::{Batch, Reader, Scan};
 use ruma::{OwnedDeviceId, OwnedUserId};
@@ -190,6 +191,7 @@ impl Auth {
                 account.erase = erase == Erase::Yes;
                 account.is_admin = false;
                 batch.delete::<Password>(&(account.user_id.clone(),));
+                batch.delete::<AccountLanguage>(&(account.user_id.clone(),));
                 end_approvals(batch, &account.user_id);
                 delete_factors(batch, &account.user_id);
                 batch.delete_range(ThirdPartyId::of_user(&account.user_id, usize::MAX));

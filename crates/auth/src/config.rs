@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use myelin_language::Language;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
@@ -75,6 +76,8 @@ pub struct AuthConfig {
     pub limit_failures: bool,
     /// How long the audit log keeps an entry.
     pub audit_kept: Duration,
+    /// The language of pages and mails for who reads none of those that there are, or has not said.
+    pub language: Language,
     /// How e-mail is used.
     pub email: EmailConfig,
     /// The TURN servers that users are told of.
@@ -108,6 +111,7 @@ impl AuthConfig {
             password_cost: PasswordCost::OWASP,
             limit_failures: true,
             audit_kept: Duration::from_secs(180 * 86_400),
+            language: Language::default(),
             email: EmailConfig::default(),
             turn: None,
             oauth: OauthConfig::default(),

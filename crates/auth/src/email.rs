@@ -7,6 +7,7 @@
 
 pub(crate) mod address;
 pub(crate) mod mail;
+pub(crate) mod messages;
 pub(crate) mod queue;
 pub(crate) mod validation;
 

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use myelin_language::Language;
 use myelin_runtime::{Quota, RateLimiter, Secret, neighbourhood};
 use myelin_store::schema::auth::DeviceSeen;
 use myelin_store::schema::oauth::KnownBrowser;
@@ -35,6 +36,8 @@ pub struct Origin {
     pub browser: Option<Secret<String>>,
     /// What it says of itself.
     pub user_agent: Option<String>,
+    /// In which language they read the pages.
+    pub language: Option<Language>,
     /// The session in which they are asked for it.
     pub(crate) session: Option<(OwnedUserId, i64)>,
 }

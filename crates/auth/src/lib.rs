@@ -42,7 +42,7 @@ pub use auth::{Auth, SessionEnd};
 pub use config::{AuthConfig, LegacyLogins, PasswordCost, RegistrationMode};
 pub use directory::{DIRECTORY, Directory, DirectoryDown, DirectoryEntry};
 pub use email::address::EmailAddress;
-pub use email::mail::{Mail, MailError, Mailer};
+pub use email::mail::{Mail, MailError, Mailer, Written};
 pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, ValidatedEmail};
 pub use email::{EmailConfig, EmailError};
 pub use error::StoreError;

@@ -212,6 +212,7 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
             required_to_register: config.email.required_to_register,
             next_link_domains: config.email.next_link_domains.clone(),
         },
+        language: config.language()?,
         turn: turn_config(&config.turn),
         min_password_chars: config.passwords.minimum_length,
         min_password_score: config.passwords.minimum_score,
@@ -259,7 +260,7 @@ fn metadata(pages: &Pages) -> ServerMetadata {
     let offers = Offers {
         registration: pages.offers_sign_up(),
         introspection: config.oauth.introspection_secret.is_some(),
-        locales: myelin_web::LOCALES.to_vec(),
+        locales: myelin_language::LOCALES.to_vec(),
         account_actions: myelin_web::ACTIONS.to_vec(),
     };
     ServerMetadata::new(&config.public_url, offers)

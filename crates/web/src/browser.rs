@@ -7,14 +7,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use maud::{Markup, html};
-use myelin_api::ClientAddress;
+use myelin_api::{ClientAddress, accept_language};
 use myelin_auth::{Browser, HalfSignedIn, NewBrowser, NewHalf, Origin};
+use myelin_language::Language;
 use myelin_oauth_core::params::Params;
 use myelin_runtime::Secret;
 
 use crate::cookie::Cookie;
 use crate::guard;
-use crate::language::Language;
 use crate::layout::Page;
 use crate::messages::Messages;
 use crate::next::{Next, SECOND_STEP, TERMS};
@@ -82,7 +82,8 @@ impl Visit {
         let language = {
             let inner = Next::of_query(&params).params();
             let locales = inner.as_ref().unwrap_or(&params).get("ui_locales").ok().flatten();
-            Language::choose(locales.unwrap_or_default().split(' ').take(8), &headers)
+            let client = locales.unwrap_or_default().split(' ');
+            Language::choose(client, accept_language(&headers)).unwrap_or(pages.auth.config().language)
         };
         let known = Cookie::Form.read(&headers, pages.is_https()).filter(|token| token.len() == FORM_TOKEN);
         let (form_token, is_new_token) = match known {
@@ -99,6 +100,7 @@ impl Visit {
         let known = Cookie::Known.read(&self.headers, self.pages.is_https());
         let user_agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let mut origin = Origin::of(self.address);
+        origin.language = Some(self.language);
         origin.browser = known.map(|known| Secret::new(known.to_owned()));
         origin.user_agent = user_agent.map(str::to_owned);
         origin
@@ -110,7 +112,7 @@ impl Visit {
     }
 
     pub(crate) fn messages(&self) -> &'static Messages {
-        self.language.messages()
+        Messages::of(self.language)
     }
 
     pub(crate) fn server(&self) -> &str {

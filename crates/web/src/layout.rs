@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use myelin_language::Language;
 use sha2::{Digest, Sha256};
 
-use crate::language::Language;
 use crate::pages::passkey_script;
 
 /// The style of every page, within it: one request, and nothing else is loaded.

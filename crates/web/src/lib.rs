@@ -9,7 +9,6 @@
 mod browser;
 mod cookie;
 mod guard;
-mod language;
 mod layout;
 mod messages;
 mod next;
@@ -22,7 +21,6 @@ mod state;
 mod strength;
 mod wish;
 
-pub use language::LOCALES;
 pub use routes::{ROUTES, is_page, router};
 pub use state::Pages;
 pub use wish::ACTIONS;

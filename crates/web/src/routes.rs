@@ -10,12 +10,13 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use http::{Method, StatusCode};
 use maud::html;
 use myelin_api::{ClientAddress, RateClass, Times};
+use myelin_language::Language;
 use myelin_oauth_core::params::MAX_BYTES;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::browser::Visit;
-use crate::language::Language;
 use crate::layout::Page;
+use crate::messages::Messages;
 use crate::next::{
     ACCOUNT, AUTHORIZE, DONE, FORGOT, LINK, PASSKEY_SCRIPT, PICTURE, SECOND_STEP, SIGN_IN, SIGN_OUT, SIGN_UP,
     SSO, TERMS,
@@ -156,7 +157,7 @@ async fn limited(
 /// A page panicked: a bug. The panic's message has been logged by the panic hook.
 fn panicked() -> Response {
     let language = Language::default();
-    let messages = language.messages();
+    let messages = Messages::of(language);
     Page {
         language,
         server: "",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use myelin_language::Language;
 use myelin_runtime::Secret;
 use myelin_store::schema::auth::{EmailPurpose, EmailToken, EmailValidation, ThirdPartyId};
 use myelin_store::{Batch, CommitError, Durability, Reader, Scan, Snapshot};
@@ -14,7 +15,7 @@ use url::Url;
 
 use super::EmailError;
 use super::address::EmailAddress;
-use super::mail::{Letter, Mail};
+use super::mail::{Letter, Mail, Written};
 use crate::auth::ATTEMPTS;
 use crate::session::token::{self, Kind};
 use crate::{Auth, StoreError};
@@ -42,6 +43,8 @@ pub struct EmailRequest {
     pub send_attempt: i64,
     /// Where the browser goes afterwards.
     pub next_link: Option<String>,
+    /// The language of who asks; nothing where it is not known.
+    pub language: Option<Language>,
 }
 
 /// By what a client names a session.
@@ -113,9 +116,8 @@ impl Auth {
                 Err(CommitError::Conflict { .. }) => continue,
                 Err(error) => return Err(StoreError::from(error).into()),
             }
-            let mail = self.write_mail(address, request.purpose, owner.as_ref(), &token);
-            if let (Some(mail), Some(place)) = (mail, place.take()) {
-                mails.send(place, mail);
+            if let (Some(written), Some(place)) = (self.write(&request, owner.as_ref(), &token), place.take()) {
+                mails.send(place, self.mail(address, written));
             }
             return Ok(sid);
         }
@@ -255,25 +257,28 @@ impl Auth {
     }
 
     /// The mail for a request; none where a new password is asked for that nobody here has.
-    fn write_mail(
+    fn write(
         &self,
-        to: EmailAddress,
-        purpose: EmailPurpose,
+        request: &EmailRequest,
         owner: Option<&OwnedUserId>,
         token: &Secret<String>,
-    ) -> Option<Mail> {
+    ) -> Option<Written> {
         let path = "/_matrix/client/unstable/email/submit_token?token=";
         let link = format!("{}{path}{}", self.config.public_url, token.expose());
+        let (purpose, link) = (request.purpose, link.as_str());
         let letter = match (purpose, owner) {
             (EmailPurpose::Reset, None) => return None,
+            (EmailPurpose::Reset, Some(account)) => Letter::Reset { account, link },
             (EmailPurpose::Register | EmailPurpose::Add, Some(account)) => Letter::Taken { purpose, account },
-            (_, account) => {
-                Letter::Confirm { purpose, link: &link, account: account.map(|account| &**account) }
-            }
+            (EmailPurpose::Register | EmailPurpose::Add, None) => Letter::Confirm { purpose, link },
         };
-        let server = &self.config.server_name;
-        let (subject, text) = (letter.subject(server), Secret::new(letter.text(server)));
-        Some(Mail { to, id: self.env.random.alphanumeric(24), at: self.now(), subject, text })
+        let language = request.language.unwrap_or(self.config.language);
+        Some(letter.written(language, &self.config.server_name))
+    }
+
+    /// A mail to somebody, of now.
+    pub(crate) fn mail(&self, to: EmailAddress, written: Written) -> Mail {
+        Mail { to, id: self.env.random.alphanumeric(24), at: self.now(), written }
     }
 
     async fn session_of_token(

@@ -1,11 +1,11 @@
 //! Mails that tell people what changed about how they sign in, where the server sends mail and they have an address.
 
-use myelin_runtime::Secret;
 use myelin_store::Reader;
 use myelin_store::schema::auth::ThirdPartyId;
 use ruma::OwnedUserId;
 
-use crate::email::mail::{Letter, Mail};
+use crate::email::mail::Letter;
+use crate::email::messages::Changed;
 use crate::email::validation::EMAIL;
 use crate::{Auth, EmailAddress, StoreError};
 
@@ -26,24 +26,17 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// As a sentence.
-    const fn told(self) -> &'static str {
+    /// What a mail says of it.
+    pub(crate) fn told(self, say: &Changed) -> &str {
         match self {
-            Self::TotpAdded => {
-                "An authenticator app was added to your account: signing in asks for its code now."
-            }
-            Self::TotpRemoved => "The authenticator app was removed from your account.",
-            Self::RecoveryCodesMade => {
-                "New recovery codes were made for your account; older ones are no good any more."
-            }
-            Self::RecoveryCodeUsed => "Somebody signed in to your account with one of your recovery codes.",
-            Self::PasskeyAdded => "A passkey was added to your account: whoever has it can sign in with it.",
-            Self::PasskeyRemoved => "A passkey was removed from your account.",
-            Self::PasskeyCopied => {
-                "Somebody tried to sign in with a passkey of yours that may have been copied, and was refused. Remove that \
-                 passkey and make a new one."
-            }
-            Self::AllRemoved => "Whoever runs the server removed every second step from your account.",
+            Self::TotpAdded => &say.totp_added,
+            Self::TotpRemoved => &say.totp_removed,
+            Self::RecoveryCodesMade => &say.recovery_codes_made,
+            Self::RecoveryCodeUsed => &say.recovery_code_used,
+            Self::PasskeyAdded => &say.passkey_added,
+            Self::PasskeyRemoved => &say.passkey_removed,
+            Self::PasskeyCopied => &say.passkey_copied,
+            Self::AllRemoved => &say.all_removed,
         }
     }
 }
@@ -58,21 +51,23 @@ impl Auth {
 
     async fn try_tell(&self, user_id: &OwnedUserId, change: Change) -> Result<(), StoreError> {
         let Some(mails) = &self.mails else { return Ok(()) };
-        let rows =
-            self.engine.snapshot().await?.scan::<ThirdPartyId>(ThirdPartyId::of_user(user_id, MOST)).await?;
+        let snapshot = self.engine.snapshot().await?;
+        let rows = snapshot.scan::<ThirdPartyId>(ThirdPartyId::of_user(user_id, MOST)).await?;
         let addresses = rows.iter().filter(|row| row.medium == EMAIL);
-        for to in addresses.filter_map(|row| EmailAddress::parse(&row.address)) {
-            let Ok(place) = mails.place(to.as_str()) else {
-                tracing::warn!("too many mails wait: nobody was told that a second factor changed");
-                continue;
-            };
-            let letter = Letter::Changed { account: user_id, told: change.told() };
-            let server = &self.config.server_name;
-            let (subject, text) = (letter.subject(server), Secret::new(letter.text(server)));
-            mails.send(
-                place,
-                Mail { to, id: self.env.random.alphanumeric(24), at: self.now(), subject, text },
-            );
+        let addresses: Vec<_> = addresses.filter_map(|row| EmailAddress::parse(&row.address)).collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let language = self.language_of(&*snapshot, user_id).await?;
+        drop(snapshot);
+        let letter = Letter::Changed { account: user_id, change };
+        for to in addresses {
+            match mails.place(to.as_str()) {
+                Ok(place) => {
+                    mails.send(place, self.mail(to, letter.written(language, &self.config.server_name)));
+                }
+                Err(_) => tracing::warn!("too many mails wait: nobody was told that a second factor changed"),
+            }
         }
         Ok(())
     }

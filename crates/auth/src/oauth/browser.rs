@@ -152,6 +152,7 @@ impl Auth {
         let snapshot = self.engine.snapshot().await?;
         let held = snapshot.scan::<BrowserSession>(held).await?;
         let known = snapshot.scan::<KnownBrowser>(known).await?;
+        self.note_language(&mut batch, &*snapshot, user_id, origin).await?;
         drop(snapshot);
         expect_account(&mut batch, account);
         let surplus = (held.len() + 1).saturating_sub(MOST);

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use myelin_language::Language;
 use myelin_store::schema::auth::{EmailPurpose, EmailToken, EmailValidation, ThirdPartyId};
 
 use super::{PASSWORD, World, secret, world_mailing};
@@ -49,7 +50,7 @@ impl Post {
 }
 
 fn token_of(mail: &Mail) -> String {
-    let text = mail.text.expose();
+    let text = mail.written.text.expose();
     let (_, rest) = text.split_once("submit_token?token=").expect("the mail has a link");
     rest.split_whitespace().next().unwrap().to_owned()
 }
@@ -61,6 +62,7 @@ fn wish(purpose: EmailPurpose, email: &str, attempt: i64) -> EmailRequest {
         client_secret: "s3cret".to_owned(),
         send_attempt: attempt,
         next_link: None,
+        language: None,
     }
 }
 
@@ -164,7 +166,7 @@ async fn an_address_belongs_to_one_account_until_it_is_removed_or_the_account_de
     world.auth.request_email(wish(EmailPurpose::Add, "Shared@example.org", 5)).await.unwrap();
     let told = post.next().await;
     assert!(
-        !told.text.expose().contains("submit_token") && told.text.expose().contains("@alice:example.org")
+        !told.written.text.expose().contains("submit_token") && told.written.text.expose().contains("@alice:example.org")
     );
 
     let alice = world.requester(&world.login("alice", "PHONE", Unsupported).await).await;
@@ -217,7 +219,7 @@ async fn a_confirmed_address_gives_its_account_a_new_password_once_and_ends_its_
     let sid = world.auth.request_email(wish(EmailPurpose::Reset, "Alice@example.org", 1)).await.unwrap();
     assert!(is_refused(&show(&world, &sid).await), "not before it is confirmed");
     let mail = post.next().await;
-    assert!(mail.text.expose().contains("@alice:example.org"));
+    assert!(mail.written.text.expose().contains("@alice:example.org"));
     world.auth.confirm_email(&token_of(&mail)).await.unwrap().unwrap();
     let passed = show(&world, &sid).await.unwrap();
     let email = passed.email.clone().unwrap();
@@ -309,6 +311,20 @@ async fn what_is_asked_for_must_make_sense() {
     };
     assert!(linked("https://app.example.org/#/done").await.is_ok());
     assert!(matches!(linked("https://evil.example/").await, Err(EmailError::NextLink)));
+}
+
+#[tokio::test]
+async fn a_mail_is_in_the_language_of_who_asks_or_the_operator_s() {
+    let post = Arc::new(Post::default());
+    let world = world_mailing(Arc::clone(&post) as Arc<dyn Mailer>, |config| {
+        config.language = Language::of_tag("fr").unwrap();
+    });
+    for (attempt, asks, expected) in [(1, Some("de"), "de"), (2, None, "fr"), (3, Some("en"), "en")] {
+        let mut request = wish(EmailPurpose::Add, "alice@example.org", attempt);
+        request.language = asks.and_then(Language::of_tag);
+        world.auth.request_email(request).await.unwrap();
+        assert_eq!(post.next().await.written.language.tag(), expected);
+    }
 }
 
 #[tokio::test]

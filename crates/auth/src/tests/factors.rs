@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use myelin_language::Language;
 use myelin_runtime::Secret;
-use myelin_store::schema::auth::Audit;
+use myelin_store::schema::auth::{AccountLanguage, Audit};
 use myelin_store::schema::factors::{RecoveryCode, Totp};
 use myelin_store::schema::oauth::BrowserSession;
 use proptest::prelude::*;
@@ -287,15 +288,37 @@ async fn whoever_has_an_address_is_told_by_mail_what_changed() {
     let codes = world.auth.confirm_totp(&browser, &enrolment.sealed, &world.shown(&app, 0)).await.unwrap();
     let mail = post.next().await;
     assert_eq!(mail.to.as_str(), "alice@example.org");
-    let text = mail.text.expose();
+    let text = mail.written.text.expose();
     assert!(text.contains("authenticator app was added") && text.contains("@alice:example.org"), "{text}");
     assert!(!text.contains(codes[0].expose()));
     let SignIn::Half(half) = world.password().await else { panic!("whole") };
     let half = world.auth.half_signed_in(half.cookie.expose()).unwrap();
     world.auth.sign_in_by_code(&half, codes[0].expose(), &Origin::default()).await.unwrap();
-    assert!(post.next().await.text.expose().contains("with one of your recovery codes"));
+    assert!(post.next().await.written.text.expose().contains("with one of your recovery codes"));
     world.auth.remove_totp(&browser).await.unwrap();
-    assert!(post.next().await.text.expose().contains("was removed"));
+    assert!(post.next().await.written.text.expose().contains("was removed"));
+}
+
+#[tokio::test]
+async fn what_changed_is_told_in_the_language_in_which_somebody_last_signed_in() {
+    let (world, post) = mailing();
+    with_address(&world, &post, "alice", "alice@example.org").await;
+    let told = async || {
+        // So that not too many mails go to one address.
+        world.clock.advance(Duration::from_secs(600));
+        world.auth.remove_factors(&Actor::Operator, &user("alice")).await.unwrap();
+        post.next().await.written
+    };
+    assert_eq!(told().await.language.tag(), "en", "the operator's choice, for who never signed in on a page");
+    for (signs_in, expected) in [(Some("de"), "de"), (None, "de"), (Some("fr"), "fr")] {
+        let origin = Origin { language: signs_in.and_then(Language::of_tag), ..Origin::default() };
+        let alice = Identifier::User("alice".to_owned());
+        assert!(matches!(world.auth.sign_in(&alice, secret(PASSWORD), &origin).await, Ok(SignIn::Done(_))));
+        assert_eq!(told().await.language.tag(), expected);
+    }
+    assert!(told().await.text.expose().contains("deuxièmes étapes"));
+    world.auth.deactivate(&Actor::Operator, &user("alice"), Erase::No).await.unwrap();
+    assert!(world.rows::<AccountLanguage>().await.is_empty());
 }
 
 /// What somebody, or a thief beside them, does.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use myelin_auth::UpstreamProvider;
+use myelin_language::{LOCALES, Language};
 use myelin_pdu::RoomVersionId;
 use myelin_rooms::{PolicyList, room_versions};
 use ruma::{OwnedServerName, ServerName};
@@ -43,6 +44,8 @@ pub struct Config {
     /// Where clients reach this server; default `https://` and the server name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// The language of pages and mails for who reads none of those that there are, or has not said.
+    pub language: String,
     /// The folder that holds everything: the store, media, the signing key, the admin socket.
     pub data_dir: PathBuf,
     /// Addresses of plain HTTP, all APIs.
@@ -111,6 +114,7 @@ impl Default for Config {
         Self {
             server_name: "localhost".to_owned(),
             public_url: None,
+            language: LOCALES[0].to_owned(),
             data_dir: PathBuf::from("./myelin-data"),
             listen: vec!["127.0.0.1:8008".to_owned()],
             trusted_proxies: Vec::new(),
@@ -249,8 +253,21 @@ impl Config {
         self.policy_lists.iter().map(parse).collect()
     }
 
+    /// The language of pages and mails for who has not said theirs.
+    ///
+    /// # Errors
+    /// Where there is nothing in it.
+    pub fn language(&self) -> Result<Language, ConfigError> {
+        let known = LOCALES.contains(&self.language.as_str());
+        Language::of_tag(&self.language).filter(|_| known).ok_or_else(|| ConfigError::Value {
+            key: "language",
+            problem: format!("{:?} is none of {}", self.language, LOCALES.join(", ")),
+        })
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         self.server_name()?;
+        self.language()?;
         self.default_room_version()?;
         self.policy_lists()?;
         addresses("listen", &self.listen)?;

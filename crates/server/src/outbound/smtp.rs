@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use myelin_auth::{Mail, MailError, Mailer};
+use myelin_language::Language;
 use ruma::ServerName;
 
 /// How long the mail server may take for one step.
@@ -44,16 +45,20 @@ impl Smtp {
         // Neither of these can say where the mail was to go: that is nobody's business who reads the log.
         let unwritable = |what: &str| MailError::Refused(format!("its {what} can't be written"));
         let to = mail.to.as_str().parse().map_err(|_| unwritable("address"))?;
+        let written = &mail.written;
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(mail.at).unwrap_or_default());
         Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(mail.subject.as_str())
+            .subject(written.subject.as_str())
             .date(at)
             .message_id(Some(format!("<{}@{}>", mail.id, self.server_name)))
             .header(AutoSubmitted)
-            .header(ContentType::TEXT_PLAIN)
-            .body(mail.text.expose().clone())
+            .header(ContentLanguage(written.language))
+            .multipart(MultiPart::alternative_plain_html(
+                written.text.expose().clone(),
+                written.html.expose().clone(),
+            ))
             .map_err(|_| unwritable("text"))
     }
 }
@@ -100,5 +105,65 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+/// What it is written in (RFC 3282).
+#[derive(Clone)]
+struct ContentLanguage(Language);
+
+impl Header for ContentLanguage {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Language")
+    }
+
+    fn parse(tag: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Language::of_tag(tag).map(Self).ok_or_else(|| "a language that nothing is written in".into())
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.tag().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_auth::{EmailAddress, Mail, Written};
+    use myelin_language::Language;
+    use myelin_runtime::Secret;
+    use ruma::server_name;
+
+    use super::Smtp;
+
+    #[test]
+    fn nothing_that_a_mail_says_becomes_a_header() {
+        let from = "Example <noreply@example.org>";
+        let smtp = Smtp::new("smtp://127.0.0.1", from, server_name!("example.org")).unwrap();
+        let mail = Mail {
+            to: EmailAddress::parse("alice@example.org").unwrap(),
+            id: "1".to_owned(),
+            at: 0,
+            written: Written {
+                language: Language::of_tag("fr").unwrap(),
+                subject: "Été\r\nBcc: eve@example.org\r\n\r\nx".to_owned(),
+                text: Secret::new("Bcc: eve@example.org\r\n\r\n.\r\nBcc: eve@example.org".to_owned()),
+                html: Secret::new("<p>x</p>".to_owned()),
+            },
+        };
+        let bytes = smtp.message(&mail).unwrap().formatted();
+        let text = String::from_utf8(bytes).unwrap();
+        let (headers, _) = text.split_once("\r\n\r\n").unwrap();
+        let mut names: Vec<_> = headers
+            .split("\r\n")
+            .filter(|line| !line.starts_with(' '))
+            .map(|line| line.split_once(':').unwrap().0)
+            .collect();
+        names.sort_unstable();
+        let expected = [
+            "Auto-Submitted", "Content-Language", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject",
+            "To",
+        ];
+        assert_eq!(names, expected, "{headers}");
+        assert!(headers.contains("Content-Language: fr") && headers.contains("Auto-Submitted: auto-generated"));
     }
 }

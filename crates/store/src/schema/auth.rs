@@ -221,6 +221,16 @@ keyspace! {
 }
 
 keyspace! {
+    /// The language in which an account's user last signed in on the pages, as a tag (BCP 47). Deleted when the account is
+    /// deactivated.
+    pub struct AccountLanguage in "account_language" {
+        key { user_id: OwnedUserId }
+        value { language: String }
+        index {}
+    }
+}
+
+keyspace! {
     /// That a user has accepted a document of the operator's. It stays with the account, which is never deleted.
     pub struct TermsAccepted in "terms_accepted" {
         key { user_id: OwnedUserId, document: String }
@@ -291,5 +301,6 @@ pub(super) const ALL: &[&KeyspaceDef] = &[
     super::def::<RegistrationToken>(),
     super::def::<Invitation>(),
     super::def::<TermsAccepted>(),
+    super::def::<AccountLanguage>(),
     super::def::<Audit>(),
 ];

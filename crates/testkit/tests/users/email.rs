@@ -15,11 +15,12 @@ const PAGE: &str = "/_matrix/client/unstable/email/submit_token";
 const PASSWORD: &str = "/_matrix/client/v3/account/password";
 const THIRD_PARTY: &str = "/_matrix/client/v3/account/3pid";
 
-/// A mail as it came: to whom, and its text as it was written.
+/// A mail as it came: to whom, its text as it was written, and the same as a page.
 struct Received {
     to: String,
     headers: String,
     text: String,
+    html: String,
 }
 
 /// A mail server that takes everything.
@@ -71,9 +72,9 @@ async fn converse(stream: TcpStream, received: UnboundedSender<Received>) {
                 mail.push('\n');
             }
             let (headers, body) = mail.split_once("\n\n").unwrap();
-            let text = if headers.contains("quoted-printable") { decoded(body) } else { body.to_owned() };
+            let [text, html] = alternatives(headers, body);
             // A test that is over takes nothing any more.
-            let _ = received.send(Received { to: to.clone(), headers: headers.to_owned(), text });
+            let _ = received.send(Received { to: to.clone(), headers: headers.to_owned(), text, html });
             "250 ok\r\n"
         } else if verb == "QUIT" {
             let _ = write.write_all(b"221 bye\r\n").await;
@@ -87,17 +88,33 @@ async fn converse(stream: TcpStream, received: UnboundedSender<Received>) {
     }
 }
 
-/// Quoted-printable of ASCII (RFC 2045, section 6.7).
+/// The two forms of a mail, the plain one first (RFC 2046, section 5.1.4).
+fn alternatives(headers: &str, body: &str) -> [String; 2] {
+    assert!(headers.contains("Content-Type: multipart/alternative"), "{headers}");
+    let (_, rest) = headers.split_once("boundary=\"").unwrap();
+    let boundary = format!("--{}", rest.split('"').next().unwrap());
+    let mut parts = body.split(boundary.as_str()).skip(1);
+    let mut part = |kind: &str| {
+        let (headers, body) = parts.next().and_then(|part| part.split_once("\n\n")).unwrap();
+        assert!(headers.contains(&format!("Content-Type: {kind}; charset=utf-8")), "{headers}");
+        if headers.contains("quoted-printable") { decoded(body) } else { body.to_owned() }
+    };
+    let both = [part("text/plain"), part("text/html")];
+    assert!(parts.next().is_some_and(|end| end.starts_with("--")) && parts.next().is_none());
+    both
+}
+
+/// Quoted-printable (RFC 2045, section 6.7).
 fn decoded(body: &str) -> String {
     let joined = body.replace("=\n", "");
     let mut parts = joined.split('=');
-    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at(2);
-        text.push(char::from(u8::from_str_radix(digits, 16).unwrap()));
-        text.push_str(rest);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        bytes.extend_from_slice(rest.as_bytes());
     }
-    text
+    String::from_utf8(bytes).unwrap()
 }
 
 impl Received {
@@ -416,6 +433,40 @@ async fn who_makes_an_account_on_the_page_confirms_their_address_first_where_the
     assert_eq!(page.status, StatusCode::OK, "the page says nothing about whose the address is");
     let received = mail.next().await;
     assert!(received.text.contains("already"), "the mail does: {}", received.text);
+}
+
+/// Asks for a mail as a client does whose user reads these languages.
+async fn ask_in(server: &TestServer, languages: &str, attempt: u8) {
+    let path = "/_matrix/client/v3/register/email/requestToken";
+    let request = Request::post(path).header(header::ACCEPT_LANGUAGE, languages);
+    let body = Body::from(wish("alice@example.org", attempt).to_string());
+    assert_eq!(server.request(request.body(body).unwrap()).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_mail_is_in_the_language_of_whoever_asks_for_it_as_text_and_as_a_page_that_loads_nothing() {
+    let (server, mut mail) = started(78, |config| config.language = "fr".to_owned()).await;
+    for (attempt, languages, tag, said) in [
+        (1, "de-AT, en;q=0.5", "de", "Die Seite gilt eine Stunde lang."),
+        (2, "en-GB", "en", "The page is good for one hour."),
+        (3, "sv", "fr", "La page est valable une heure."),
+    ] {
+        ask_in(&server, languages, attempt).await;
+        let received = mail.next().await;
+        assert!(received.headers.contains(&format!("Content-Language: {tag}\n")), "{}", received.headers);
+        assert!(received.text.contains(said), "{}", received.text);
+        assert!(received.html.contains(said) && received.html.contains(&format!("<html lang=\"{tag}\">")));
+        let link = format!("<a href=\"http://hs.test{PAGE}?token={}\"", received.token());
+        assert_eq!((received.html.matches(&link).count(), received.html.matches("http").count()), (1, 1));
+    }
+    let mut browser = Browser::new(&server);
+    browser.languages = "de".to_owned();
+    let page = browser.open("/oauth2/forgot").await;
+    let alice = server.register("alice").await;
+    with_address(&server, &mut mail, &alice, "bob@example.org").await;
+    browser.submit(&page, &[("email", "bob@example.org")]).await;
+    let received = mail.next().await;
+    assert!(received.text.contains("ein neues Passwort für das Konto @alice:hs"), "{}", received.text);
 }
 
 /// The text of a page's heading.

@@ -56,6 +56,7 @@ async fn ask(visit: &Visit, email: &str) -> Result<Response, Problem> {
         client_secret: client_secret.clone(),
         send_attempt: 1,
         next_link: None,
+        language: Some(visit.language),
     };
     match visit.pages.auth.request_email(request).await {
         Ok(sid) => Ok(password(visit, email, &EmailCredentials { sid, client_secret }, StatusCode::OK, None)),

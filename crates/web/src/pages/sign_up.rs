@@ -133,6 +133,7 @@ async fn ask_for_mail(visit: &Visit, needs: SignUp, filled: &mut Filled) -> Resu
         client_secret: client_secret.clone(),
         send_attempt: 1,
         next_link: None,
+        language: Some(visit.language),
     };
     let sid = visit.pages.auth.request_email(request).await.map_err(Again::Mail)?;
     filled.confirmation = Some(EmailCredentials { sid, client_secret });

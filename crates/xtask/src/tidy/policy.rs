@@ -23,6 +23,7 @@ pub(crate) const LAYERS: &[(&str, Layer)] = &[
     ("sync-core", Layer::L0),
     ("oauth-core", Layer::L0),
     ("rtc-core", Layer::L0),
+    ("language", Layer::L0),
     ("model", Layer::L1),
     ("runtime", Layer::L1),
     ("store", Layer::L1),

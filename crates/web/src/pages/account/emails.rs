@@ -59,6 +59,7 @@ async fn ask(visit: &Visit, browser: &Browser, email: &str) -> Result<Response, 
         client_secret: client_secret.clone(),
         send_attempt: 1,
         next_link: None,
+        language: Some(visit.language),
     };
     match visit.pages.auth.request_email(request).await {
         Ok(sid) => {
