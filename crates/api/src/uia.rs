@@ -155,7 +155,7 @@ fn params(challenge: &Challenge, config: &AuthConfig) -> Map<String, Value> {
         let device_id: String = byte_serialize(device_id.as_bytes()).collect();
         url.push_str(&format!("&device_id={device_id}"));
     }
-    let stages = challenge.flows.iter().copied().flatten();
+    let stages = challenge.flows.iter().flatten();
     let approved = stages.filter(|stage| matches!(stage, Stage::Oauth | Stage::OauthUnstable));
     let mut params: Map<_, _> =
         approved.map(|stage| (stage.as_str().to_owned(), json!({ "url": url }))).collect();

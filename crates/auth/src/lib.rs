@@ -71,6 +71,7 @@ pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
 pub use terms::{Terms, TermsText};
 pub use turn::{TurnConfig, TurnCredentials};
+pub use uia::page::StageOnPage;
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};
 pub use upstream::{
     Arrived, Connection, Disconnected, ExistingAccount, Newcomers, Pending, Person, ProviderAnswer,

@@ -1,14 +1,16 @@
 //! Making accounts.
 
+mod flows;
 pub(crate) mod invitation;
 pub(crate) mod shared_secret;
 pub(crate) mod token;
 
 use myelin_runtime::{PoolBusy, Secret};
-use myelin_store::schema::auth::{Account, EmailPurpose, EmailValidation, Password};
+use myelin_store::schema::auth::{Account, EmailValidation, Password};
 use myelin_store::{Batch, Reader, Snapshot};
 use ruma::OwnedUserId;
 
+use self::flows::{Asks, flows};
 use crate::account::localpart::{NameProblem, new_user_id};
 use crate::account::password::{Chooser, PasswordProblem};
 use crate::account::strength::NotTaken;
@@ -143,32 +145,22 @@ impl Auth {
     ///
     /// # Errors
     /// [`RegisterError::Closed`] where nobody may.
-    pub fn registration_flows(&self) -> Result<&'static [&'static [Stage]], RegisterError> {
-        const EMAIL: Stage = Stage::Email(EmailPurpose::Register);
-        const TOKEN: Stage = Stage::RegistrationToken;
-        const TERMS: Stage = Stage::Terms;
-        let mode = self.config.registration;
-        // Nobody could log in again with the password that they choose.
-        let mode = if self.config.password_login { mode } else { RegistrationMode::Closed };
-        if !self.config.legacy.registration {
+    pub fn registration_flows(&self) -> Result<Vec<Vec<Stage>>, RegisterError> {
+        let config = &self.config;
+        // Without password login nobody could log in again with the password that they choose.
+        let is_open = config.legacy.registration
+            && config.password_login
+            && config.registration != RegistrationMode::Closed;
+        if !is_open {
             return Err(RegisterError::Closed);
         }
-        let asks = (self.sends_email(), self.config.email.required_to_register);
-        Ok(match (mode, asks, self.config.terms.is_empty()) {
-            (RegistrationMode::Closed, ..) => return Err(RegisterError::Closed),
-            (RegistrationMode::Token, (false, _), true) => &[&[TOKEN]],
-            (RegistrationMode::Token, (false, _), false) => &[&[TOKEN, TERMS]],
-            (RegistrationMode::Token, (true, false), true) => &[&[TOKEN], &[EMAIL, TOKEN]],
-            (RegistrationMode::Token, (true, false), false) => &[&[TOKEN, TERMS], &[EMAIL, TOKEN, TERMS]],
-            (RegistrationMode::Token, (true, true), true) => &[&[TOKEN, EMAIL]],
-            (RegistrationMode::Token, (true, true), false) => &[&[TOKEN, EMAIL, TERMS]],
-            (RegistrationMode::Open, (false, _), true) => &[&[Stage::Dummy]],
-            (RegistrationMode::Open, (false, _), false) => &[&[TERMS]],
-            (RegistrationMode::Open, (true, false), true) => &[&[Stage::Dummy], &[EMAIL]],
-            (RegistrationMode::Open, (true, false), false) => &[&[TERMS], &[EMAIL, TERMS]],
-            (RegistrationMode::Open, (true, true), true) => &[&[EMAIL]],
-            (RegistrationMode::Open, (true, true), false) => &[&[EMAIL, TERMS]],
-        })
+        let flows = flows(Asks {
+            token: config.registration == RegistrationMode::Token,
+            email: config.email.required_to_register,
+            sends_email: self.sends_email(),
+            terms: !config.terms.is_empty(),
+        });
+        if flows.is_empty() { Err(RegisterError::Closed) } else { Ok(flows) }
     }
 
     /// The user id that an account of this name would have, if it is free now.

@@ -5,6 +5,7 @@
 //! operation says so.
 
 mod confirm;
+pub(crate) mod page;
 pub(crate) mod sessions;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest, Sha256};
 
 use self::confirm::ON_THE_PAGE;
-use self::sessions::{Shown, UiaSession};
+use self::sessions::{Asks, Shown, UiaSession};
 use crate::account::password::PasswordError;
 use crate::{Auth, EmailCredentials, EmailPurpose, Identifier, Origin, StoreError, ValidatedEmail};
 
@@ -68,7 +69,7 @@ pub struct Operation<'a> {
     /// ask for the flows before they know what to fill in.
     pub parameters: &'a [u8],
     /// The flows offered: stages, in their order.
-    pub flows: &'static [&'static [Stage]],
+    pub flows: &'a [&'a [Stage]],
 }
 
 /// What the client sent as `auth`.
@@ -110,7 +111,7 @@ pub struct Challenge {
     /// The session to continue.
     pub session: String,
     /// The flows offered.
-    pub flows: &'static [&'static [Stage]],
+    pub flows: Vec<Vec<Stage>>,
     /// What has been passed.
     pub completed: Vec<Stage>,
     /// Why the attempt did not pass, if there was one.
@@ -189,16 +190,17 @@ impl Auth {
             return Err(challenge(id, operation, session.completed, None));
         };
         let (id, session) = self.resume_uia(operation, attempt.session)?;
-        let stage = stage_of(operation, &attempt.credential);
+        let stage = stage_of(operation.flows, &attempt.credential);
         let asked = matches!(attempt.credential, Credential::Acknowledge);
         let repeated = stage.is_some_and(|stage| session.completed.contains(&stage));
         if asked || repeated {
             return settle(id, operation, session);
         }
-        let Some(stage) = stage.filter(|stage| is_next(operation, &session.completed, *stage)) else {
+        let Some(stage) = stage.filter(|stage| is_next(operation.flows, &session.completed, *stage)) else {
             return Err(challenge(id, operation, session.completed, Some(Refusal::Stage)));
         };
-        let shown = match self.pass(operation, stage, attempt.credential).await? {
+        let asks = operation.asks.map(Asks::from);
+        let shown = match self.pass(asks.as_ref(), stage, attempt.credential).await? {
             Ok(shown) => shown,
             Err(refusal) => return Err(challenge(id, operation, session.completed, Some(refusal))),
         };
@@ -220,6 +222,8 @@ impl Auth {
         let session = UiaSession {
             binding: binding(operation),
             begun: self.env.clock.elapsed(),
+            flows: operation.flows.iter().map(|flow| flow.to_vec()).collect(),
+            asks: operation.asks.map(Asks::from),
             completed: Vec::new(),
             registration_token: None,
             email: None,
@@ -250,13 +254,13 @@ impl Auth {
     /// Checks what is shown; the inner result is the client's business, the outer one the server's.
     async fn pass(
         &self,
-        operation: &Operation<'_>,
+        asks: Option<&Asks>,
         stage: Stage,
         credential: Credential,
     ) -> Result<Result<Shown, Refusal>, UiaError> {
         match credential {
             Credential::Password { user, password } => {
-                let passed = self.pass_password(operation.asks, &user, password).await?;
+                let passed = self.pass_password(asks, &user, password).await?;
                 Ok(if passed { Ok(Shown::Nothing) } else { Err(Refusal::Password) })
             }
             Credential::Dummy | Credential::Terms => Ok(Ok(Shown::Nothing)),
@@ -287,13 +291,13 @@ impl Auth {
 
     async fn pass_password(
         &self,
-        asks: Option<&Requester>,
+        asks: Option<&Asks>,
         user: &Identifier,
         password: Secret<String>,
     ) -> Result<bool, UiaError> {
-        let session = asks.map(|requester| (requester.user_id.clone(), requester.session));
+        let session = asks.map(|asks| (asks.user_id.clone(), asks.session));
         let origin = Origin { session, ..Origin::default() };
-        let asks = asks.map(|requester| &requester.user_id);
+        let asks = asks.map(|asks| &asks.user_id);
         match self.verify_password(user, password, &origin).await {
             Ok(verified) if Some(&verified.account.user_id) == asks => Ok(true),
             Ok(_) => Err(UiaError::OtherUser),
@@ -330,24 +334,26 @@ fn binding(operation: &Operation<'_>) -> [u8; 32] {
 }
 
 /// The stage that a credential is for; an address is confirmed for one purpose, which the flows say.
-fn stage_of(operation: &Operation<'_>, credential: &Credential) -> Option<Stage> {
+fn stage_of<F: AsRef<[Stage]>>(flows: &[F], credential: &Credential) -> Option<Stage> {
     match credential {
         Credential::Password { .. } => Some(Stage::Password),
         Credential::Dummy => Some(Stage::Dummy),
         Credential::Terms => Some(Stage::Terms),
         Credential::RegistrationToken(_) => Some(Stage::RegistrationToken),
         Credential::Email(_) => {
-            let mut stages = operation.flows.iter().flat_map(|flow| flow.iter());
+            let mut stages = flows.iter().flat_map(|flow| flow.as_ref());
             stages.find(|stage| matches!(stage, Stage::Email(_))).copied()
         }
         Credential::Acknowledge | Credential::Other => None,
     }
 }
 
-fn is_next(operation: &Operation<'_>, completed: &[Stage], stage: Stage) -> bool {
-    let continues =
-        |flow: &&[Stage]| flow.strip_prefix(completed).is_some_and(|rest| rest.first() == Some(&stage));
-    operation.flows.iter().any(continues)
+fn is_next<F: AsRef<[Stage]>>(flows: &[F], completed: &[Stage], stage: Stage) -> bool {
+    let continues = |flow: &F| {
+        let rest = flow.as_ref().strip_prefix(completed);
+        rest.is_some_and(|rest| rest.first() == Some(&stage))
+    };
+    flows.iter().any(continues)
 }
 
 fn settle(id: String, operation: &Operation<'_>, session: UiaSession) -> Result<Passed, UiaError> {
@@ -366,5 +372,6 @@ fn challenge(
     refusal: Option<Refusal>,
 ) -> UiaError {
     let device_id = operation.asks.and_then(|requester| requester.device_id.clone());
-    UiaError::Challenge(Challenge { session, flows: operation.flows, completed, refusal, device_id })
+    let flows = operation.flows.iter().map(|flow| flow.to_vec()).collect();
+    UiaError::Challenge(Challenge { session, flows, completed, refusal, device_id })
 }

@@ -79,7 +79,7 @@ async fn the_operator_says_how_long_a_password_is_at_least() {
 async fn flows_follow_the_operator_s_choice() {
     let flows = |mode| {
         let world = world_with(|config| config.registration = mode);
-        world.auth.registration_flows().ok().map(<[_]>::concat)
+        world.auth.registration_flows().ok().map(|flows| flows.concat())
     };
     assert_eq!(flows(RegistrationMode::Closed), None);
     assert_eq!(flows(RegistrationMode::Token), Some(vec![Stage::RegistrationToken]));

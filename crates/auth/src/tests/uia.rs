@@ -12,7 +12,7 @@ const DUMMY: &[&[Stage]] = &[&[Stage::Dummy]];
 const BY_PASSWORD: &[&[Stage]] = &[&[Stage::Password]];
 const TWO: &[&[Stage]] = &[&[Stage::RegistrationToken, Stage::Dummy], &[Stage::Password]];
 
-fn operation<'a>(asks: Option<&'a Requester>, flows: &'static [&'static [Stage]]) -> Operation<'a> {
+fn operation<'a>(asks: Option<&'a Requester>, flows: &'a [&'a [Stage]]) -> Operation<'a> {
     Operation { name: "test", asks, parameters: b"", flows }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use myelin_model::Requester;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::Stage;
@@ -22,11 +23,28 @@ pub(super) enum Shown {
     Email(ValidatedEmail),
 }
 
+/// Who asks for what is to be authenticated.
+#[derive(Clone, Debug)]
+pub(super) struct Asks {
+    pub(super) user_id: OwnedUserId,
+    pub(super) device_id: Option<OwnedDeviceId>,
+    pub(super) session: i64,
+}
+
+impl From<&Requester> for Asks {
+    fn from(requester: &Requester) -> Self {
+        let Requester { user_id, device_id, session, .. } = requester;
+        Self { user_id: user_id.clone(), device_id: device_id.clone(), session: *session }
+    }
+}
+
 /// One session.
 #[derive(Clone, Debug)]
 pub(super) struct UiaSession {
     pub(super) binding: [u8; 32],
     pub(super) begun: Duration,
+    pub(super) flows: Vec<Vec<Stage>>,
+    pub(super) asks: Option<Asks>,
     pub(super) completed: Vec<Stage>,
     pub(super) registration_token: Option<String>,
     pub(super) email: Option<ValidatedEmail>,

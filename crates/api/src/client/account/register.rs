@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use myelin_auth::{Actor, Auth, NewAccount, NewSession, Operation, RefreshTokens};
+use myelin_auth::{Actor, Auth, NewAccount, NewSession, Operation, RefreshTokens, Stage};
 use myelin_runtime::Secret;
 use ruma::OwnedDeviceId;
 use serde::Deserialize;
@@ -47,12 +47,13 @@ pub(crate) async fn post(
         return Err(Error::forbidden("No application service is registered with this token."));
     }
     let flows = auth.registration_flows()?;
+    let flows: Vec<&[Stage]> = flows.iter().map(Vec::as_slice).collect();
     let user_id = match &body.username {
         Some(name) => auth.available(name).await?,
         None => auth.made_up_name()?,
     };
     // Clients ask for the flows before they have a name and a password: nothing of the request is bound.
-    let operation = Operation { name: "register", asks: None, parameters: b"", flows };
+    let operation = Operation { name: "register", asks: None, parameters: b"", flows: &flows };
     let passed = require(&auth, &operation, body.auth).await?;
     let password = body.password.ok_or_else(|| Error::missing_param("The password is missing."))?;
     let session = NewSession {
