@@ -57,4 +57,11 @@ impl Error {
     pub(crate) fn busy() -> Self {
         Self::limit_exceeded(Duration::from_secs(1))
     }
+
+    /// 503: whether a password is right is for the directory to say, and it can't be asked. The specification has no errcode for
+    /// that, so it is one of this server's own (client-server API, "Standard error response"); `auth` has logged the cause.
+    pub(crate) fn directory_unreachable() -> Self {
+        let message = "The directory that knows the passwords can't be reached at the moment; try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "MYELIN_DIRECTORY_UNREACHABLE", message)
+    }
 }

@@ -119,6 +119,7 @@ fn refusal(error: UiaError, config: &AuthConfig) -> Error {
         }
         UiaError::Limited(wait) => Error::limit_exceeded(wait),
         UiaError::Busy => Error::busy(),
+        UiaError::Directory => Error::directory_unreachable(),
         UiaError::Store(error) => error.into(),
     }
 }

@@ -5,6 +5,7 @@
 //! directory that does not answer lets nobody in, and says so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use myelin_runtime::Secret;
@@ -60,18 +61,28 @@ pub trait Directory: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<bool, DirectoryDown>>;
 }
 
-impl From<DirectoryDown> for PasswordError {
-    fn from(DirectoryDown(problem): DirectoryDown) -> Self {
-        tracing::warn!(problem, "the directory can't be asked; nobody logs in with a password of it");
-        Self::Busy
-    }
-}
-
 /// A directory, and what becomes of who is in it.
 pub(crate) struct Directories {
     directory: Arc<dyn Directory>,
     existing: ExistingAccount,
     sign_up: bool,
+    /// Whether it could not be asked the last time.
+    is_down: AtomicBool,
+}
+
+impl Directories {
+    /// What the directory said. That it can't be asked is logged once, until it can be again.
+    fn heard<T>(&self, answer: Result<T, DirectoryDown>) -> Result<T, DirectoryDown> {
+        let was_down = self.is_down.swap(answer.is_err(), Ordering::Relaxed);
+        match &answer {
+            Ok(_) if was_down => tracing::info!("the directory can be asked again"),
+            Err(DirectoryDown(problem)) if !was_down => {
+                tracing::warn!(problem, "the directory can't be asked; nobody logs in with a password of it");
+            }
+            _ => {}
+        }
+        answer
+    }
 }
 
 impl Auth {
@@ -85,7 +96,7 @@ impl Auth {
         (existing, sign_up): (ExistingAccount, bool),
     ) -> Self {
         self.newcomers = Some(newcomers);
-        self.directory = Some(Directories { directory, existing, sign_up });
+        self.directory = Some(Directories { directory, existing, sign_up, is_down: AtomicBool::new(false) });
         self
     }
 
@@ -116,13 +127,13 @@ impl Auth {
         if length == 0 || length > MAX_BYTES || name.is_empty() || name.len() > MAX_BYTES {
             return Ok(None);
         }
-        let entry = directories.directory.find(name).await?;
+        let entry = directories.heard(directories.directory.find(name).await)?;
         let guess = match &entry {
             Some(entry) => self.may_guess_in_directory(entry, attempted).await?,
             None => None,
         };
         let place = entry.as_ref().filter(|_| guess.is_some()).map(|entry| entry.place.as_str());
-        let fits = directories.directory.fits(place, password).await?;
+        let fits = directories.heard(directories.directory.fits(place, password).await)?;
         let (Some(entry), Some(guess)) = (entry, guess) else { return Ok(None) };
         if !fits {
             self.guessed(&guess, false);

@@ -155,6 +155,9 @@ pub enum UiaError {
     /// Too many passwords are being checked.
     #[error("the server is busy checking passwords")]
     Busy,
+    /// It may be a password of the directory, which can't be asked.
+    #[error("the directory can't be asked")]
+    Directory,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -304,6 +307,7 @@ impl Auth {
             Err(PasswordError::Wrong) => Ok(false),
             Err(PasswordError::Limited(wait)) => Err(UiaError::Limited(wait)),
             Err(PasswordError::Busy) => Err(UiaError::Busy),
+            Err(PasswordError::Directory) => Err(UiaError::Directory),
             Err(PasswordError::Store(error)) => Err(error.into()),
         }
     }
@@ -341,7 +345,7 @@ fn stage_of<F: AsRef<[Stage]>>(flows: &[F], credential: &Credential) -> Option<S
         Credential::Terms => Some(Stage::Terms),
         Credential::RegistrationToken(_) => Some(Stage::RegistrationToken),
         Credential::Email(_) => {
-            let mut stages = flows.iter().flat_map(|flow| flow.as_ref());
+            let mut stages = flows.iter().flat_map(AsRef::as_ref);
             stages.find(|stage| matches!(stage, Stage::Email(_))).copied()
         }
         Credential::Acknowledge | Credential::Other => None,

@@ -43,7 +43,7 @@ pub(crate) struct Messages {
 }
 
 messages! {
-    Common { user_name, password, wait, busy, failed }
+    Common { user_name, password, wait, busy, failed, directory }
     SignIn { title, intro, intro_client, button, wrong, locked, no_account, create }
     SecondStep {
         title, intro, code, code_hint, button, wrong, ended, again, lost,

@@ -12,7 +12,7 @@ use super::localpart::meant;
 use super::strength::Guess;
 use crate::audit::Actor;
 use crate::factor::second::First;
-use crate::{Auth, EmailAddress, Origin, PasswordCost, StoreError};
+use crate::{Auth, DirectoryDown, EmailAddress, Origin, PasswordCost, StoreError};
 
 /// The most bytes of a password.
 const MAX_BYTES: usize = 1024;
@@ -89,6 +89,8 @@ pub(crate) enum PasswordError {
     /// Too many wrong ones; how long to wait.
     Limited(std::time::Duration),
     Busy,
+    /// The directory can't say.
+    Directory,
     Store(StoreError),
 }
 
@@ -101,6 +103,12 @@ impl From<StoreError> for PasswordError {
 impl From<myelin_store::ReadError> for PasswordError {
     fn from(error: myelin_store::ReadError) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<DirectoryDown> for PasswordError {
+    fn from(_: DirectoryDown) -> Self {
+        Self::Directory
     }
 }
 

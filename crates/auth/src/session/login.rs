@@ -49,6 +49,9 @@ pub enum LoginError {
     /// Too many passwords are being checked.
     #[error("the server is busy checking passwords")]
     Busy,
+    /// It may be a password of the directory, which can't be asked.
+    #[error("the directory can't be asked")]
+    Directory,
     /// The device can't be named so.
     #[error(transparent)]
     Device(#[from] DeviceProblem),
@@ -78,6 +81,7 @@ impl From<PasswordError> for LoginError {
             PasswordError::Wrong => Self::Wrong,
             PasswordError::Limited(wait) => Self::Limited(wait),
             PasswordError::Busy => Self::Busy,
+            PasswordError::Directory => Self::Directory,
             PasswordError::Store(error) => Self::Store(error),
         }
     }

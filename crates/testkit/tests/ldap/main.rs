@@ -98,18 +98,27 @@ async fn nobody_gets_in_without_a_password_with_a_wild_card_or_as_an_account_of_
 }
 
 #[tokio::test]
-async fn while_the_directory_is_down_nobody_of_it_gets_in_and_all_are_told_to_come_back() {
+async fn while_the_directory_is_down_nobody_of_it_gets_in_and_all_are_told_so() {
     let mut slapd = Slapd::start().await;
     let server = server(143, &slapd).await;
     server.register("carol").await;
-    let _ = login(&server, "alice", "wonderland").await.ok();
+    let told = login(&server, "alice", "wonderland").await.ok();
     slapd.stop();
+    let down = (StatusCode::SERVICE_UNAVAILABLE, "MYELIN_DIRECTORY_UNREACHABLE");
     let answer = login(&server, "alice", "wonderland").await;
-    assert_eq!(answer.errcode(), "M_LIMIT_EXCEEDED", "{}", answer.body);
+    assert_eq!((answer.status, answer.errcode()), down, "{}", answer.body);
+    let mut alice = server.anonymous();
+    alice.token = told["access_token"].as_str().map(str::to_owned);
+    let auth = json!({
+        "type": "m.login.password", "password": "wonderland", "identifier": {"type": "m.id.user", "user": "alice"},
+    });
+    let answer = alice.post("/_matrix/client/v3/account/deactivate", json!({ "auth": auth })).await;
+    assert_eq!((answer.status, answer.errcode()), down, "where a password is asked for again: {}", answer.body);
     let mut browser = Browser::new(&server);
     let page = browser.open("/oauth2/sign-in").await;
     let page = browser.submit(&page, &[("user_name", "alice"), ("password", "wonderland")]).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.html.contains("The directory that knows the passwords can't be reached"), "{}", page.html);
     assert_eq!(login(&server, "carol", "correct horse").await.status, StatusCode::OK, "of this server");
     slapd.again().await;
     assert_eq!(login(&server, "alice", "wonderland").await.status, StatusCode::OK);
@@ -125,7 +134,7 @@ async fn a_directory_is_known_by_its_certificate_and_told_nothing_before_it_is()
     let other_name = format!("ldaps://localhost:{}", slapd.tls_port);
     let no_tls = format!("ldap://127.0.0.1:{}", clear.port);
     let (ca, other_ca) = (Some(slapd.ca()), Some(stranger.ca()));
-    let (fine, refused) = (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS);
+    let (fine, refused) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
     for (seed, url, start_tls, ca_file, expected) in [
         (150, &ldaps, false, &ca, fine),
         (151, &ldap, true, &ca, fine),

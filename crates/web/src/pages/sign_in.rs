@@ -50,6 +50,7 @@ async fn sign_in(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<R
         Ok(SignIn::Half(half)) => return Ok(visit.half_signed_in(&half, &Next::of_query(&visit.params))),
         Err(LoginError::Store(error)) => return Err(error.into()),
         Err(LoginError::Limited(wait)) => return Err(Problem::Limited(wait)),
+        Err(LoginError::Directory) => (StatusCode::SERVICE_UNAVAILABLE, &messages.common.directory),
         Err(LoginError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, &messages.common.busy),
         Err(LoginError::Locked) => (StatusCode::FORBIDDEN, &messages.sign_in.locked),
         Err(LoginError::Wrong | LoginError::Token | LoginError::Device(_) | LoginError::SecondFactor) => {

@@ -61,6 +61,7 @@ impl From<LoginError> for Error {
             LoginError::Locked => Self::user_locked(),
             LoginError::Limited(wait) => Self::limit_exceeded(wait),
             LoginError::Busy => Self::busy(),
+            LoginError::Directory => Self::directory_unreachable(),
             LoginError::Device(problem) => problem.into(),
             LoginError::Store(error) => error.into(),
         }
