@@ -257,6 +257,53 @@ test("everybody can use every page, in light and dark, on a phone and a desk", {
     await there.leave();
 });
 
+test("a stage that an app does not know is passed on a page, which tells the app", { timeout: 180_000 }, async () => {
+    const other = await Server.start(
+        () => `
+[[terms]]
+id = "rules"
+version = "1"
+languages.en = { name = "House rules", url = "https://example.org/rules" }
+`,
+    );
+    const person = await Person.arrive();
+    const { window } = person;
+    const place = (url, stage, session) => `${url}/_matrix/client/v3/auth/${stage}/fallback/web?session=${session}`;
+    // As an app's embedded browser does.
+    await window.page.addInitScript(() => {
+        globalThis.onAuthDone = () => (globalThis.wasTold = true);
+    });
+
+    step("the terms");
+    const register = async (auth) => {
+        const body = JSON.stringify({ username: "carol", password: PASSWORD, auth });
+        return (await fetch(`${other.url}/_matrix/client/v3/register`, { method: "POST", body })).json();
+    };
+    const { session } = await register();
+    await person.open(place(other.url, "m.login.terms", session));
+    await window.shows("Your app asks");
+    await isAccessible(window, "the terms of a stage");
+    await window.click("I accept them");
+    await window.shows("Done");
+    await isAccessible(window, "a stage is passed");
+    assert.equal(await window.page.evaluate(() => globalThis.wasTold), true);
+    assert.equal((await register({ session })).user_id, "@carol:localhost");
+    await person.open(place(other.url, "m.login.terms", session));
+    await isAccessible(window, "a stage that nothing waits for");
+
+    step("an address");
+    const reset = await post("/_matrix/client/v3/account/password", JSON.stringify({ new_password: PASSWORD }));
+    await person.open(place(server.url, "m.login.email.identity", reset.session));
+    await isAccessible(window, "the address of a stage");
+    await window.fill({ email: "carol@example.org" });
+    await window.click("Go on");
+    await window.click("I have confirmed it");
+    await window.page.locator(".alert").waitFor();
+    await isAccessible(window, "an address that is not confirmed yet");
+    await person.leave();
+    await other.stop();
+});
+
 test("in a browser without scripts people do everything with their accounts that needs no passkey", { timeout: 180_000 }, async () => {
     const person = await Person.arrive({ withoutScripts: true });
     const { window } = person;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use myelin_auth::{Auth, AuthenticateError, StoreError};
 use myelin_model::Requester;
 
@@ -61,7 +62,8 @@ impl Error {
     /// 503: whether a password is right is for the directory to say, and it can't be asked. The specification has no errcode for
     /// that, so it is one of this server's own (client-server API, "Standard error response"); `auth` has logged the cause.
     pub(crate) fn directory_unreachable() -> Self {
-        let message = "The directory that knows the passwords can't be reached at the moment; try again later.";
+        let message =
+            "The directory that knows the passwords can't be reached at the moment; try again later.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "MYELIN_DIRECTORY_UNREACHABLE", message)
     }
 }

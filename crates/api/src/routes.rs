@@ -105,12 +105,14 @@ fn server_routes() -> Vec<Route> {
 }
 
 fn session_routes() -> Vec<Route> {
+    const FALLBACK: &str = "/auth/{auth_type}/fallback/web";
     vec![
         get(V3, "/login", session::login::get).public(),
         post(V3, "/login", session::login::post).public().class(RateClass::Login),
         get(V3, "/login/sso/redirect", session::sso::get).public(),
         get(V3, "/login/sso/redirect/{idp_id}", session::sso::of_provider).public(),
-        get(V3, "/auth/m.login.sso/fallback/web", session::sso_fallback::get).public(),
+        get(V3, FALLBACK, session::fallback::get).public(),
+        post(V3, FALLBACK, session::fallback::post).public().class(RateClass::Login),
         post(V1, "/login/get_token", session::get_token::post).class(RateClass::Rare),
         post(V3, "/refresh", session::refresh::post).public(),
         post(V3, "/logout", session::logout::post).logging_out(),

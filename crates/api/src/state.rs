@@ -17,7 +17,7 @@ use myelin_runtime::{Env, Quota, RateLimiter, neighbourhood};
 use myelin_search::Search;
 use ruma::{OwnedServerName, UserId};
 
-use crate::{Access, Error, Support};
+use crate::{Access, Error, People, Support};
 
 /// Turns an access token into the one who asks. `auth` provides it; OAuth tokens will pass the same door.
 pub trait Authenticate: Send + Sync + 'static {
@@ -74,6 +74,8 @@ pub struct ApiState {
     pub previews: Arc<Previews>,
     /// The authorization server's metadata.
     pub oauth: Oauth,
+    /// Draws what people see.
+    pub people: Arc<dyn People>,
 }
 
 /// The state of the router. It is cloned several times for every request, so it is one reference.
@@ -117,6 +119,7 @@ reached! {
     media: Arc<Media>,
     previews: Arc<Previews>,
     oauth: Oauth,
+    people: Arc<dyn People>,
 }
 
 /// Rate limits by class. `limits.enabled = false` lifts every one.

@@ -6,6 +6,7 @@ use myelin_auth::{
     Terms, UiaError,
 };
 use myelin_runtime::Secret;
+use ruma::DeviceId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded::byte_serialize;
@@ -149,13 +150,7 @@ fn challenge_error(challenge: Challenge, config: &AuthConfig) -> Error {
 /// What the stages need: where somebody approves (client-server API, "OAuth authentication"), and what they accept
 /// ("Terms of service at registration").
 fn params(challenge: &Challenge, config: &AuthConfig) -> Map<String, Value> {
-    let public_url = &config.public_url;
-    // The page is told which device asks, so that only that one is approved.
-    let mut url = format!("{public_url}/account?action=org.matrix.cross_signing_reset");
-    if let Some(device_id) = &challenge.device_id {
-        let device_id: String = byte_serialize(device_id.as_bytes()).collect();
-        url.push_str(&format!("&device_id={device_id}"));
-    }
+    let url = approval_page(config, challenge.device_id.as_deref());
     let stages = challenge.flows.iter().flatten();
     let approved = stages.filter(|stage| matches!(stage, Stage::Oauth | Stage::OauthUnstable));
     let mut params: Map<_, _> =
@@ -166,6 +161,16 @@ fn params(challenge: &Challenge, config: &AuthConfig) -> Map<String, Value> {
         params.insert(Stage::Terms.as_str().to_owned(), json!({ "policies": policies }));
     }
     params
+}
+
+/// Where a user approves what one of their devices asks for. The page is told which, so that only that one is approved.
+pub(crate) fn approval_page(config: &AuthConfig, device_id: Option<&DeviceId>) -> String {
+    let mut url = format!("{}/account?action=org.matrix.cross_signing_reset", config.public_url);
+    if let Some(device_id) = device_id {
+        let device_id: String = byte_serialize(device_id.as_bytes()).collect();
+        url.push_str(&format!("&device_id={device_id}"));
+    }
+    url
 }
 
 fn policy(terms: &Terms) -> Value {

@@ -174,6 +174,7 @@ impl Server {
         };
         let state = ApiState {
             env,
+            people: Arc::new(pages.clone()),
             oauth: Oauth(auth.config().oauth.enabled.then(|| Arc::new(metadata(&pages)))),
             tokens: Arc::clone(&auth) as Arc<dyn Authenticate>,
             auth: Arc::clone(&auth),

@@ -165,7 +165,14 @@ impl Page {
     /// Where its last form goes.
     #[must_use]
     pub fn action(&self) -> String {
-        attribute(self.form(), "action").unwrap_or_else(|| self.url.clone())
+        let Some(action) = attribute(self.form(), "action") else { return self.url.clone() };
+        if action.is_empty() || action.starts_with(['/', '?']) {
+            return action;
+        }
+        // Relative to the page.
+        let (path, _) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+        format!("{folder}/{action}")
     }
 
     /// The hidden fields of its last form.

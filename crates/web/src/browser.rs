@@ -167,8 +167,18 @@ impl Visit {
     /// A page that shows a picture of this server.
     pub(crate) fn page_with_picture(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
         let (language, server) = (self.language, self.server());
-        let (form_leads_to, nonce, has_picture) = (None, None, true);
-        let page = Page { language, server, status, title, body, form_leads_to, nonce, has_picture };
+        let (form_leads_to, nonce, has_picture, tells_client) = (None, None, true, false);
+        let page =
+            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
+        self.with_secret(page.into_response())
+    }
+
+    /// A page that tells the client by which somebody came that they are done.
+    pub(crate) fn page_telling(&self, title: Markup, body: Markup) -> Response {
+        let (language, server, status) = (self.language, self.server(), StatusCode::OK);
+        let (form_leads_to, nonce, has_picture, tells_client) = (None, None, false, true);
+        let page =
+            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
         self.with_secret(page.into_response())
     }
 
@@ -181,7 +191,9 @@ impl Visit {
         nonce: Option<String>,
     ) -> Response {
         let (language, server) = (self.language, self.server());
-        let page = Page { language, server, status, title, body, form_leads_to, nonce, has_picture: false };
+        let (has_picture, tells_client) = (false, false);
+        let page =
+            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
         self.with_secret(page.into_response())
     }
 

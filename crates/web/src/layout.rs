@@ -18,6 +18,13 @@ const STYLE: &str = include_str!("style.css");
 /// By which the policy knows the style.
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::digest(STYLE.as_bytes())));
 
+/// The few words of a page that tells a client (client-server API, "Fallback"). They are within it as the style is: the page is there
+/// without the pages that have scripts' addresses, too.
+const TELLS: &str = include_str!("done.js");
+
+/// By which the policy knows them.
+static TELLS_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::digest(TELLS.as_bytes())));
+
 /// A page.
 pub(crate) struct Page<'a> {
     /// Its language.
@@ -36,11 +43,14 @@ pub(crate) struct Page<'a> {
     pub(crate) nonce: Option<String>,
     /// Whether it shows a picture that this server has.
     pub(crate) has_picture: bool,
+    /// Whether it tells the client by which its reader came that they are done.
+    pub(crate) tells_client: bool,
 }
 
 impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
-        let Self { language, server, status, title, body, form_leads_to, nonce, has_picture } = self;
+        let Self { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client } =
+            self;
         let html = html! {
             (DOCTYPE)
             html lang=(language.tag()) {
@@ -52,6 +62,7 @@ impl IntoResponse for Page<'_> {
                     title { (text_of(&title)) " · " (server) }
                     style { (PreEscaped(STYLE)) }
                     @if let Some(nonce) = &nonce { (passkey_script::tag(nonce)) }
+                    @if tells_client { script { (PreEscaped(TELLS)) } }
                 }
                 body {
                     main {
@@ -63,7 +74,11 @@ impl IntoResponse for Page<'_> {
             }
         };
         let forms = form_leads_to.map(|place| format!(" {place}")).unwrap_or_default();
-        let scripts = nonce.map(|nonce| format!(" script-src 'nonce-{nonce}';")).unwrap_or_default();
+        let scripts = match nonce {
+            Some(nonce) => format!(" script-src 'nonce-{nonce}';"),
+            None if tells_client => format!(" script-src 'sha256-{}';", *TELLS_HASH),
+            None => String::new(),
+        };
         let pictures = if has_picture { " img-src 'self';" } else { "" };
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{}';{scripts}{pictures} form-action 'self'{forms}; frame-ancestors 'none'; \

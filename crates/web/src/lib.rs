@@ -14,6 +14,7 @@ mod messages;
 mod next;
 mod pages;
 mod passkey;
+mod people;
 mod problem;
 mod qr;
 mod routes;

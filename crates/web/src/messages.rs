@@ -7,8 +7,11 @@ use myelin_language::{Language, Piece, Said, messages, pieces};
 use serde::Deserialize;
 
 static ALL: LazyLock<Said<Messages>> = LazyLock::new(|| {
-    let files =
-        [include_str!("messages/en.toml"), include_str!("messages/de.toml"), include_str!("messages/fr.toml")];
+    let files = [
+        include_str!("messages/en.toml"),
+        include_str!("messages/de.toml"),
+        include_str!("messages/fr.toml"),
+    ];
     Said::read(files).expect("the message files are part of the program, and a test reads them")
 });
 
@@ -39,6 +42,8 @@ pub(crate) struct Messages {
     pub(crate) confirm: Confirm,
     pub(crate) upstream: Upstream,
     pub(crate) terms: Terms,
+    pub(crate) address: Address,
+    pub(crate) stage: Stage,
     pub(crate) problem: Problem,
 }
 
@@ -92,6 +97,8 @@ messages! {
     Export { title, explain, has, has_not, button }
     Forgot { title, explain, sent, open, off, done, link }
     Terms { title, explain, otherwise, button, accept, missing }
+    Address { title, register, add, reset, button, not_you, thanks, done, ended_title, ended }
+    Stage { title, terms, password, password_wrong, token, email, other, button }
     Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
     Confirm { title, device, explain, careful, button, done, gone }
@@ -159,6 +166,8 @@ mod tests {
                 self.confirm.all(),
                 self.upstream.all(),
                 self.terms.all(),
+                self.address.all(),
+                self.stage.all(),
                 self.problem.all(),
             ];
             parts.concat()

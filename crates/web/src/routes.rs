@@ -167,6 +167,7 @@ fn panicked() -> Response {
         form_leads_to: None,
         nonce: None,
         has_picture: false,
+        tells_client: false,
     }
     .into_response()
 }

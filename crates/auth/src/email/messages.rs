@@ -6,8 +6,11 @@ use myelin_language::{Language, Said, messages};
 use serde::Deserialize;
 
 static ALL: LazyLock<Said<Messages>> = LazyLock::new(|| {
-    let files =
-        [include_str!("messages/en.toml"), include_str!("messages/de.toml"), include_str!("messages/fr.toml")];
+    let files = [
+        include_str!("messages/en.toml"),
+        include_str!("messages/de.toml"),
+        include_str!("messages/fr.toml"),
+    ];
     Said::read(files).expect("the message files are part of the program, and a test reads them")
 });
 

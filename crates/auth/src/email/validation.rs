@@ -116,7 +116,8 @@ impl Auth {
                 Err(CommitError::Conflict { .. }) => continue,
                 Err(error) => return Err(StoreError::from(error).into()),
             }
-            if let (Some(written), Some(place)) = (self.write(&request, owner.as_ref(), &token), place.take()) {
+            if let (Some(written), Some(place)) = (self.write(&request, owner.as_ref(), &token), place.take())
+            {
                 mails.send(place, self.mail(address, written));
             }
             return Ok(sid);

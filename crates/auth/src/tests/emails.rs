@@ -166,7 +166,8 @@ async fn an_address_belongs_to_one_account_until_it_is_removed_or_the_account_de
     world.auth.request_email(wish(EmailPurpose::Add, "Shared@example.org", 5)).await.unwrap();
     let told = post.next().await;
     assert!(
-        !told.written.text.expose().contains("submit_token") && told.written.text.expose().contains("@alice:example.org")
+        !told.written.text.expose().contains("submit_token")
+            && told.written.text.expose().contains("@alice:example.org")
     );
 
     let alice = world.requester(&world.login("alice", "PHONE", Unsupported).await).await;

@@ -26,7 +26,9 @@ impl Auth {
     /// How far a session is with the stage of this name.
     #[must_use]
     pub fn stage_on_page(&self, session: &str, name: &str) -> StageOnPage {
-        let Some(session) = self.uia.get(session, self.env.clock.elapsed()) else { return StageOnPage::Ended };
+        let Some(session) = self.uia.get(session, self.env.clock.elapsed()) else {
+            return StageOnPage::Ended;
+        };
         if session.completed.iter().any(|stage| stage.as_str() == name) {
             return StageOnPage::Passed;
         }
@@ -49,7 +51,9 @@ impl Auth {
         id: &str,
         credential: Credential,
     ) -> Result<Result<(), Refusal>, UiaError> {
-        let Some(session) = self.uia.get(id, self.env.clock.elapsed()) else { return Ok(Err(Refusal::Stage)) };
+        let Some(session) = self.uia.get(id, self.env.clock.elapsed()) else {
+            return Ok(Err(Refusal::Stage));
+        };
         let stage = stage_of(&session.flows, &credential)
             .filter(|stage| is_next(&session.flows, &session.completed, *stage));
         let Some(stage) = stage else { return Ok(Err(Refusal::Stage)) };

@@ -160,10 +160,19 @@ mod tests {
             .collect();
         names.sort_unstable();
         let expected = [
-            "Auto-Submitted", "Content-Language", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject",
+            "Auto-Submitted",
+            "Content-Language",
+            "Content-Type",
+            "Date",
+            "From",
+            "MIME-Version",
+            "Message-ID",
+            "Subject",
             "To",
         ];
         assert_eq!(names, expected, "{headers}");
-        assert!(headers.contains("Content-Language: fr") && headers.contains("Auto-Submitted: auto-generated"));
+        assert!(
+            headers.contains("Content-Language: fr") && headers.contains("Auto-Submitted: auto-generated")
+        );
     }
 }

@@ -106,7 +106,9 @@ const THREAD: &str = "/io.element.msc4306/rooms/{room_id}/thread/{event_id}/subs
 
 /// Whether the route shows a page, which says to people what is wrong, in words.
 pub(crate) fn is_page(method: &Method, template: &str) -> bool {
-    *method == Method::GET && template.ends_with("/email/submit_token")
+    let by = |wanted: Method| *method == wanted;
+    by(Method::GET) && template.ends_with("/email/submit_token")
+        || by(Method::POST) && template.ends_with("/fallback/web")
 }
 
 /// A path without what it begins with.
@@ -137,7 +139,7 @@ fn query(tail: &str, world: &World<'_>) -> String {
         "/sync" => "timeout=0".to_owned(),
         "/keys/changes" => format!("from={0}&to={0}", world.since),
         "/register/available" => "username=free".to_owned(),
-        "/auth/m.login.sso/fallback/web" => "session=abc".to_owned(),
+        "/auth/{auth_type}/fallback/web" => "session=abc".to_owned(),
         "/login/sso/redirect" => "redirectUrl=https://chat.example.org/".to_owned(),
         "/register/m.login.registration_token/validity" => "token=abc".to_owned(),
         "/mutual_rooms" | "/uk.half-shot.msc2666/user/mutual_rooms" => "user_id=@bob:hs".to_owned(),
@@ -189,6 +191,8 @@ fn account_post(tail: &str, world: &World<'_>) -> Option<Valid> {
         "/account/3pid/delete" | "/account/3pid/unbind" => {
             Valid::body(json!({"medium": "email", "address": "dora@example.org"}))
         }
+        // A form, of a session that nobody has.
+        "/auth/{auth_type}/fallback/web" => Valid::default(),
         "/email/submit_token" => Valid::body(json!({"token": "myelin_et_unknown"})),
         "/account/deactivate" => Valid::body(json!({"erase": false, "auth": password(world)})),
         "/login/get_token" => Valid::body(json!({"auth": password(world)})),

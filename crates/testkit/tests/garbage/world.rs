@@ -201,6 +201,8 @@ impl<'s> World<'s> {
             "action" => "restart",
             "server_name" => "hs",
             "filename" => "cat.gif",
+            "auth_type" if *method == Method::POST => "m.login.terms",
+            "auth_type" => "m.login.sso",
             _ => "one",
         };
         fixed.to_owned()

@@ -113,7 +113,12 @@ async fn while_the_directory_is_down_nobody_of_it_gets_in_and_all_are_told_so() 
         "type": "m.login.password", "password": "wonderland", "identifier": {"type": "m.id.user", "user": "alice"},
     });
     let answer = alice.post("/_matrix/client/v3/account/deactivate", json!({ "auth": auth })).await;
-    assert_eq!((answer.status, answer.errcode()), down, "where a password is asked for again: {}", answer.body);
+    assert_eq!(
+        (answer.status, answer.errcode()),
+        down,
+        "where a password is asked for again: {}",
+        answer.body
+    );
     let mut browser = Browser::new(&server);
     let page = browser.open("/oauth2/sign-in").await;
     let page = browser.submit(&page, &[("user_name", "alice"), ("password", "wonderland")]).await;

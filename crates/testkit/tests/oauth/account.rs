@@ -124,6 +124,15 @@ async fn cross_signing_keys_are_replaced_once_when_their_owner_allows_it_on_the_
     let url = asked.body["params"]["m.oauth"]["url"].as_str().unwrap().to_owned();
     assert_eq!(url, "https://hs/account?action=org.matrix.cross_signing_reset&device_id=PHONE");
     let session = asked.body["session"].clone();
+    for stage in ["m.oauth", "org.matrix.cross_signing_reset"] {
+        let id = session.as_str().unwrap();
+        let fallback = format!("/_matrix/client/v3/auth/{stage}/fallback/web?session={id}");
+        assert_eq!(
+            Browser::new(&server).open(&fallback).await.url,
+            url,
+            "clients that don't know it come there"
+        );
+    }
     let password =
         json!({"type": "m.login.password", "user": "alice", "password": PASSWORD, "session": session});
     for auth in [json!({"session": session}), json!({"type": "m.oauth", "session": session}), password] {

@@ -7,6 +7,7 @@ mod bad_input;
 mod code_flow;
 mod device_flow;
 mod factors;
+mod fallback;
 mod invitations;
 mod own_account;
 mod pages;

@@ -25,11 +25,11 @@ fn name_of<'c>(client: &'c ClientMetadata, visit: &Visit) -> &'c str {
 }
 
 /// A client's name, which it chose itself: it stands out, and can't turn the text around it.
-fn named(name: &str) -> Markup {
+pub(crate) fn named(name: &str) -> Markup {
     html! { strong { bdi { (name) } } }
 }
 
 /// What went wrong with a form that is shown again.
-fn alert(message: Option<Markup>) -> Markup {
+pub(crate) fn alert(message: Option<Markup>) -> Markup {
     html! { @if let Some(message) = message { p.alert role="alert" { (message) } } }
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use maud::{Markup, html};
 use myelin_auth::Terms;
+use myelin_language::Language;
 
 use super::named;
 use crate::browser::{Visit, see_other};
@@ -53,7 +54,7 @@ async fn ask(visit: &Visit) -> Result<Response, Problem> {
         }
         p { (fill(&say.explain, &[("server", &visit.server())])) }
         ul {
-            @for terms in &due { li { (link(visit, terms)) } }
+            @for terms in &due { li { (link(visit.language, terms)) } }
         }
         p.foot.soft {
             (say.otherwise) " "
@@ -87,9 +88,10 @@ async fn accept(visit: &Visit, body: Result<Bytes, BytesRejection>) -> Result<Re
     ask(visit).await
 }
 
-fn link(visit: &Visit, terms: &Terms) -> Markup {
+/// A document, in a language.
+pub(crate) fn link(language: Language, terms: &Terms) -> Markup {
     html! {
-        @if let Some(text) = terms.text(visit.language.tag()) {
+        @if let Some(text) = terms.text(language.tag()) {
             a href=(text.url) target="_blank" rel="noopener noreferrer" { (text.name) }
         }
     }
@@ -101,7 +103,7 @@ pub(super) fn field(visit: &Visit) -> Markup {
     let links = html! {
         @for (number, terms) in terms.iter().enumerate() {
             @if number > 0 { ", " }
-            (link(visit, terms))
+            (link(visit.language, terms))
         }
     };
     html! {

@@ -1,12 +1,12 @@
 //! Logging in and out.
 
+pub(crate) mod fallback;
 pub(crate) mod get_token;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logout_all;
 pub(crate) mod refresh;
 pub(crate) mod sso;
-pub(crate) mod sso_fallback;
 
 use http::StatusCode;
 use myelin_auth::{DeviceProblem, Issued, LoginError, RefreshError};

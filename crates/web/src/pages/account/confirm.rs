@@ -7,7 +7,7 @@ use maud::html;
 use myelin_auth::Browser;
 
 use super::devices::{called, told};
-use super::{done, form, person};
+use super::{form, person};
 use crate::browser::Visit;
 use crate::messages::fill;
 use crate::problem::Problem;
@@ -39,7 +39,10 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, session: &str) -> Res
 /// It is.
 pub(super) async fn save(visit: &Visit, browser: &Browser, session: &str) -> Result<Response, Problem> {
     let is_noted = visit.pages.auth.confirm(browser, session).await?;
-    Ok(if is_noted { done(visit, &visit.messages().confirm.done, false) } else { gone(visit) })
+    let messages = visit.messages();
+    let told =
+        || visit.page_telling(html! { (messages.done.title) }, html! { p { (messages.confirm.done) } });
+    Ok(if is_noted { told() } else { gone(visit) })
 }
 
 fn gone(visit: &Visit) -> Response {

@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use myelin_auth::{Auth, Confirmation, EmailPurpose};
+use myelin_auth::{Auth, Confirmation};
 use serde::Deserialize;
 use serde_json::json;
 use url::{Url, form_urlencoded};
@@ -19,7 +19,7 @@ use crate::Error;
 use crate::args::Whole;
 use crate::body::parse;
 use crate::client::account::bad_request;
-use crate::page::{Page, escaped};
+use crate::people::{People, Shown};
 
 #[derive(Deserialize)]
 struct TokenBody {
@@ -27,31 +27,25 @@ struct TokenBody {
 }
 
 /// Asks the person.
-pub(crate) async fn get(State(auth): State<Arc<Auth>>, RawQuery(query): RawQuery) -> Result<Response, Error> {
+pub(crate) async fn get(
+    State(auth): State<Arc<Auth>>,
+    State(people): State<Arc<dyn People>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
     let token = field(query.unwrap_or_default().as_bytes());
-    let Some(found) = auth.email_to_confirm(&token).await? else { return Ok(expired()) };
-    let wish = match found.purpose {
-        EmailPurpose::Register => "make an account with it",
-        EmailPurpose::Add => "add it to your account",
-        EmailPurpose::Reset => "choose a new password for your account",
+    let Some(found) = auth.email_to_confirm(&token).await? else {
+        return Ok(people.page(&headers, &Shown::LinkEnded));
     };
-    let body = format!(
-        "<p>Is <strong>{}</strong> your address, and did you ask to {wish}?</p>\n\
-         <form method=\"post\" action=\"submit_token\">\n\
-         <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
-         <button type=\"submit\">Yes, confirm</button>\n</form>\n\
-         <p>If you did not ask for this, close this page, and nothing changes.</p>",
-        escaped(&found.address),
-        escaped(&token),
-    );
-    let next = next_url(&found).map(|url| url.origin().ascii_serialization());
-    Ok(Page { status: StatusCode::OK, title: "Confirm your e-mail address", body, form_leads_to: next }
-        .into_response())
+    let leads_to = next_url(&found).map(|url| url.origin().ascii_serialization());
+    let shown = Shown::Confirm { found: &found, token: &token, leads_to: leads_to.as_deref() };
+    Ok(people.page(&headers, &shown))
 }
 
 /// The person has pressed the button, or a program does the same.
 pub(crate) async fn post(
     State(auth): State<Arc<Auth>>,
+    State(people): State<Arc<dyn People>>,
     headers: HeaderMap,
     Whole(body): Whole,
 ) -> Result<Response, Error> {
@@ -63,14 +57,14 @@ pub(crate) async fn post(
             None => Err(bad_request("M_TOKEN_INCORRECT", "The token is wrong, was used, or has expired.")),
         };
     }
-    let Some(found) = auth.confirm_email(&field(&body)).await? else { return Ok(expired()) };
+    let Some(found) = auth.confirm_email(&field(&body)).await? else {
+        return Ok(people.page(&headers, &Shown::LinkEnded));
+    };
     if let Some(next) = next_url(&found) {
         let location = [(header::LOCATION, next.as_str()), (header::REFERRER_POLICY, "no-referrer")];
         return Ok((StatusCode::SEE_OTHER, location).into_response());
     }
-    let body =
-        "<p>Your address is confirmed. You can close this page and go on where you began.</p>".to_owned();
-    Ok(Page { status: StatusCode::OK, title: "Thank you", body, form_leads_to: None }.into_response())
+    Ok(people.page(&headers, &Shown::Confirmed))
 }
 
 fn next_url(found: &Confirmation) -> Option<Url> {
@@ -81,10 +75,4 @@ fn next_url(found: &Confirmation) -> Option<Url> {
 fn field(text: &[u8]) -> String {
     let found = form_urlencoded::parse(text).find(|(name, _)| name == "token");
     found.map(|(_, token)| token.into_owned()).unwrap_or_default()
-}
-
-fn expired() -> Response {
-    let body = "<p>This link was used already, or has expired. Go back to where you began and have a new mail sent.</p>";
-    let (title, status) = ("This link is not valid", StatusCode::BAD_REQUEST);
-    Page { status, title, body: body.to_owned(), form_leads_to: None }.into_response()
 }
