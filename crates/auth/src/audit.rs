@@ -16,6 +16,8 @@ pub enum Actor {
     Operator,
     /// A tool that holds the shared registration secret.
     SharedSecret,
+    /// The directory, which does not know somebody any more.
+    Directory,
     /// A user, themselves or as an administrator.
     User(OwnedUserId),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Operator => f.write_str("operator"),
             Self::SharedSecret => f.write_str("shared-secret"),
+            Self::Directory => f.write_str("directory"),
             Self::User(user_id) => user_id.fmt(f),
         }
     }

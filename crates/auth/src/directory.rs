@@ -4,6 +4,8 @@
 //! Whose account somebody's entry is is kept as with a provider ([`crate::upstream`]), under an id that no provider has. A
 //! directory that does not answer lets nobody in, and says so.
 
+mod gone;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +23,8 @@ use crate::upstream::connect::MOST;
 use crate::{
     Auth, EmailAddress, ExistingAccount, Identifier, Newcomers, RegisterError, StoreError, UpstreamError,
 };
+
+pub use self::gone::{LookError, Looked};
 
 /// By what links to a directory are known; no provider may be called so.
 pub const DIRECTORY: &str = "ldap";
@@ -59,13 +63,27 @@ pub trait Directory: Send + Sync + 'static {
         place: Option<&'a str>,
         password: &'a Secret<String>,
     ) -> BoxFuture<'a, Result<bool, DirectoryDown>>;
+
+    /// Whether who is known by this id for good is in it, and one of those who may log in. Where it is not clear they are.
+    fn knows<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, DirectoryDown>>;
+}
+
+/// What becomes of who is in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryRules {
+    /// What becomes of who has the name of an account.
+    pub existing: ExistingAccount,
+    /// Whether an account is made for who has none.
+    pub sign_up: bool,
+    /// Whether the account of who is gone from it is locked.
+    pub lock_removed: bool,
 }
 
 /// A directory, and what becomes of who is in it.
 pub(crate) struct Directories {
     directory: Arc<dyn Directory>,
-    existing: ExistingAccount,
-    sign_up: bool,
+    rules: DirectoryRules,
+    missed: gone::Missed,
     /// Whether it could not be asked the last time.
     is_down: AtomicBool,
 }
@@ -86,17 +104,21 @@ impl Directories {
 }
 
 impl Auth {
-    /// The same, with a directory whose people log in with their passwords there. `existing` is what becomes of who has the name
-    /// of an account, `sign_up` whether an account is made for who has none.
+    /// The same, with a directory whose people log in with their passwords there.
     #[must_use]
     pub fn with_directory(
         mut self,
         directory: Arc<dyn Directory>,
         newcomers: Arc<dyn Newcomers>,
-        (existing, sign_up): (ExistingAccount, bool),
+        rules: DirectoryRules,
     ) -> Self {
         self.newcomers = Some(newcomers);
-        self.directory = Some(Directories { directory, existing, sign_up, is_down: AtomicBool::new(false) });
+        self.directory = Some(Directories {
+            directory,
+            rules,
+            missed: gone::Missed::default(),
+            is_down: AtomicBool::new(false),
+        });
         self
     }
 
@@ -180,12 +202,14 @@ impl Auth {
         }
         let Some(name) = &person.localpart else { return Err(UpstreamError::NoAccount) };
         match self.available(name).await {
-            Ok(user_id) if directories.sign_up => match self.create_by_provider(user_id, person).await {
-                // Of two first logins at once, one makes the account.
-                Err(UpstreamError::Register(RegisterError::Taken)) => self.linked(person).await,
-                made => made.map(Some),
-            },
-            Err(RegisterError::Taken) if directories.existing == ExistingAccount::Theirs => {
+            Ok(user_id) if directories.rules.sign_up => {
+                match self.create_by_provider(user_id, person).await {
+                    // Of two first logins at once, one makes the account.
+                    Err(UpstreamError::Register(RegisterError::Taken)) => self.linked(person).await,
+                    made => made.map(Some),
+                }
+            }
+            Err(RegisterError::Taken) if directories.rules.existing == ExistingAccount::Theirs => {
                 self.connect_by_name(name, person).await
             }
             Err(error) => Err(error.into()),

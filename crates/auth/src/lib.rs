@@ -40,7 +40,7 @@ pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};
 pub use audit::{Actor, AuditEntry};
 pub use auth::{Auth, SessionEnd};
 pub use config::{AuthConfig, LegacyLogins, PasswordCost, RegistrationMode};
-pub use directory::{DIRECTORY, Directory, DirectoryDown, DirectoryEntry};
+pub use directory::{DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules, LookError, Looked};
 pub use email::address::EmailAddress;
 pub use email::mail::{Mail, MailError, Mailer, Written};
 pub use email::validation::{Confirmation, EmailCredentials, EmailRequest, ValidatedEmail};

@@ -21,6 +21,13 @@ impl Auth {
     pub fn start(self: &Arc<Self>) {
         let auth = Arc::clone(self);
         self.env.tasks.supervise("auth.maintain", move || Arc::clone(&auth).maintain());
+        if self.watches_directory() {
+            let auth = Arc::clone(self);
+            self.env.tasks.supervise("auth.directory", move || {
+                let auth = Arc::clone(&auth);
+                async move { auth.watch_directory().await }
+            });
+        }
     }
 
     async fn maintain(self: Arc<Self>) {

@@ -122,6 +122,8 @@ pub enum Command {
         /// One of them, by its id; by default all.
         id: Option<String>,
     },
+    /// Looks in the directory for everybody who has an account by it.
+    DirectoryLook,
     /// Lists a user's accounts at providers.
     ProviderLinks {
         /// Their name.
@@ -336,6 +338,7 @@ async fn try_run(server: &Server, command: Command) -> Result<Value, String> {
         Command::TokenDelete { token } => access::delete_token(server, &token).await,
         Command::ProviderList => Ok(providers::list(server)),
         Command::ProviderCheck { id } => providers::check(server, id.as_deref()).await,
+        Command::DirectoryLook => providers::look(server).await,
         Command::ProviderLinks { name } => providers::links(server, &name).await,
         Command::ProviderUnlink { name, id } => providers::unlink(server, &name, &id).await,
         Command::Media { action, target } => media::run(server, action, &target).await,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use myelin_api::{ApiState, Authenticate, Contact, Limits, Oauth, ServerName, Support};
 use myelin_auth::{
-    Auth, AuthConfig, EmailConfig, LegacyLogins, Newcomers, OauthConfig, ProviderFetch, RegistrationMode,
-    SessionEnd, TermsText, TurnConfig,
+    Auth, AuthConfig, DirectoryRules, EmailConfig, LegacyLogins, Newcomers, OauthConfig, ProviderFetch,
+    RegistrationMode, SessionEnd, TermsText, TurnConfig,
 };
 use myelin_e2ee::E2ee;
 use myelin_media::{BlobStore, Fetch, Media, Previews, Quota, StorageError};
@@ -116,7 +116,11 @@ impl Server {
         let auth = match directory {
             Some(directory) => {
                 let newcomers = Arc::clone(&newcomers) as Arc<dyn Newcomers>;
-                let rules = (config.ldap.existing_account.into(), config.ldap.sign_up);
+                let rules = DirectoryRules {
+                    existing: config.ldap.existing_account.into(),
+                    sign_up: config.ldap.sign_up,
+                    lock_removed: config.ldap.lock_removed,
+                };
                 auth.with_directory(Arc::new(directory), newcomers, rules)
             }
             None => auth,

@@ -30,7 +30,7 @@ impl From<&Actor> for Chooser {
     fn from(actor: &Actor) -> Self {
         match actor {
             Actor::User(_) => Self::User,
-            Actor::Operator | Actor::SharedSecret => Self::Operator,
+            Actor::Operator | Actor::SharedSecret | Actor::Directory => Self::Operator,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What an operator learns of providers.
 
 use myelin_api::admin::shown;
-use myelin_auth::Actor;
-use serde_json::Value;
+use myelin_auth::{Actor, Looked};
+use serde_json::{Value, json};
 
 use super::{text, user_id};
 use crate::compose::Server;
@@ -27,6 +27,12 @@ pub(super) async fn check(server: &Server, id: Option<&str>) -> Result<Value, St
     } else {
         Ok(lines.into())
     }
+}
+
+/// Looks for everybody of the directory.
+pub(super) async fn look(server: &Server) -> Result<Value, String> {
+    let Looked { found, missed, locked } = server.auth.look_in_directory().await.map_err(text)?;
+    Ok(json!({ "found": found, "missed": missed, "locked": locked }))
 }
 
 /// A user's accounts elsewhere.

@@ -1,4 +1,4 @@
-//! `myelin provider list|check|links|unlink`.
+//! `myelin provider list|check|directory|links|unlink`.
 
 use clap::Subcommand;
 
@@ -14,6 +14,9 @@ pub(super) enum ProviderCommand {
         /// Its id in the configuration
         id: Option<String>,
     },
+    /// Look in the directory for everybody who has an account by it; who is missed twice, an hour apart, is locked
+    /// (ldap.lock_removed)
+    Directory,
     /// List a user's accounts at providers, and in the directory
     Links {
         /// The name
@@ -32,6 +35,7 @@ pub(super) fn order(command: ProviderCommand) -> Order {
     match command {
         ProviderCommand::List => Command::ProviderList.into(),
         ProviderCommand::Check { id } => Command::ProviderCheck { id }.into(),
+        ProviderCommand::Directory => Command::DirectoryLook.into(),
         ProviderCommand::Links { name } => Command::ProviderLinks { name }.into(),
         ProviderCommand::Unlink { name, id } => Command::ProviderUnlink { name, id }.into(),
     }

@@ -48,6 +48,8 @@ pub struct Ldap {
     pub existing_account: Existing,
     /// Whether an account is made for who has none.
     pub sign_up: bool,
+    /// Whether the account of who is gone from it is locked.
+    pub lock_removed: bool,
     /// How many may be asked about at once.
     pub connections: usize,
 }
@@ -69,6 +71,7 @@ impl Default for Ldap {
             email_attribute: "mail".to_owned(),
             existing_account: Existing::Apart,
             sign_up: true,
+            lock_removed: true,
             connections: 8,
         }
     }
@@ -109,6 +112,16 @@ impl Ldap {
         None
     }
 
+    /// The filter that finds who is known by this id, if they are somebody by the other filter, whatever they type.
+    pub(crate) fn filter_of_id(&self, id: &str) -> String {
+        let (name, id) = (&self.id_attribute, ldap_escape(id));
+        let anybody = self.filter.replace(USER, "*");
+        let anybody = if anybody.starts_with('(') { anybody } else { format!("({anybody})") };
+        let both = format!("(&({name}={id}){anybody})");
+        // Where nothing may stand for anything, that they are there is enough.
+        if ldap3::parse_filter(&both).is_ok() { both } else { format!("({name}={id})") }
+    }
+
     /// The filter that finds who typed this. Whatever it is, it stands for itself (RFC 4515, section 3).
     pub(crate) fn filter_of(&self, user: &str) -> String {
         self.filter.replace(USER, &ldap_escape(user))
@@ -126,6 +139,20 @@ mod tests {
         assert_eq!(ldap.filter_of(r")(uid=\"), r"(|(uid=\29\28uid=\5c)(mail=\29\28uid=\5c))");
         for typed in ["x)(objectClass=*", "*", "\0", r"\", "{user}", "\u{e9}"] {
             assert!(ldap3::parse_filter(ldap.filter_of(typed)).is_ok(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn who_is_looked_for_by_their_id_is_found_whatever_they_type() {
+        let of = |filter: &str| Ldap { filter: filter.to_owned(), ..Ldap::default() }.filter_of_id("a)(*");
+        assert_eq!(
+            of("(&(objectClass=person)(|(uid={user})(mail={user}@x)))"),
+            r"(&(entryUUID=a\29\28\2a)(&(objectClass=person)(|(uid=*)(mail=*@x))))"
+        );
+        assert_eq!(of("uid={user}"), r"(&(entryUUID=a\29\28\2a)(uid=*))");
+        assert_eq!(of("(uid=*{user}*)"), r"(entryUUID=a\29\28\2a)", "what can't be a filter is left out");
+        for filter in ["(uid={user})", "(uid=*{user}*)", "(&(a=b)(c>={user}))", "(cn:=x{user})"] {
+            assert!(ldap3::parse_filter(of(filter)).is_ok(), "{filter}");
         }
     }
 

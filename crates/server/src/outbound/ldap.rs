@@ -112,31 +112,35 @@ impl Ldap {
     }
 
     async fn look_up(&self, ldap: &mut ldap3::Ldap, name: &str) -> Result<Option<DirectoryEntry>, Trouble> {
+        Ok(match self.search(ldap, &self.settings.filter_of(name)).await? {
+            Found::Nobody => None,
+            Found::One(entry) => self.read(entry),
+            Found::Several => {
+                tracing::warn!("several in the directory fit one name: ldap.filter must tell them apart");
+                None
+            }
+        })
+    }
+
+    async fn search(&self, ldap: &mut ldap3::Ldap, filter: &str) -> Result<Found, Trouble> {
         if let (Some(dn), Some(own)) = (&self.settings.bind_dn, &self.password) {
             ldap.simple_bind(dn, own.expose()).await?.success()?;
         }
-        Ok(self.search(ldap, name).await?.and_then(|entry| self.read(entry)))
-    }
-
-    async fn search(&self, ldap: &mut ldap3::Ldap, name: &str) -> Result<Option<SearchEntry>, Trouble> {
         let Settings { id_attribute, name_attribute, display_name_attribute, email_attribute, .. } =
             &self.settings;
         let wanted = vec![id_attribute, name_attribute, display_name_attribute, email_attribute];
         ldap.with_search_options(SearchOptions::new().sizelimit(FOUND).timelimit(LOOK));
-        let filter = self.settings.filter_of(name);
-        let found = ldap.search(&self.settings.base_dn, Scope::Subtree, &filter, wanted).await?;
+        let found = ldap.search(&self.settings.base_dn, Scope::Subtree, filter, wanted).await?;
         if found.1.rc == TOO_MANY {
-            tracing::warn!("several in the directory fit one name: ldap.filter must tell them apart");
-            return Ok(None);
+            return Ok(Found::Several);
         }
         let (entries, _) = found.success()?;
         let mut people = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
-        let (first, second) = (people.next(), people.next());
-        if second.is_some() {
-            tracing::warn!("several in the directory fit one name: ldap.filter must tell them apart");
-            return Ok(None);
-        }
-        Ok(first.map(SearchEntry::construct))
+        Ok(match (people.next(), people.next()) {
+            (None, _) => Found::Nobody,
+            (Some(entry), None) => Found::One(SearchEntry::construct(entry)),
+            (Some(_), Some(_)) => Found::Several,
+        })
     }
 
     fn read(&self, entry: SearchEntry) -> Option<DirectoryEntry> {
@@ -175,6 +179,20 @@ impl Directory for Ldap {
             Ok(fits && place.is_some())
         }))
     }
+
+    fn knows<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, DirectoryDown>> {
+        Box::pin(self.ask(async move |way, ldap| {
+            let found = way.search(ldap, &way.settings.filter_of_id(id)).await?;
+            Ok(!matches!(found, Found::Nobody))
+        }))
+    }
+}
+
+/// Who fits a filter.
+enum Found {
+    Nobody,
+    One(SearchEntry),
+    Several,
 }
 
 /// What stood in the way.

@@ -7,7 +7,7 @@ mod slapd;
 use std::time::Duration;
 
 use http::StatusCode;
-use myelin_server::admin::Command;
+use myelin_server::admin::{Command, Reply};
 use myelin_server::config::{Config, Existing, Registration};
 use myelin_testkit::{Answer, Browser, TestServer};
 use serde_json::{Value, json};
@@ -253,4 +253,64 @@ async fn an_answer_does_not_tell_who_is_in_the_directory() {
         pages.push((page.status, told, page.html.len() - name.len()));
     }
     assert_eq!(pages[0], pages[1]);
+}
+
+/// What a look in the directory finds: who is there, who is not, and who is locked for that.
+async fn look(server: &TestServer) -> Value {
+    match server.operate(Command::DirectoryLook).await {
+        Reply::Done(found) => json!([found["found"], found["missed"], found["locked"]]),
+        Reply::Failed(why) => Value::String(why),
+    }
+}
+
+#[tokio::test]
+async fn who_is_gone_from_the_directory_or_is_none_of_its_people_any_more_is_locked_out_of_what_they_have_open()
+ {
+    const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
+    let mut slapd = Slapd::start().await;
+    let url = format!("ldap://127.0.0.1:{}", slapd.port);
+    let filter = "(&(objectClass=inetOrgPerson)(|(uid={user})(mail={user}))(!(title=left)))";
+    let server = server_with(148, &url, |config| config.ldap.filter = filter.to_owned()).await;
+    let mut people = Vec::new();
+    for (name, password) in [("alice", "wonderland"), ("bob", "builder"), ("a*", "star")] {
+        people.push(login(&server, name, password).await);
+    }
+    // Who has a name that no account can have has none.
+    assert_eq!(people[2].status, StatusCode::FORBIDDEN, "{}", people[2].body);
+    slapd.add("carol", "singer").await;
+    slapd.add("dave", "diver").await;
+    for (name, password) in [("carol", "singer"), ("dave", "diver")] {
+        people.push(login(&server, name, password).await);
+    }
+    let whoami = async |person: usize| {
+        let mut client = server.anonymous();
+        client.token = people[person].body["access_token"].as_str().map(str::to_owned);
+        client.get(WHOAMI).await
+    };
+    assert_eq!(look(&server).await, json!([4, 0, 0]));
+    slapd.remove("alice").await;
+    slapd.set("bob", "title", "left").await;
+    assert_eq!(look(&server).await, json!([2, 2, 0]), "once is not enough");
+    server.clock.advance(Duration::from_secs(3600));
+    slapd.stop();
+    assert!(look(&server).await.as_str().is_some_and(|why| why.contains("can't be asked")));
+    whoami(0).await.done();
+    slapd.again().await;
+    assert_eq!(look(&server).await, json!([2, 2, 2]));
+    for person in [0, 1] {
+        assert_eq!(whoami(person).await.errcode(), "M_USER_LOCKED");
+    }
+    whoami(3).await.done();
+    assert_eq!(look(&server).await, json!([2, 0, 0]));
+    let _ = server.operate(Command::UserUnlock { name: "bob".to_owned() }).await;
+    slapd.set("bob", "title", "back").await;
+    whoami(1).await.done();
+    assert_eq!(look(&server).await, json!([3, 0, 0]), "who is back is an operator's to unlock");
+    // A filter that nobody fits says more of the operator than of the people.
+    let server =
+        server.reconfigure(|config| config.ldap.filter = "(&(uid={user})(title=none))".to_owned()).await;
+    for _ in 0..2 {
+        assert_eq!(look(&server).await, json!([0, 3, 0]));
+        server.clock.advance(Duration::from_secs(3600));
+    }
 }

@@ -145,7 +145,12 @@ impl Slapd {
 
     /// Gives somebody another password there.
     pub(crate) async fn set_password(&self, name: &str, password: &str) {
-        let change = Mod::Replace("userPassword", [password].into());
+        self.set(name, "userPassword", password).await;
+    }
+
+    /// Gives somebody an attribute there.
+    pub(crate) async fn set(&self, name: &str, attribute: &str, value: &str) {
+        let change = Mod::Replace(attribute, [value].into());
         self.administer().await.modify(&dn(name), vec![change]).await.unwrap().success().unwrap();
     }
 }
