@@ -499,6 +499,33 @@ async fn a_client_that_does_not_know_of_addresses_has_one_confirmed_on_a_page() 
     assert_eq!(carol.get(THIRD_PARTY).await.ok()["threepids"][0]["address"], "carol@example.org");
 }
 
+#[tokio::test]
+async fn nobody_is_led_to_a_page_on_which_they_reset_their_password_for_somebody_else() {
+    for (seed, pages) in [(80, true), (81, false)] {
+        let (server, mut mail) = started(seed, |config| config.oauth.enabled = pages).await;
+        let alice = server.register("alice").await;
+        with_address(&server, &mut mail, &alice, "alice@example.org").await;
+        let eve = server.anonymous();
+        let session = eve.post(PASSWORD, json!({"new_password": "battery staple"})).await;
+        let session = session.body["session"].as_str().unwrap().to_owned();
+        let fallback = "/_matrix/client/v3/auth/m.login.email.identity/fallback/web";
+        let mut browser = Browser::new(&server);
+        let led = browser.open(&format!("{fallback}?session={session}")).await;
+        let expected = if pages { StatusCode::FOUND } else { StatusCode::BAD_REQUEST };
+        assert_eq!(led.status, expected, "{}", led.html);
+        assert!(
+            !pages || led.url == "http://hs.test/oauth2/forgot",
+            "where it is for their own browser: {}",
+            led.url
+        );
+        let posted = browser.post(fallback, format!("session={session}&email=alice@example.org")).await;
+        assert_eq!(posted.status, StatusCode::BAD_REQUEST);
+        // The next mail is for this: there was none before.
+        ask(&alice, &format!("{THIRD_PARTY}/email/requestToken"), wish("other@example.org", 7)).await;
+        assert_eq!(mail.next().await.to, "other@example.org");
+    }
+}
+
 /// The text of a page's heading.
 fn heading(page: &Page) -> &str {
     page.html.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap_or_default()

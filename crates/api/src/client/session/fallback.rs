@@ -1,7 +1,9 @@
 //! `GET` and `POST /_matrix/client/v3/auth/{authType}/fallback/web`: a stage of interactive authentication for clients that don't
 //! know it <https://spec.matrix.org/v1.19/client-server-api/#fallback>
 //!
-//! Whoever is on the page has the session's id from their client, and acts for it: the form has no token beside.
+//! Whoever is on the page has the session's id from their client, and acts for it: the form has no token beside. So a page must not
+//! do harm to who was led there by somebody whose session it is: a new password is had on the page for that, by the same browser,
+//! and not here.
 
 use std::sync::Arc;
 
@@ -9,8 +11,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use myelin_auth::{
-    Auth, Credential, EmailCredentials, EmailError, EmailRequest, Identifier, Refusal, Stage, StageOnPage,
-    UiaError,
+    Auth, Credential, EmailCredentials, EmailError, EmailPurpose, EmailRequest, Identifier, Refusal, Stage,
+    StageOnPage, UiaError,
 };
 use myelin_language::Language;
 use myelin_runtime::{Env, Secret};
@@ -24,6 +26,8 @@ use crate::people::{People, Shown, StagePage, StageProblem, accept_language};
 use crate::state::Oauth;
 use crate::uia::approval_page;
 
+/// The stage of who forgot their password.
+const FORGOTTEN: Stage = Stage::Email(EmailPurpose::Reset);
 /// Letters and digits in the secret that goes with a mail.
 const SECRET: usize = 32;
 
@@ -51,6 +55,10 @@ pub(crate) async fn get(
         return Ok(confirmed_on_the_account_page(&auth, &session));
     }
     let shown = match auth.stage_on_page(&session, &name) {
+        StageOnPage::Waits { stage: FORGOTTEN, .. } if oauth.is_some() => {
+            return Ok(found(format!("{}/oauth2/forgot", auth.config().public_url)));
+        }
+        StageOnPage::Waits { stage: FORGOTTEN, .. } => Shown::StageEnded,
         StageOnPage::Waits { asks, .. } if is_of_account => {
             let device_id = asks.and_then(|(_, device_id)| device_id);
             return Ok(found(approval_page(auth.config(), device_id.as_deref())));
@@ -82,6 +90,7 @@ pub(crate) async fn post(
     let answer = Answer(&body);
     let session = answer.field("session");
     let (stage, user_id) = match auth.stage_on_page(&session, &name) {
+        StageOnPage::Waits { stage: FORGOTTEN, .. } => return Ok(people.page(&headers, &Shown::StageEnded)),
         StageOnPage::Waits { stage, asks } => (stage, asks.map(|(user_id, _)| user_id.to_string())),
         StageOnPage::Passed => return Ok(people.page(&headers, &Shown::StagePassed)),
         StageOnPage::Ended => return Ok(people.page(&headers, &Shown::StageEnded)),
