@@ -58,6 +58,8 @@ impl Default for LegacyLogins {
 pub struct AuthConfig {
     /// The server's name: the domain of its user ids.
     pub server_name: OwnedServerName,
+    /// What people read that it is called, where that is not its name.
+    pub service_name: Option<String>,
     /// The base URL that clients are told to use.
     pub public_url: String,
     /// Who may register.
@@ -102,6 +104,7 @@ impl AuthConfig {
     pub fn new(server_name: OwnedServerName, public_url: String) -> Self {
         Self {
             server_name,
+            service_name: None,
             public_url,
             registration: RegistrationMode::Closed,
             registration_shared_secret: None,
@@ -121,5 +124,10 @@ impl AuthConfig {
             terms: Vec::new(),
             legacy: LegacyLogins::default(),
         }
+    }
+    /// What the server is called, for people.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.service_name.as_deref().unwrap_or(self.server_name.as_str())
     }
 }

@@ -69,7 +69,7 @@ pub use session::login::{Login, LoginError};
 pub use session::login_token::NewLoginToken;
 pub use session::refresh::RefreshError;
 pub use session::{DeviceProblem, Issued, NewSession, RefreshTokens};
-pub use terms::{Terms, TermsText};
+pub use terms::{AcceptedTerms, Terms, TermsText};
 pub use turn::{TurnConfig, TurnCredentials};
 pub use uia::page::StageOnPage;
 pub use uia::{Attempt, Challenge, Credential, Operation, Passed, Refusal, Stage, UiaError};

@@ -2,12 +2,15 @@
 //! API's `m.login.terms` (<https://spec.matrix.org/v1.19/client-server-api/#terms-of-service-at-registration>).
 
 use myelin_store::schema::auth::TermsAccepted;
-use myelin_store::{Batch, Reader};
+use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::{Auth, Browser, StoreError};
+
+/// How many documents of one user's are looked at, which operators have had by and by.
+const MOST: usize = 1_000;
 
 /// A document that everybody accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,17 @@ pub struct Terms {
     pub version: String,
     /// It in the languages that there are; at least one.
     pub texts: Vec<TermsText>,
+}
+
+/// A document that somebody accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedTerms {
+    /// Its id.
+    pub document: String,
+    /// Which version of it.
+    pub version: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
 }
 
 /// A document in one language.
@@ -50,12 +64,36 @@ impl Auth {
             return Ok(Vec::new());
         }
         let snapshot = self.engine.snapshot().await?;
+        self.terms_due_in(&*snapshot, user_id).await
+    }
+
+    /// The same of what is read already; where there are no terms, nothing is.
+    pub(crate) async fn terms_due_in(
+        &self,
+        snapshot: &dyn Snapshot,
+        user_id: &OwnedUserId,
+    ) -> Result<Vec<&Terms>, StoreError> {
+        if self.config.terms.is_empty() {
+            return Ok(Vec::new());
+        }
         let keys: Vec<_> =
             self.config.terms.iter().map(|terms| (user_id.clone(), terms.id.clone())).collect();
         let rows = snapshot.get_all::<TermsAccepted>(&keys).await?;
         let all = self.config.terms.iter().zip(rows);
         let due = all.filter(|(terms, row)| row.as_ref().is_none_or(|row| row.version != terms.version));
         Ok(due.map(|(terms, _)| terms).collect())
+    }
+
+    /// What who is signed in has accepted, documents of before among them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn accepted_terms(&self, browser: &Browser) -> Result<Vec<AcceptedTerms>, StoreError> {
+        let scan = Scan::prefix::<TermsAccepted>((browser.user_id.clone(),), MOST);
+        let rows = self.engine.snapshot().await?.scan::<TermsAccepted>(scan).await?;
+        let accepted =
+            |row: TermsAccepted| AcceptedTerms { document: row.document, version: row.version, at: row.at };
+        Ok(rows.into_iter().map(accepted).collect())
     }
 
     /// Who is signed in accepts the documents of these versions, as they were shown; those that changed since are not.

@@ -41,7 +41,7 @@ pub use error::StorageError;
 pub use pending::{CreateError, Created};
 pub use preview::{Fetch, FetchError, Fetched, PreviewError, Previews, Sought};
 pub use quarantine::About;
-pub use thumbnail::{Method, ThumbnailError, Wanted};
+pub use thumbnail::{Described, Method, ThumbnailError, Wanted, inspect};
 pub use upload::{NewFile, UploadError};
 pub use usage::{Quota, Usage};
 

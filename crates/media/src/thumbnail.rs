@@ -24,7 +24,7 @@ use crate::{Media, StorageError, fence, now};
 use picture::{Refusal, Thumbnail};
 use size::Size;
 
-pub(crate) use picture::Described;
+pub use picture::{Described, inspect};
 pub use size::Wanted;
 
 /// How a picture is fitted into a size (client-server API, "Thumbnails").

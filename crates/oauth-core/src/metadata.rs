@@ -41,6 +41,10 @@ pub struct ServerMetadata {
     pub authorization_response_iss_parameter_supported: bool,
     /// The languages of the pages.
     pub ui_locales_supported: Vec<&'static str>,
+    /// The operator's terms of service (RFC 8414, section 2). There is no `op_policy_uri`: it is for what clients may do with
+    /// people's data, which an operator's word to people does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op_tos_uri: Option<String>,
     /// Where people manage their accounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_management_uri: Option<String>,
@@ -60,6 +64,8 @@ pub struct Offers {
     pub locales: Vec<&'static str>,
     /// What people can do on the account pages; nothing where there are none.
     pub account_actions: Vec<&'static str>,
+    /// Where the operator's terms of service are.
+    pub terms_url: Option<String>,
 }
 
 /// The issuer of a server under this URL (without a slash at its end).
@@ -91,6 +97,7 @@ impl ServerMetadata {
             prompt_values_supported: if offers.registration { vec!["create"] } else { Vec::new() },
             authorization_response_iss_parameter_supported: true,
             ui_locales_supported: offers.locales,
+            op_tos_uri: offers.terms_url,
             account_management_uri: has_pages.then(|| at("account")),
             account_management_actions_supported: offers.account_actions,
         }
@@ -118,6 +125,7 @@ mod tests {
             "prompt_values_supported",
             "account_management_uri",
             "account_management_actions_supported",
+            "op_tos_uri",
         ] {
             assert!(least.get(absent).is_none(), "{absent}");
         }
@@ -126,9 +134,11 @@ mod tests {
             introspection: true,
             locales: vec!["en"],
             account_actions: vec!["org.matrix.devices_list"],
+            terms_url: Some("https://example.org/terms".to_owned()),
         };
         let most = json!(ServerMetadata::new("https://example.org", offers));
         assert_eq!(most["prompt_values_supported"], json!(["create"]));
         assert_eq!(most["account_management_uri"], "https://example.org/account");
+        assert_eq!(most["op_tos_uri"], "https://example.org/terms");
     }
 }

@@ -168,7 +168,10 @@ impl Server {
         let present = Arc::new(Present(Arc::clone(&users)));
         let sync = Sync::new(Arc::clone(&engine), env.clone(), received, typers, present);
         let limits = Arc::new(Limits::new(config.limits.enabled));
+        let brand = config.brand()?;
+        let brand = Arc::new(if config.oauth.enabled { brand } else { brand.without_logo() });
         let pages = Pages {
+            brand,
             auth: Arc::clone(&auth),
             users: Arc::clone(&users),
             media: Arc::clone(&media),
@@ -225,6 +228,7 @@ fn auth_config(config: &Config, server_name: &OwnedServerName) -> Result<AuthCon
             enabled: config.oauth.enabled,
             introspection_secret: config.oauth.introspection_secret.clone().map(Secret::new),
         },
+        service_name: config.branding.name.as_deref().map(|name| name.trim().to_owned()),
         password_login: config.passwords.login,
         upstream: config.providers()?,
         terms: config.terms.iter().map(terms).collect(),
@@ -267,6 +271,7 @@ fn metadata(pages: &Pages) -> ServerMetadata {
         introspection: config.oauth.introspection_secret.is_some(),
         locales: myelin_language::LOCALES.to_vec(),
         account_actions: myelin_web::ACTIONS.to_vec(),
+        terms_url: pages.brand.terms_url().map(str::to_owned),
     };
     ServerMetadata::new(&config.public_url, offers)
 }

@@ -62,12 +62,9 @@ impl FromRequestParts<Pages> for Visit {
             }
         }
         let path = parts.uri.path();
-        if let Some(browser) = visit.browser.as_ref().filter(|_| terms::must_come_first(&visit, path)) {
-            match pages.auth.terms_due(&browser.user_id).await {
-                Ok(due) if due.is_empty() => {}
-                Ok(_) => return Err(see_other(&visit.here(path).through(TERMS, None))),
-                Err(error) => return Err(visit.problem(&error.into())),
-            }
+        let owes_terms = visit.browser.as_ref().is_some_and(|browser| browser.owes_terms);
+        if owes_terms && terms::must_come_first(&visit, path) {
+            return Err(see_other(&visit.here(path).through(TERMS, None)));
         }
         Ok(visit)
     }
@@ -115,6 +112,12 @@ impl Visit {
         Messages::of(self.language)
     }
 
+    /// What the server is called.
+    pub(crate) fn called(&self) -> &str {
+        self.pages.brand.name()
+    }
+
+    /// The name that user ids end with.
     pub(crate) fn server(&self) -> &str {
         self.pages.auth.config().server_name.as_str()
     }
@@ -166,19 +169,19 @@ impl Visit {
 
     /// A page that shows a picture of this server.
     pub(crate) fn page_with_picture(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
-        let (language, server) = (self.language, self.server());
+        let (language, brand) = (self.language, &*self.pages.brand);
         let (form_leads_to, nonce, has_picture, tells_client) = (None, None, true, false);
         let page =
-            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
+            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
         self.with_secret(page.into_response())
     }
 
     /// A page that tells the client by which somebody came that they are done.
     pub(crate) fn page_telling(&self, title: Markup, body: Markup) -> Response {
-        let (language, server, status) = (self.language, self.server(), StatusCode::OK);
+        let (language, brand, status) = (self.language, &*self.pages.brand, StatusCode::OK);
         let (form_leads_to, nonce, has_picture, tells_client) = (None, None, false, true);
         let page =
-            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
+            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
         self.with_secret(page.into_response())
     }
 
@@ -190,10 +193,10 @@ impl Visit {
         form_leads_to: Option<String>,
         nonce: Option<String>,
     ) -> Response {
-        let (language, server) = (self.language, self.server());
+        let (language, brand) = (self.language, &*self.pages.brand);
         let (has_picture, tells_client) = (false, false);
         let page =
-            Page { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client };
+            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
         self.with_secret(page.into_response())
     }
 

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use myelin_language::Language;
 use sha2::{Digest, Sha256};
 
+use crate::brand::Brand;
 use crate::pages::passkey_script;
 
 /// The style of every page, within it: one request, and nothing else is loaded.
@@ -29,8 +30,8 @@ static TELLS_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::d
 pub(crate) struct Page<'a> {
     /// Its language.
     pub(crate) language: Language,
-    /// The name of the server whose page it is.
-    pub(crate) server: &'a str,
+    /// Whose page it is.
+    pub(crate) brand: &'a Brand,
     /// The answer's status.
     pub(crate) status: StatusCode,
     /// Its title and heading.
@@ -49,7 +50,7 @@ pub(crate) struct Page<'a> {
 
 impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
-        let Self { language, server, status, title, body, form_leads_to, nonce, has_picture, tells_client } =
+        let Self { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client } =
             self;
         let html = html! {
             (DOCTYPE)
@@ -59,17 +60,19 @@ impl IntoResponse for Page<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     meta name="robots" content="noindex";
-                    title { (text_of(&title)) " · " (server) }
+                    title { (text_of(&title)) " · " (brand.name()) }
                     style { (PreEscaped(STYLE)) }
+                    (brand.style())
                     @if let Some(nonce) = &nonce { (passkey_script::tag(nonce)) }
                     @if tells_client { script { (PreEscaped(TELLS)) } }
                 }
                 body {
                     main {
-                        p.server { (server) }
+                        (brand.head())
                         h1 { (title) }
                         (body)
                     }
+                    (brand.foot(language))
                 }
             }
         };
@@ -79,9 +82,10 @@ impl IntoResponse for Page<'_> {
             None if tells_client => format!(" script-src 'sha256-{}';", *TELLS_HASH),
             None => String::new(),
         };
-        let pictures = if has_picture { " img-src 'self';" } else { "" };
+        let styles = brand.style_hash().map(|hash| format!(" 'sha256-{hash}'")).unwrap_or_default();
+        let pictures = if has_picture || brand.has_logo() { " img-src 'self';" } else { "" };
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{}';{scripts}{pictures} form-action 'self'{forms}; frame-ancestors 'none'; \
+            "default-src 'none'; style-src 'sha256-{}'{styles};{scripts}{pictures} form-action 'self'{forms}; frame-ancestors 'none'; \
              base-uri 'none'",
             *STYLE_HASH
         );

@@ -6,6 +6,7 @@
 //! nothing of it is stored until somebody approves. What is posted comes from one of these pages in the same browser
 //! (`guard`): a token in the form equals a cookie, and the browser says that the form is ours.
 
+mod brand;
 mod browser;
 mod cookie;
 mod guard;
@@ -22,6 +23,7 @@ mod state;
 mod strength;
 mod wish;
 
+pub use brand::{About, BadBranding, Brand, Branding, FootLink, FootText, MAX_LOGO};
 pub use routes::{ROUTES, is_page, router};
 pub use state::Pages;
 pub use wish::ACTIONS;

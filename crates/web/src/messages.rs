@@ -44,6 +44,7 @@ pub(crate) struct Messages {
     pub(crate) terms: Terms,
     pub(crate) address: Address,
     pub(crate) stage: Stage,
+    pub(crate) foot: Foot,
     pub(crate) problem: Problem,
 }
 
@@ -92,13 +93,14 @@ messages! {
         title, explain, none, more, by_others, login, device_end, browser_sign_in, browser_end, approve,
         deny, reused, create, password, email_add, email_remove, reset_allow, reset, lock, unlock, suspend,
         unsuspend, admin, no_admin, export, factor, code_wrong, connect, disconnect, logout_there, identity,
-        terms,
+        terms, passkey_add, passkey_rename, passkey_remove, passkey_copied, factors_remove, confirm,
     }
     Export { title, explain, has, has_not, button }
     Forgot { title, explain, sent, open, off, done, link }
     Terms { title, explain, otherwise, button, accept, missing }
     Address { title, register, add, reset, button, not_you, thanks, done, ended_title, ended }
     Stage { title, terms, password, password_wrong, token, email, other, button }
+    Foot { privacy, terms, imprint, support }
     Rename { name, button, done, too_long }
     Reset { title, explain, warning, button, done, device, pick, asks, none }
     Confirm { title, device, explain, careful, button, done, gone }
@@ -164,6 +166,7 @@ mod tests {
                 self.forgot.all(),
                 self.rename.all(),
                 self.confirm.all(),
+                self.foot.all(),
                 self.upstream.all(),
                 self.terms.all(),
                 self.address.all(),

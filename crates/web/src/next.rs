@@ -17,6 +17,8 @@ pub(crate) const SECOND_STEP: &str = "/oauth2/second-step";
 pub(crate) const FORGOT: &str = "/oauth2/forgot";
 /// The path of the script that asks the browser for a passkey.
 pub(crate) const PASSKEY_SCRIPT: &str = "/oauth2/passkey.js";
+/// The path under which the operator's logo is.
+pub(crate) const LOGO: &str = "/oauth2/logo";
 /// The path of making an account.
 pub(crate) const SIGN_UP: &str = "/oauth2/sign-up";
 /// The path of accepting the terms.

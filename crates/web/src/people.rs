@@ -44,7 +44,7 @@ impl People for Pages {
         };
         let page = Page {
             language,
-            server: config.server_name.as_str(),
+            brand: &self.brand,
             status,
             title: html! { (title) },
             body,
@@ -79,7 +79,7 @@ impl Pages {
     fn stage(&self, language: Language, page: &StagePage<'_>) -> Markup {
         let messages = Messages::of(language);
         let say = &messages.stage;
-        let server = self.auth.config().server_name.as_str();
+        let server = self.brand.name();
         let explain = match page.stage {
             Stage::Terms => html! {
                 p { (fill(&say.terms, &[("server", &server)])) }

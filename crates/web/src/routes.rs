@@ -14,6 +14,7 @@ use myelin_language::Language;
 use myelin_oauth_core::params::MAX_BYTES;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::brand::Brand;
 use crate::browser::Visit;
 use crate::layout::Page;
 use crate::messages::Messages;
@@ -22,8 +23,8 @@ use crate::next::{
     SSO, TERMS,
 };
 use crate::pages::{
-    account, authorize, done, forgot, link, passkey_script, second_step, sign_in, sign_out, sign_up, sso,
-    terms, upstream,
+    account, authorize, done, forgot, link, logo, passkey_script, second_step, sign_in, sign_out, sign_up,
+    sso, terms, upstream,
 };
 use crate::problem::Problem;
 use crate::state::Pages;
@@ -34,6 +35,7 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (SIGN_IN, &[Method::GET, Method::POST]),
     (SECOND_STEP, &[Method::GET, Method::POST]),
     (PASSKEY_SCRIPT, &[Method::GET]),
+    (LOGO_FILE, &[Method::GET]),
     (SIGN_UP, &[Method::GET, Method::POST]),
     (FORGOT, &[Method::GET, Method::POST]),
     (SIGN_OUT, &[Method::POST]),
@@ -48,6 +50,8 @@ pub const ROUTES: &[(&str, &[Method])] = &[
     (DECIDE, &[Method::GET, Method::POST]),
 ];
 
+/// The path of one logo.
+const LOGO_FILE: &str = "/oauth2/logo/{id}";
 /// The paths of one provider.
 const LEAVE: &str = "/oauth2/upstream/{id}";
 const COME_BACK: &str = "/oauth2/upstream/{id}/callback";
@@ -68,6 +72,7 @@ fn is_of(page: &str, path: &str) -> bool {
 
 /// The router over the pages.
 pub fn router(pages: Pages) -> Router {
+    let brand = Arc::clone(&pages.brand);
     let post = |handler: MethodRouter<Pages>, class| {
         handler.layer(from_fn_with_state((pages.clone(), class), limited))
     };
@@ -87,6 +92,7 @@ pub fn router(pages: Pages) -> Router {
         )
         .route(FORGOT, get(forgot::get).merge(post(on(MethodFilter::POST, forgot::post), RateClass::Login)))
         .route(PASSKEY_SCRIPT, get(passkey_script::get))
+        .route(LOGO_FILE, get(logo::get))
         .route(SIGN_OUT, on(MethodFilter::POST, sign_out::post))
         .route(DONE, get(done::get))
         .route(LINK, get(link::get).merge(post(on(MethodFilter::POST, link::post), RateClass::Login)))
@@ -106,7 +112,7 @@ pub fn router(pages: Pages) -> Router {
         .layer(from_fn_with_state((pages.clone(), RateClass::Normal), limited))
         .layer(from_fn_with_state((pages.clone(), times()), measured))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
-        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(CatchPanicLayer::custom(move |_| panicked(&brand)))
         .with_state(pages)
 }
 
@@ -155,12 +161,12 @@ async fn limited(
 }
 
 /// A page panicked: a bug. The panic's message has been logged by the panic hook.
-fn panicked() -> Response {
+fn panicked(brand: &Brand) -> Response {
     let language = Language::default();
     let messages = Messages::of(language);
     Page {
         language,
-        server: "",
+        brand,
         status: StatusCode::INTERNAL_SERVER_ERROR,
         title: html! { (messages.problem.title) },
         body: html! { p { (messages.common.failed) } },

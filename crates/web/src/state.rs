@@ -10,6 +10,8 @@ use myelin_rooms::Rooms;
 use myelin_runtime::Env;
 use myelin_users::Users;
 
+use crate::brand::Brand;
+
 /// What the pages reach.
 #[derive(Clone)]
 pub struct Pages {
@@ -21,6 +23,8 @@ pub struct Pages {
     pub media: Arc<Media>,
     /// Who is in which room.
     pub rooms: Arc<Rooms>,
+    /// What the operator makes of them.
+    pub brand: Arc<Brand>,
     /// Clock and randomness.
     pub env: Env,
     /// Rate limits.

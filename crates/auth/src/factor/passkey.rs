@@ -43,7 +43,7 @@ impl RelyingParty {
             return None;
         }
         let builder = WebauthnBuilder::new(&host, &origin).ok()?;
-        builder.rp_name(config.server_name.as_str()).timeout(LIFETIME).build().ok().map(Self)
+        builder.rp_name(config.called()).timeout(LIFETIME).build().ok().map(Self)
     }
 }
 

@@ -140,6 +140,9 @@ impl Auth {
     }
 
     fn provisioning(&self, secret: &[u8], user_id: &OwnedUserId) -> Option<Provisioning> {
-        provisioning(secret, self.config.server_name.host(), user_id.localpart())
+        // A colon would part it from the name of the account.
+        let called = self.config.service_name.as_ref().map(|name| name.replace(':', " "));
+        let issuer = called.as_deref().unwrap_or(self.config.server_name.host());
+        provisioning(secret, issuer, user_id.localpart())
     }
 }

@@ -34,6 +34,8 @@ pub struct Browser {
     pub authenticated_at: i64,
     /// When they last showed who they are, here or at the provider that they signed in with.
     pub shown_at: i64,
+    /// Whether there are terms that they have still to accept.
+    pub owes_terms: bool,
     /// Which browser it is: the hash of its cookie.
     pub(crate) hash: Bytes,
     /// What it says of itself.
@@ -221,15 +223,16 @@ impl Auth {
         let account = snapshot.get::<Account>(&user).await?;
         let password = snapshot.get::<Password>(&user).await?;
         let is_current = password.is_none_or(|password| password.changed_at <= row.authenticated_at);
-        let stands = is_current && account.is_some_and(|account| is_usable(&account));
-        drop(snapshot);
-        if !stands {
+        if !is_current || !account.is_some_and(|account| is_usable(&account)) {
             return Ok(None);
         }
+        let owes_terms = !self.terms_due_in(&*snapshot, &row.user_id).await?.is_empty();
+        drop(snapshot);
         let browser = Browser {
             user_id: row.user_id.clone(),
             authenticated_at: row.authenticated_at,
             shown_at: row.shown_at.unwrap_or(row.authenticated_at),
+            owes_terms,
             hash: row.hash.clone(),
             user_agent: row.user_agent.clone(),
             origin: row.origin.clone(),

@@ -90,6 +90,14 @@ impl Person {
 }
 
 #[tokio::test]
+async fn an_app_shows_what_people_call_the_server() {
+    let world = world_with(|config| config.service_name = Some("Example: Chat".to_owned()));
+    world.account("alice").await;
+    let uri = world.auth.begin_totp(&world.whole().await).unwrap().provisioning.uri;
+    assert!(uri.starts_with("otpauth://totp/Example%20%20Chat:alice?"), "{uri}");
+}
+
+#[tokio::test]
 async fn the_password_alone_opens_nothing_and_a_code_is_good_once() {
     let person = enrolled().await;
     let world = &person.world;

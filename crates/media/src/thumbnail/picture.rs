@@ -13,9 +13,9 @@ use image::{
     ImageFormat, ImageReader, Limits,
 };
 
-use super::Method;
 use super::animation;
 use super::size::Size;
+use super::{Method, ThumbnailError};
 
 /// The most pixels a picture may have to be decoded.
 const MAX_PIXELS: u64 = 32_000_000;
@@ -55,12 +55,13 @@ pub(crate) struct Probe {
 
 /// What a picture is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Described {
-    pub(crate) content_type: &'static str,
+pub struct Described {
+    /// `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+    pub content_type: &'static str,
     /// As it is shown, in pixels.
-    pub(crate) width: u32,
+    pub width: u32,
     /// As it is shown, in pixels.
-    pub(crate) height: u32,
+    pub height: u32,
 }
 
 /// A thumbnail.
@@ -124,6 +125,20 @@ pub(crate) fn describe(bytes: &[u8]) -> Result<Described, Refusal> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = turned(decoder.dimensions(), orientation);
     Ok(Described { content_type: format.to_mime_type(), width, height })
+}
+
+/// What a picture is, which is decoded whole to know that it is one. It has so many pixels on a side at most.
+///
+/// # Errors
+/// See [`ThumbnailError`].
+pub fn inspect(bytes: &[u8], longest: u32) -> Result<Described, ThumbnailError> {
+    let described = describe(bytes)?;
+    if described.width.max(described.height) > longest {
+        return Err(ThumbnailError::TooLarge);
+    }
+    let decoder = open(bytes, sniff(bytes)?)?;
+    DynamicImage::from_decoder(decoder).map_err(Refusal::from)?;
+    Ok(described)
 }
 
 fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Refusal> {

@@ -3,6 +3,7 @@
 //! The names of the keys are an outward contract (see `docs/configuration.md`). An unknown key is an error: a typing
 //! mistake must not pass for a default.
 
+mod branding;
 mod ldap;
 mod lists;
 mod oauth;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbound::{BadSmtp, Smtp};
 
+pub use branding::{Branding, FootLink, LinkAbout, LinkText};
 pub use ldap::Ldap;
 pub use oauth::{LegacyLogin, Oauth};
 pub use providers::{AuthTime, Existing, Provider};
@@ -76,6 +78,8 @@ pub struct Config {
     pub ldap: Ldap,
     /// Logging in through the browser.
     pub oauth: Oauth,
+    /// How the pages look.
+    pub branding: Branding,
     /// What people accept before they use an account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<Terms>,
@@ -128,6 +132,7 @@ impl Default for Config {
             passwords: Passwords::default(),
             ldap: Ldap::default(),
             oauth: Oauth::default(),
+            branding: Branding::default(),
             terms: Vec::new(),
             legacy_login: LegacyLogin::default(),
             tls: Tls::default(),
@@ -312,6 +317,7 @@ impl Config {
         if let Some((key, problem)) = self.support.problem().or_else(|| terms::problem(&self.terms)) {
             return value(key, problem);
         }
+        self.brand()?;
         self.proxies().map(|_| ())
     }
 
@@ -416,6 +422,27 @@ mod tests {
     }
 
     #[test]
+    fn branding_is_read_written_and_read_again() {
+        let folder = std::env::temp_dir().join(format!("myelin-config-branding-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (path, logo) = (folder.join("config.toml"), folder.join("logo.svg"));
+        std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
+        let mut text = format!(
+            "[branding]\nname = \"Example\"\naccent = \"#7a1fa2\"\nlogo = {logo:?}\n\
+             [[branding.links]]\nabout = \"privacy\"\nurl = \"https://example.org/privacy\"\n\
+             [[branding.links]]\nlanguages.en = {{ name = \"Rules\", url = \"mailto:a@example.org\" }}\n"
+        );
+        for _ in 0..2 {
+            std::fs::write(&path, &text).unwrap();
+            let config = Config::load(Some(&path)).unwrap();
+            assert_eq!(config.brand().unwrap().name(), "Example");
+            assert_eq!(config.branding.links.len(), 2, "{text}");
+            text = toml::to_string(&config).unwrap();
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_mistake_names_its_key_in_one_line() {
         for (text, said) in [
             ("server_nam = \"x\"", "server_nam"),
@@ -444,6 +471,21 @@ mod tests {
             (
                 "[[terms]]\nid = \"a\"\nversion = \"1\"\nlanguages.en = { name = \"A\", url = \"javascript:1\" }",
                 "terms",
+            ),
+            ("[branding]\nname = \"\"", "branding.name"),
+            ("[branding]\naccent = \"#ffcc00\"", "1.37 to 1"),
+            ("[branding]\naccent_dark = \"green\"", "branding.accent_dark"),
+            ("[branding]\nlogo = \"/nonexistent/logo.png\"", "/nonexistent/logo.png"),
+            ("[branding]\nlogo_dark = \"/nonexistent/logo.png\"", "branding.logo_dark"),
+            ("[branding]\nlogo = \"Cargo.toml\"", "no PNG, JPEG, WebP or SVG"),
+            ("[branding]\ncolour = \"#000\"", "colour"),
+            ("[[branding.links]]\nname = \"A\"\nurl = \"http://a.b\"", "branding.links"),
+            ("[[branding.links]]\nurl = \"https://a.b\"", "branding.links"),
+            ("[[branding.links]]\nabout = \"cookies\"\nurl = \"https://a.b\"", "branding.links"),
+            ("[[branding.links]]\nabout = \"terms\"", "branding.links"),
+            (
+                "[[branding.links]]\nurl = \"https://a.b\"\nlanguages.en = { name = \"A\", url = \"https://a.b\" }",
+                "branding.links",
             ),
             ("[passwords]\nminimum_length = 3", "passwords.minimum_length"),
             ("public_url = \"https://example.org/matrix\"", "public_url"),

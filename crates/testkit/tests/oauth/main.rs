@@ -4,6 +4,7 @@
 
 mod account;
 mod bad_input;
+mod branding;
 mod code_flow;
 mod device_flow;
 mod factors;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use myelin_server::config::{Config, Registration, Terms, TermsText};
 use myelin_testkit::{Browser, TestServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{App, PASSWORD, heading};
 
@@ -77,6 +77,13 @@ async fn who_makes_an_account_accepts_the_terms_and_is_asked_again_where_they_ch
     assert!(heading(&page).starts_with("Continue to"), "{}", page.html);
     let page = browser.open("/account?action=myelin.activity").await;
     assert!(page.html.contains("The terms were accepted"), "{}", page.html);
+    let page = browser.open("/account?action=myelin.export").await;
+    let copy: Value = serde_json::from_str(&browser.submit(&page, &[]).await.html).unwrap();
+    let accepted: Vec<_> = copy["accepted_terms"].as_array().unwrap().iter().collect();
+    assert_eq!(accepted.len(), 2, "{copy}");
+    assert_eq!((&accepted[0]["document"], &accepted[0]["version"]), (&json!("privacy"), &json!("2")));
+    assert_eq!((&accepted[1]["document"], &accepted[1]["version"]), (&json!("rules"), &json!("7")));
+    assert!(accepted.iter().all(|terms| terms["accepted_ts"].as_i64().is_some_and(|at| at > 0)), "{copy}");
     let server = server.reconfigure(|config| config.terms = terms("2")).await;
     let mut again = Browser::new(&server);
     let page = again.open("/account").await;

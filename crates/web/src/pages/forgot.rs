@@ -13,7 +13,7 @@ use myelin_oauth_core::params::Params;
 use myelin_runtime::Secret;
 
 use super::account::password::{fields as password_fields, others, refusal};
-use super::{alert, named};
+use super::{alert, described, named, wrong};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
 use crate::messages::fill;
@@ -93,16 +93,17 @@ async fn set(
 
 fn address(visit: &Visit, email: &str, status: StatusCode, message: Option<Markup>) -> Response {
     let say = &visit.messages().forgot;
+    let described = described(message.as_ref(), None);
     let body = html! {
         @if visit.pages.auth.sends_email() {
             p { (say.explain) }
-            (alert(message))
+            (wrong(message))
             form method="post" action={ (FORGOT) "?" (visit.query) } {
                 (visit.form_token())
                 div.field {
                     label for="email" { (visit.messages().sign_up.email) }
                     input #email name="email" type="email" value=(email) required autocomplete="email"
-                        maxlength="320" autofocus;
+                        maxlength="320" autofocus aria-describedby=[described];
                 }
                 button { (visit.messages().sign_up.next) }
             }

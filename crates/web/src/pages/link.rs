@@ -10,7 +10,7 @@ use myelin_auth::{Browser, DeviceToDecide};
 use myelin_oauth_core::device::{Decision, UserCode};
 
 use super::authorize::{device_of, links};
-use super::{alert, name_of, named};
+use super::{described, name_of, named, wrong};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
 use crate::messages::fill;
@@ -72,16 +72,17 @@ fn unknown(visit: &Visit, typed: &str) -> Response {
 
 fn form(visit: &Visit, status: StatusCode, code: &str, message: Option<Markup>) -> Response {
     let say = &visit.messages().device;
+    let described = described(message.as_ref(), Some("code_hint"));
     let body = html! {
         p { (say.intro) }
-        (alert(message))
+        (wrong(message))
         form method="post" action=(LINK) {
             (visit.form_token())
             div.field {
                 label for="user_code" { (say.code) }
                 input.code #user_code name="user_code" value=(code) required autocomplete="off"
                     autocapitalize="characters" autocorrect="off" spellcheck="false" maxlength="32" autofocus
-                    aria-describedby="code_hint";
+                    aria-describedby=[described];
                 small #code_hint { (say.code_hint) }
             }
             button { (say.button) }

@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod done;
 pub(crate) mod forgot;
 pub(crate) mod link;
+pub(crate) mod logo;
 pub(crate) mod passkey_script;
 pub(crate) mod second_step;
 pub(crate) mod sign_in;
@@ -29,7 +30,19 @@ pub(crate) fn named(name: &str) -> Markup {
     html! { strong { bdi { (name) } } }
 }
 
-/// What went wrong with a form that is shown again.
+/// What went wrong with a form that is shown again. It has the focus, so that who sees nothing hears it first.
 pub(crate) fn alert(message: Option<Markup>) -> Markup {
-    html! { @if let Some(message) = message { p.alert role="alert" { (message) } } }
+    html! { @if let Some(message) = message { p.alert role="alert" tabindex="-1" autofocus { (message) } } }
+}
+
+/// The same where a field has the focus, which says it with its own name: its `aria-describedby` is what
+/// [`described`] gives.
+fn wrong(message: Option<Markup>) -> Markup {
+    html! { @if let Some(message) = message { p.alert #wrong role="alert" { (message) } } }
+}
+
+/// The ids of what describes the field that has the focus: what was wrong with it, and its hint.
+fn described(message: Option<&Markup>, hint: Option<&str>) -> Option<String> {
+    let ids: Vec<_> = message.map(|_| "wrong").into_iter().chain(hint).collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
 }

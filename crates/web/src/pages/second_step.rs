@@ -7,7 +7,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use myelin_auth::{HalfSignedIn, SecondStepError};
 
-use super::{alert, named};
+use super::{described, named, wrong};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
 use crate::messages::fill;
@@ -77,15 +77,17 @@ async fn form(
     let say = &visit.messages().second_step;
     let challenge = visit.pages.auth.ask_for_own_passkey(half).await?;
     let next = Next::of_query(&visit.params);
+    let described = described(message.as_ref(), Some("code_hint"));
     let body = html! {
         p { (fill(&say.intro, &[("user", &named(half.user_id.as_str()))])) }
-        (alert(message))
+        (wrong(message))
         form method="post" action={ (SECOND_STEP) "?" (visit.query) } {
             (visit.form_token())
             div.field {
                 label for="code" { (say.code) }
                 input #code name="code" required autofocus autocomplete="one-time-code" autocapitalize="none"
-                    autocorrect="off" spellcheck="false" maxlength="64" aria-describedby="code_hint";
+                    autocorrect="off" spellcheck="false" maxlength="64"
+                    aria-describedby=[described];
                 small #code_hint { (say.code_hint) }
             }
             button { (say.button) }

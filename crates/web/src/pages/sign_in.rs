@@ -9,7 +9,7 @@ use myelin_auth::{EmailAddress, Identifier, LoginError, SignIn};
 use myelin_runtime::Secret;
 
 use super::upstream::offers;
-use super::{alert, name_of, named};
+use super::{described, name_of, named, wrong};
 use crate::browser::Visit;
 use crate::guard::posted;
 use crate::messages::fill;
@@ -74,7 +74,8 @@ async fn form(
 ) -> Result<Response, Problem> {
     let (say, common) = (&visit.messages().sign_in, &visit.messages().common);
     let next = Next::of_query(&visit.params);
-    let server = visit.server();
+    let server = visit.called();
+    let described = described(message.as_ref(), None);
     let client = client_name(visit, &next).await?;
     let is_named = !name.is_empty();
     let challenge = visit.pages.auth.ask_for_passkey();
@@ -87,19 +88,21 @@ async fn form(
                 (fill(&say.intro, &[("server", &server)]))
             }
         }
-        (alert(message))
+        (wrong(message))
         @if visit.pages.auth.offers_passwords() {
         form method="post" action={ (SIGN_IN) "?" (visit.query) } {
             (visit.form_token())
             div.field {
                 label for="user_name" { (common.user_name) }
                 input #user_name name="user_name" value=(name) required autocomplete=(names)
-                    autocapitalize="none" autocorrect="off" spellcheck="false" maxlength="255" autofocus[!is_named];
+                    autocapitalize="none" autocorrect="off" spellcheck="false" maxlength="255" autofocus[!is_named]
+                    aria-describedby=[described.as_deref().filter(|_| !is_named)];
             }
             div.field {
                 label for="password" { (common.password) }
                 input #password name="password" type="password" required autocomplete="current-password"
-                    maxlength="1024" autofocus[is_named];
+                    maxlength="1024" autofocus[is_named]
+                    aria-describedby=[described.as_deref().filter(|_| is_named)];
             }
             button { (say.button) }
             @if let Some(challenge) = &challenge {

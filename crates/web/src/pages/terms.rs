@@ -52,20 +52,20 @@ async fn ask(visit: &Visit) -> Result<Response, Problem> {
                 button.link { (visit.messages().done.sign_out) }
             }
         }
-        p { (fill(&say.explain, &[("server", &visit.server())])) }
+        p { (fill(&say.explain, &[("server", &visit.called())])) }
         ul {
             @for terms in &due { li { (link(visit.language, terms)) } }
-        }
-        p.foot.soft {
-            (say.otherwise) " "
-            a href=(Wish::Export.path()) { (visit.messages().menu.export) } " · "
-            a href=(Wish::Deactivate.path()) { (account.deactivate) }
         }
         form method="post" action={ (TERMS) "?" (visit.query) } {
             (visit.form_token())
             input type="hidden" name="user" value=(browser.user_id);
             @for terms in &due { input type="hidden" name={ "terms." (terms.id) } value=(terms.version); }
             button { (say.button) }
+        }
+        p.foot.soft {
+            (say.otherwise) " "
+            a href=(Wish::Export.path()) { (visit.messages().menu.export) } " · "
+            a href=(Wish::Deactivate.path()) { (account.deactivate) }
         }
     };
     Ok(visit.page(html! { (say.title) }, body))

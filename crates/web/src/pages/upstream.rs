@@ -11,7 +11,7 @@ use myelin_auth::{Arrived, NameProblem, Pending, RegisterError, SignIn, Upstream
 use myelin_oauth_core::upstream::attempt::Stopped;
 use url::form_urlencoded::Serializer;
 
-use super::{alert, named};
+use super::{described, named, wrong};
 use crate::browser::{Visit, see_other};
 use crate::guard::posted;
 use crate::messages::{Messages, fill};
@@ -146,19 +146,21 @@ fn show(visit: &Visit, pending: &Pending, message: Option<Markup>, status: Statu
         return visit.page_with(status, fill(&say.connect_title, &[("provider", &provider)]), body, None);
     }
     let (sign_up, common) = (&visit.messages().sign_up, &visit.messages().common);
-    let server = visit.server();
+    let server = visit.called();
     let next = Next::of_path(&pending.next);
+    let described = described(message.as_ref(), Some("user_name_hint"));
     let body = html! {
         p.soft { (fill(&say.name_intro, &[("provider", &provider), ("called", &called), ("server", &server)])) }
-        (alert(message))
+        (wrong(message))
         form method="post" {
             (visit.form_token())
             div.field {
                 label for="user_name" { (common.user_name) }
                 input #user_name name="user_name" value=[pending.localpart.as_deref()] required
                     autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false"
-                    maxlength="255" autofocus aria-describedby="user_name_hint";
-                small #user_name_hint { (fill(&sign_up.user_name_hint, &[("server", &server)])) }
+                    maxlength="255" autofocus
+                    aria-describedby=[described];
+                small #user_name_hint { (fill(&sign_up.user_name_hint, &[("server", &visit.server())])) }
             }
             button { (sign_up.button) }
         }
@@ -209,7 +211,7 @@ fn told(visit: &Visit, id: &str, error: UpstreamError, next: &Next) -> Response 
     };
     let provider = html! { bdi { (name) } };
     let body = html! {
-        p { (fill(message, &[("provider", &provider), ("server", &visit.server())])) }
+        p { (fill(message, &[("provider", &provider), ("server", &visit.called())])) }
         p { a href=(next.through(SIGN_IN, None)) { (say.again) } }
     };
     visit.page_with(status, html! { (visit.messages().problem.title) }, body, None)

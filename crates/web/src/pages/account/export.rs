@@ -1,5 +1,5 @@
-//! A copy of what the server keeps for somebody: profile, addresses, devices, rooms, account data. As JSON, piece by piece, so
-//! that nothing of it is whole in memory.
+//! A copy of what the server keeps for somebody: profile, addresses, devices, rooms, accepted terms, account data. As JSON,
+//! piece by piece, so that nothing of it is whole in memory.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::header;
 use maud::html;
-use myelin_auth::{Browser, OwnDevice};
+use myelin_auth::{AcceptedTerms, Browser, OwnDevice};
 use myelin_model::RoomNid;
 use ruma::OwnedUserId;
 use serde_json::value::RawValue;
@@ -73,8 +73,10 @@ async fn head(visit: &Visit, browser: &Browser) -> Result<String, Problem> {
     let emails = auth.third_party_ids(&requester).await?;
     let emails: Vec<_> = emails.into_iter().map(|id| id.address).collect();
     let devices: Vec<_> = auth.own_devices(browser).await?.iter().map(device).collect();
+    let terms: Vec<_> = auth.accepted_terms(browser).await?.iter().map(accepted).collect();
     let whole = json!({
         "user_id": user_id, "profile": profile, "email_addresses": emails, "devices": devices, "joined_rooms": rooms,
+        "accepted_terms": terms,
     });
     let mut text = whole.to_string();
     text.pop();
@@ -90,6 +92,10 @@ fn device(device: &OwnDevice) -> Value {
         "last_seen_ts": device.info.last_seen_ts,
         "client": device.client.as_ref().map(|client| client.client_uri.host().to_owned()),
     })
+}
+
+fn accepted(terms: &AcceptedTerms) -> Value {
+    json!({ "document": terms.document, "version": terms.version, "accepted_ts": terms.at })
 }
 
 fn failed(error: &dyn std::error::Error) -> Problem {

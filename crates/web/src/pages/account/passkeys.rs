@@ -108,7 +108,7 @@ async fn edit_with(visit: &Visit, browser: &Browser, id: &str, is_last: bool) ->
             input type="hidden" name="user" value=(browser.user_id);
             (name(visit, &passkey.name))
             button name="do" value="rename" { (say.rename) }
-            p { br; (say.remove_warning) }
+            p.apart { (say.remove_warning) }
             button.grave name="do" value="remove" { (say.remove) }
         }
         p.foot { a href=(Wish::SecondStep.path()) { (visit.messages().account.cancel) } }

@@ -85,7 +85,7 @@ pub(super) async fn show(
     (status, message): (StatusCode, Option<Markup>),
 ) -> Result<Response, Problem> {
     let say = &visit.messages().sign_up;
-    let server = visit.server();
+    let server = visit.called();
     let client = client_name(visit, &Next::of_query(&visit.params)).await?;
     let confirms = filled.confirmation.as_ref().filter(|_| step == Step::Password);
     let button = if step == Step::Address { &say.next } else { &say.button };
