@@ -1,14 +1,14 @@
 // Makes the pictures of the pages under `docs/`: `npm run pictures`, with the server's binary in TEST_MYELIN_BINARY and a
-// Chromium in CHROMIUM (default: `chromium`).
+// Chromium in CHROMIUM (default: `chromium`). What they show is what Chromium shows of the real server's pages.
 
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Browser } from "./src/pages.js";
-import { Server } from "./src/server.js";
+import { Person } from "./src/person.js";
+import { Provider } from "./src/provider.js";
+import { Server, freePort } from "./src/server.js";
 
 const PASSWORD = "correct horse battery staple";
 const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
@@ -21,10 +21,103 @@ const APP = {
     policy_uri: "https://element.io/privacy",
     grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
 };
+const VIEWS = {
+    light: { width: 560, height: 820, colorScheme: "light" },
+    dark: { width: 560, height: 820, colorScheme: "dark" },
+    phone: { width: 360, height: 820, colorScheme: "light" },
+};
+/** How many pages stand side by side. */
+const COLUMNS = { light: 3, dark: 3, phone: 6 };
+/** What is shown of the account on wide screens; on the phone it is everything. */
+const MAIN = new Set([
+    "sign in", "sign up", "consent", "choose a name", "second step", "a device", "account", "factors", "branded",
+]);
 const scope = (device) => `urn:matrix:client:api:* urn:matrix:client:device:${device}`;
 
-/** The main pages, by name, in the order in which somebody meets them. */
-async function pages(server) {
+/** What every server of these pictures has. */
+const configuration = (port, more) => (url) => `
+server_name = "example.org"
+public_url = "${url.replace("127.0.0.1", "localhost")}"
+${more}
+[[terms]]
+id = "terms"
+version = "1"
+languages.en = { name = "Terms of use", url = "https://example.org/terms" }
+[[terms]]
+id = "privacy"
+version = "1"
+languages.en = { name = "Privacy policy", url = "https://example.org/privacy" }
+[[oauth.providers]]
+id = "example"
+name = "Example ID"
+issuer = "http://127.0.0.1:${port}"
+client_id = "myelin"
+client_secret = "a secret / with + signs"
+`;
+
+const LOGO = (text) => `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 44"><g fill="none" stroke="#c2410c" stroke-width="5"
+stroke-linecap="round"><path d="M8 30a14 14 0 1 1 28 0"/><path d="M15 31a7 7 0 1 1 14 0"/></g><circle cx="22" cy="32" r="3" fill="#c2410c"/>
+<text x="48" y="31" font-family="sans-serif" font-size="24" font-weight="700" fill="${text}">Harbour</text></svg>`;
+
+/** Another operator's. */
+function branding(folder) {
+    for (const [name, text] of [["logo", "#1c211f"], ["dark", "#e8ece9"]]) writeFileSync(join(folder, `${name}.svg`), LOGO(text));
+    return `
+[branding]
+name = "Harbour"
+accent = "#b03a0a"
+logo = "${join(folder, "logo.svg")}"
+logo_dark = "${join(folder, "dark.svg")}"
+[[branding.links]]
+about = "privacy"
+url = "https://example.org/privacy"
+[[branding.links]]
+about = "imprint"
+url = "https://example.org/imprint"
+[[branding.links]]
+about = "support"
+url = "mailto:help@example.org"
+`;
+}
+
+/** The pages, in the order in which somebody meets them. */
+class Album {
+    shots = [];
+
+    /** Takes pictures of what the person sees. */
+    async take(name, { page }) {
+        const pictures = {};
+        for (const [view, { width, height, colorScheme }] of Object.entries(VIEWS)) {
+            await page.setViewportSize({ width, height });
+            await page.emulateMedia({ colorScheme });
+            await page.evaluate(() => scrollTo(0, 0));
+            pictures[view] = await page.screenshot();
+        }
+        this.shots.push({ name, pictures });
+    }
+
+    /** All that are of a view, in one picture. */
+    async bind(view, { page }, folder) {
+        const { width, height } = VIEWS[view];
+        const shots = this.shots.filter(({ name }) => view === "phone" || MAIN.has(name));
+        const columns = COLUMNS[view];
+        const images = shots.map(({ pictures }, number) => {
+            writeFileSync(join(folder, `${view}-${number}.png`), pictures[view]);
+            return `<img src="${view}-${number}.png" width="${width}" height="${height}">`;
+        });
+        const sheet = join(folder, `${view}.html`);
+        writeFileSync(sheet, `<body style="margin:0;display:grid;gap:2px;background:#888;grid-template-columns:repeat(${columns},${width}px)">
+            ${images.join("")}</body>`);
+        const rows = Math.ceil(shots.length / columns);
+        await page.setViewportSize({ width: columns * (width + 2) - 2, height: rows * (height + 2) - 2 });
+        await page.goto(`file://${sheet}`);
+        await page.screenshot({ path: join(DOCS, `pages-${view}.png`) });
+    }
+}
+
+/** A client of a server, as which people are asked. */
+async function client(server) {
+    const site = server.url.replace("127.0.0.1", "localhost");
     const post = async (path, body) => (await fetch(`${server.url}${path}`, { method: "POST", body })).json();
     const { client_id } = await post("/oauth2/registration", JSON.stringify(APP));
     const request = new URLSearchParams({
@@ -35,63 +128,110 @@ async function pages(server) {
         code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
         code_challenge_method: "S256",
     });
-    const authorize = `${server.url}/oauth2/authorize?${request}`;
-    const browser = new Browser();
-    const signUp = await browser.open(`${authorize}&prompt=create`);
-    const consent = await browser.submit(signUp, { user_name: "alice", password: PASSWORD });
-    const stranger = new Browser();
-    const signIn = await stranger.open(authorize);
-    const wrong = await stranger.submit(signIn, { user_name: "alice", password: "guessed" });
-    const { user_code } = await post("/oauth2/device", new URLSearchParams({ client_id, scope: scope("TVSETBOXAB") }));
-    const code = await browser.open(`${server.url}/link?user_code=${user_code}`);
-    const device = await browser.submit(code, { user_code });
-    const error = await browser.open(`${authorize}&scope=nonsense`);
-    const account = await accountPages(server, browser, consent, client_id);
-    return [signIn, wrong, signUp, consent, device, error, ...account];
-}
-
-/** What somebody sees of their account who has logged in with the app. */
-async function accountPages(server, browser, consent, client_id) {
-    const { url } = await browser.submit(consent, { decision: "approve" });
-    const form = {
+    const redeem = (place) => post("/oauth2/token", new URLSearchParams({
         client_id,
         grant_type: "authorization_code",
-        code: url.searchParams.get("code"),
+        code: place.searchParams.get("code"),
         redirect_uri: APP.redirect_uris[0],
         code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-    };
-    await fetch(`${server.url}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
-    const actions = ["org.matrix.devices_list", "myelin.password", "myelin.activity"];
-    return Promise.all(actions.map((action) => browser.open(`${server.url}/account?action=${action}`)));
+    }));
+    const device = async (id) => (await post("/oauth2/device", new URLSearchParams({ client_id, scope: scope(id) }))).user_code;
+    return { site, authorize: `${site}/oauth2/authorize?${request}`, redeem, device };
 }
 
-/** A picture of pages side by side, each as wide as a phone. */
-function picture(folder, name, htmls, scheme, [columns, width, height]) {
-    const frame = (_, number) => `<iframe src="${number}.html" style="border:0;width:${width}px;height:${height}px"></iframe>`;
-    htmls.forEach((html, number) => writeFileSync(join(folder, `${number}.html`), html));
-    const sheet = `<meta name="color-scheme" content="light dark"><body style="margin:0;display:grid;gap:2px;background:#888;
-        grid-template-columns:repeat(${columns},${width}px)">${htmls.map(frame).join("")}</body>`;
-    writeFileSync(join(folder, "sheet.html"), sheet);
-    const rows = Math.ceil(htmls.length / columns);
-    const size = `${columns * (width + 2) - 2},${rows * (height + 2) - 2}`;
-    const preferred = scheme === "dark" ? 0 : 1;
-    execFileSync(process.env.CHROMIUM ?? "chromium", [
-        ...["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files"],
-        ...[`--blink-settings=preferredColorScheme=${preferred}`, `--window-size=${size}`],
-        ...[`--screenshot=${join(DOCS, name)}`, `file://${join(folder, "sheet.html")}`],
-    ]);
+/** Somebody who is new: from signing in to their account. */
+async function alice(album, app) {
+    const person = await Person.arrive();
+    const { window } = person;
+    await person.open(app.authorize);
+    await album.take("sign in", person);
+    await window.fill({ user_name: "alice", password: "guessed" });
+    await window.click("Sign in");
+    await window.page.locator(".alert:visible").waitFor();
+    await album.take("wrong", person);
+    await person.open(`${app.authorize}&prompt=create`);
+    await album.take("sign up", person);
+    await window.fill({ user_name: "alice", password: PASSWORD });
+    await window.page.getByRole("checkbox").check();
+    await window.click("Create account");
+    await window.shows("Continue to");
+    await album.take("consent", person);
+    await app.redeem(await person.decide());
+    await person.open(`${app.site}/link`);
+    await window.fill({ user_code: await app.device("TVSETBOXAB") });
+    await album.take("a code", person);
+    await window.click("Next");
+    await window.shows("Connect Element?");
+    await album.take("a device", person);
+    await window.click("Continue");
+    await window.shows("Done");
+    return person;
 }
 
-const server = await Server.start();
+/** Her passkey, and what comes of it. */
+async function factors(album, app, person) {
+    const { window } = person;
+    await window.authenticator();
+    await person.open(`${app.site}/account?action=myelin.passkey_add`);
+    await window.fill({ name: "my phone" });
+    await album.take("a passkey", person);
+    await window.click("Add a passkey");
+    await window.page.locator("ul.codes").waitFor();
+    await album.take("codes", person);
+    await person.open(`${app.site}/account?action=myelin.totp_add`);
+    await album.take("an app", person);
+    await person.open(`${app.site}/account?action=myelin.second_step`);
+    await album.take("factors", person);
+    for (const [name, action] of [["account", "org.matrix.devices_list"], ["password", "myelin.password"], ["activity", "myelin.activity"]]) {
+        await person.open(`${app.site}/account?action=${action}`);
+        await album.take(name, person);
+    }
+    await window.withoutOffers();
+    await person.open(`${app.site}/oauth2/sign-in`);
+    await window.fill({ user_name: "alice", password: PASSWORD });
+    await window.click("Sign in");
+    await window.shows("One more step");
+    await album.take("second step", person);
+}
+
+/** Somebody whom a provider sends: the name is taken, and there are terms to accept. */
+async function stranger(album, app) {
+    const person = await Person.arrive();
+    const { window } = person;
+    await person.open(`${app.site}/oauth2/sign-in`);
+    await window.page.getByText("Continue with Example ID").click();
+    await window.fill({ login: "alice", password: "any" });
+    await window.page.getByRole("button", { name: "Sign-in" }).click();
+    await window.page.getByRole("button", { name: "Continue" }).click();
+    await window.shows("Choose your user name");
+    await album.take("choose a name", person);
+    await window.fill({ user_name: "alice2" });
+    await window.click("Create account");
+    await window.shows("Before you go on");
+    await album.take("terms", person);
+    await person.chromium.close();
+}
+
 const folder = mkdtempSync(join(tmpdir(), "myelin-pictures-"));
+const port = await freePort();
+const plain = await Server.start(configuration(port, ""));
+const branded = await Server.start(configuration(port, branding(folder)));
+const provider = await Provider.start(port, plain.url.replace("127.0.0.1", "localhost"));
 try {
-    const shown = (await pages(server)).map((page) => page.html);
-    const [signIn, , , consent, , , account, password] = shown;
-    const main = [signIn, consent, account, password];
-    picture(folder, "pages-phone.png", shown, "light", [3, 360, 800]);
-    picture(folder, "pages-light.png", main, "light", [2, 640, 840]);
-    picture(folder, "pages-dark.png", main, "dark", [2, 640, 840]);
+    const album = new Album();
+    const app = await client(plain);
+    const person = await alice(album, app);
+    await factors(album, app, person);
+    await stranger(album, app);
+    await person.open(`${app.authorize}&scope=nonsense`);
+    await album.take("error", person);
+    await person.open((await client(branded)).authorize);
+    await album.take("branded", person);
+    for (const view of Object.keys(VIEWS)) await album.bind(view, person, folder);
+    await person.chromium.close();
 } finally {
-    await server.stop();
+    provider.stop();
+    await plain.stop();
+    await branded.stop();
     rmSync(folder, { recursive: true });
 }

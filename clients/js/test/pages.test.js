@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { isAccessible } from "../src/accessible.js";
+import { isWalkable } from "../src/keyboard.js";
 import { step } from "../src/log.js";
 import { MailServer } from "../src/mail.js";
 import { Person } from "../src/person.js";
@@ -91,6 +92,16 @@ async function letIn(person, device) {
     assert.ok((await post("/oauth2/token", new URLSearchParams(form))).access_token);
 }
 
+/** What a screen reader says of where the focus is: its label, and what describes it; or its text. */
+function heard({ page }) {
+    return page.evaluate(() => {
+        const element = document.activeElement;
+        const ids = (element.getAttribute("aria-describedby") ?? "").split(" ").filter(Boolean);
+        const said = [...(element.labels ?? []), ...ids.map((id) => document.getElementById(id))].map((part) => part.textContent);
+        return said.length ? said.join(" ") : element.textContent;
+    });
+}
+
 /** Chooses a picture on the profile's page. */
 async function choose(window, buffer) {
     await window.page.locator("input[type=file]").setInputFiles({ name: "me.png", mimeType: "image/png", buffer });
@@ -123,7 +134,10 @@ test("everybody can use every page, in light and dark, on a phone and a desk", {
     const person = await Person.arrive();
     await person.window.withoutOffers();
     const { window } = person;
-    const check = (name) => isAccessible(window, name);
+    const check = async (name) => {
+        await isAccessible(window, name);
+        await isWalkable(window, name);
+    };
     const shows = async (name, url, heading) => {
         await person.open(url);
         await window.shows(heading);
@@ -135,6 +149,7 @@ test("everybody can use every page, in light and dark, on a phone and a desk", {
     await window.fill({ user_name: "alice", password: "a guess" });
     await window.click("Sign in");
     await window.page.locator(".alert:visible").waitFor();
+    assert.match(await heard(window), /^Password.*is wrong/s, "what is heard where the page opens");
     await check("a wrong password");
     await shows("a new password", `${site}/oauth2/forgot`, "A new password");
     await window.fill({ email: "nobody@example.org" });
@@ -147,6 +162,7 @@ test("everybody can use every page, in light and dark, on a phone and a desk", {
     await window.fill({ user_name: "alice", password: "password" });
     await window.click("Create account");
     await window.page.locator(".alert:visible").waitFor();
+    assert.match(await heard(window), /^This password is easily guessed/);
     await check("an easy password");
     await window.fill({ user_name: "alice", password: PASSWORD });
     await window.click("Create account");
