@@ -34,8 +34,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn with_pos(self, pos: String) -> Self {
-        Self { pos, ..self }
+    pub(crate) fn set_pos(&mut self, pos: String) {
+        self.pos = pos;
     }
 }
 
@@ -59,7 +59,8 @@ impl Serialize for ListsAnswer {
 
 /// An answer, and what the connection remembers if it is sent.
 pub(crate) struct Made {
-    pub(crate) answer: Answer,
+    /// In a place of its own: it is handed on several times.
+    pub(crate) answer: Box<Answer>,
     pub(crate) progress: Progress,
     pub(crate) counts: Option<KeyCounts>,
     /// There is something in it to wake a client for.
@@ -111,13 +112,13 @@ impl Making<'_> {
         let is_news = !written.is_empty() || answers.is_news() || counts_changed;
         let rooms = rooms_of_answer(asked, &picked, written);
         let lists = ListsAnswer { lists: Arc::clone(&asked.wanted.lists), counts: picked.window.counts };
-        let answer = Answer {
+        let answer = Box::new(Answer {
             pos: String::new(),
             txn_id: asked.txn_id.clone(),
             lists,
             rooms,
             extensions: NamedExtensions { answer: answers, form: asked.form.clone() },
-        };
+        });
         Ok(Made { answer, progress, counts, is_news })
     }
 }

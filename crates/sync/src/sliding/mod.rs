@@ -316,13 +316,14 @@ pub(crate) struct Asked<'r> {
 }
 
 /// The answer that the connection remembers, as JSON.
-fn finish(asked: &Asked<'_>, state: &mut LiveState, made: Made) -> Bytes {
+fn finish(asked: &Asked<'_>, state: &mut LiveState, mut made: Made) -> Bytes {
     state.counts = made.counts;
     let Some(connection) = &mut state.connection else { return superseded(asked.pos.as_ref()) };
     let pos = connection.finish(made.progress);
     let mut answer = Vec::with_capacity(ANSWER_BYTES);
     // Nothing of it can fail to be written: names are texts, and numbers are whole.
-    let _ = serde_json::to_writer(&mut answer, &made.answer.with_pos(pos.to_string()));
+    made.answer.set_pos(pos.to_string());
+    let _ = serde_json::to_writer(&mut answer, &made.answer);
     Bytes::from(answer)
 }
 

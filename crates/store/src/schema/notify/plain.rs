@@ -1,5 +1,7 @@
 //! Counts that need no rows: most rooms of most users, most of the time.
 
+use std::sync::Arc;
+
 use myelin_model::RoomNid;
 use ruma::UserId;
 
@@ -10,7 +12,7 @@ use crate::{ReadError, Reader, Scan, Snapshot};
 /// user's own is committed, however much comes into the room.
 #[derive(Clone, Debug)]
 pub struct PlainCount {
-    base: Option<UnreadBase>,
+    base: Option<Arc<UnreadBase>>,
 }
 
 impl PlainCount {
@@ -19,12 +21,12 @@ impl PlainCount {
     #[must_use]
     pub fn at(&self, live: LiveEnd, newest_highlight: Option<i64>) -> Option<Counts> {
         let Some(base) = &self.base else { return Some(Counts::default()) };
-        let base = live.above_gone(base);
-        let is_above = |order: Option<i64>| order.is_some_and(|order| order > base.order);
+        let (read, (_, counter)) = (live.order_above_gone(base), live.main_above_gone(base));
+        let is_above = |order: Option<i64>| order.is_some_and(|order| order > read);
         if is_above(live.thread_order) || is_above(newest_highlight) {
             return None;
         }
-        let notifications = u64::try_from(live.counter - base.counter).unwrap_or(0);
+        let notifications = u64::try_from(live.counter - counter).unwrap_or(0);
         Some(Counts { notifications, highlights: 0 })
     }
 }
@@ -56,8 +58,8 @@ pub async fn plain_counts(
         vec![Vec::new(); rooms.len()]
     };
     let each = bases.into_iter().zip(own).zip(quiet);
-    let plain = |((base, own), quiet): ((_, Vec<_>), Vec<_>)| {
-        (own.is_empty() && quiet.is_empty()).then_some(PlainCount { base })
+    let plain = |((base, own), quiet): ((Option<UnreadBase>, Vec<_>), Vec<_>)| {
+        (own.is_empty() && quiet.is_empty()).then(|| PlainCount { base: base.map(Arc::new) })
     };
     Ok(each.map(plain).collect())
 }

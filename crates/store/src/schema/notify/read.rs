@@ -39,12 +39,17 @@ pub struct LiveEnd {
 impl LiveEnd {
     /// The base from which unread is counted: nobody has to read what was deleted.
     pub(super) fn above_gone(&self, base: &UnreadBase) -> UnreadBase {
-        let mut base = base.clone();
-        if let Some((order, counter)) = self.gone.filter(|(order, _)| *order > base.main_order) {
-            (base.main_order, base.counter) = (order, counter);
-        }
-        base.order = base.order.max(self.gone.map_or(i64::MIN, |(order, _)| order));
-        base
+        let (main_order, counter) = self.main_above_gone(base);
+        UnreadBase { order: self.order_above_gone(base), main_order, counter, ..base.clone() }
+    }
+
+    pub(super) fn order_above_gone(&self, base: &UnreadBase) -> i64 {
+        base.order.max(self.gone.map_or(i64::MIN, |(order, _)| order))
+    }
+
+    /// The order up to which the main timeline is read, and the room's counter there.
+    pub(super) fn main_above_gone(&self, base: &UnreadBase) -> (i64, i64) {
+        self.gone.filter(|(order, _)| *order > base.main_order).unwrap_or((base.main_order, base.counter))
     }
 }
 
