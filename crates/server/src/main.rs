@@ -2,12 +2,18 @@
 
 /// Password hashing takes and frees 19 MiB at a time on many threads, and every answer is made of small pieces: the
 /// system's allocator keeps hundreds of megabytes of that after a burst, and costs a fifth of a page of history.
+///
+/// On Linux the allocator takes the place of the C library's (`override`), so that SQLite has it too, and Rust's own calls
+/// reach it by `malloc`: its calls for aligned memory, which the crate's `GlobalAlloc` makes for everything, leave the fast path
+/// for whatever is no power of two.
+#[cfg(not(target_os = "linux"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     use_small_pages();
     allow_many_files();
+    keep_allocator();
     myelin_server::cli::main()
 }
 
@@ -29,4 +35,9 @@ fn allow_many_files() {
         // Where the kernel refuses, connections beyond the limit are.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
+}
+
+/// Nothing else names the allocator where it replaces the C library's, and what nobody names is not linked.
+fn keep_allocator() {
+    std::hint::black_box(mimalloc::MiMalloc.version());
 }
