@@ -24,7 +24,7 @@ use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
 use crate::factor::delete_factors;
 use crate::oauth::approvals::end_approvals;
 use crate::session::expect_account;
-use crate::{Auth, StoreError};
+use crate::{Act, Auth, StoreError};
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +161,7 @@ impl Auth {
         }
         self.check_password(user_id, &password, chooser).await?;
         let hash = self.hash(password).await?;
-        self.change_account(actor, user_id, "account.password", |batch, account| {
+        self.change_account(actor, user_id, Act::AccountPassword, |batch, account| {
             let user_id = account.user_id.clone();
             end_approvals(batch, &user_id);
             batch.put(&Password { user_id, hash: hash.clone(), changed_at: self.now() });
@@ -185,7 +185,7 @@ impl Auth {
         erase: Erase,
     ) -> Result<Deactivated, AccountError> {
         let devices = self
-            .change_account(actor, user_id, "account.deactivate", |batch, account| {
+            .change_account(actor, user_id, Act::AccountDeactivate, |batch, account| {
                 account.deactivated_at = Some(self.now());
                 account.departing = true;
                 account.erase = erase == Erase::Yes;
@@ -241,7 +241,7 @@ impl Auth {
         &self,
         actor: &Actor,
         user_id: &OwnedUserId,
-        action: &str,
+        act: Act,
         change: impl Fn(&mut Batch, &mut Account) -> Option<Option<&'k OwnedDeviceId>>,
     ) -> Result<Vec<OwnedDeviceId>, AccountError> {
         for _ in 0..ATTEMPTS {
@@ -260,7 +260,7 @@ impl Auth {
             let mut ended: Vec<Device> = first;
             ended.retain(|device| ends.is_some_and(|keep| Some(&device.device_id) != keep));
             self.extend_ends(&mut batch, user_id, &ended).await?;
-            self.record(&mut batch, actor, action, Some(user_id), None);
+            self.record(&mut batch, actor, act, Some(user_id), None);
             batch.wake(Topic::user(user_id.as_str()));
             if self.commit(batch, user_id).await? == Applied::Yes {
                 let mut ended: Vec<_> = ended.into_iter().map(|device| device.device_id).collect();

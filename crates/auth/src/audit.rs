@@ -1,11 +1,15 @@
 //! The audit log: who did what to which account, and when.
 
+mod act;
+
 use std::fmt;
 
 use myelin_model::{Pos, Requester};
 use myelin_store::schema::auth::Audit;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedUserId, UserId};
+
+pub use act::Act;
 
 use crate::{Auth, StoreError};
 
@@ -60,7 +64,7 @@ impl Auth {
         &self,
         batch: &mut Batch,
         actor: &Actor,
-        action: &str,
+        act: Act,
         user_id: Option<&UserId>,
         detail: Option<String>,
     ) {
@@ -69,7 +73,7 @@ impl Auth {
             pos,
             at: self.now(),
             actor: actor.to_string(),
-            action: action.to_owned(),
+            action: act.name().to_owned(),
             user_id: user_id.map(UserId::to_owned),
             detail,
         });

@@ -6,6 +6,7 @@ use myelin_language::Language;
 use myelin_runtime::Secret;
 use ruma::OwnedServerName;
 
+use crate::email::mail::Sender;
 use crate::{EmailConfig, OauthConfig, Terms, TurnConfig, UpstreamProvider};
 
 /// Who may make an account for themselves.
@@ -125,9 +126,15 @@ impl AuthConfig {
             legacy: LegacyLogins::default(),
         }
     }
+
     /// What the server is called, for people.
     #[must_use]
     pub fn called(&self) -> &str {
         self.service_name.as_deref().unwrap_or(self.server_name.as_str())
+    }
+
+    /// As whom the server writes mails.
+    pub(crate) fn sender(&self) -> Sender<'_> {
+        Sender { called: self.called(), server_name: &self.server_name }
     }
 }

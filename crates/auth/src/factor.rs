@@ -16,7 +16,7 @@ use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use crate::oauth::approvals::end_approvals;
-use crate::{AccountError, Actor, Auth, Browser, StoreError};
+use crate::{AccountError, Act, Actor, Auth, Browser, StoreError};
 
 pub use self::passkey::{Passkey, PasskeyChallenge, PasskeyError};
 pub use self::second::{HalfSignedIn, NewHalf, SecondStepError, SignIn};
@@ -72,7 +72,7 @@ impl Auth {
     /// # Errors
     /// Why it could not be.
     pub async fn remove_factors(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
-        self.change_account(actor, user_id, "factors.remove", |batch, account| {
+        self.change_account(actor, user_id, Act::FactorsRemove, |batch, account| {
             delete_factors(batch, &account.user_id);
             end_approvals(batch, &account.user_id);
             None

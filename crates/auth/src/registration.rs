@@ -18,7 +18,9 @@ use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::OpenError;
 use crate::upstream::Person;
-use crate::{Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError, ValidatedEmail};
+use crate::{
+    Act, Auth, DeviceProblem, Issued, NewSession, RegistrationMode, Stage, StoreError, ValidatedEmail,
+};
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -227,7 +229,7 @@ impl Auth {
                 None => None,
             };
             drop(snapshot);
-            self.record(&mut batch, actor, "account.create", Some(user_id), None);
+            self.record(&mut batch, actor, Act::AccountCreate, Some(user_id), None);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(Created { user_id: new.user_id, session });
             }

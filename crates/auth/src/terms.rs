@@ -7,7 +7,7 @@ use ruma::{OwnedUserId, UserId};
 
 use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
-use crate::{Auth, Browser, StoreError};
+use crate::{Act, Auth, Browser, StoreError};
 
 /// How many documents of one user's are looked at, which operators have had by and by.
 const MOST: usize = 1_000;
@@ -116,7 +116,7 @@ impl Auth {
             self.put_terms(&mut batch, &browser.user_id, due.iter().copied());
             let told: Vec<_> = due.iter().map(|terms| format!("{} {}", terms.id, terms.version)).collect();
             let actor = Actor::User(browser.user_id.clone());
-            self.record(&mut batch, &actor, "terms.accept", Some(&browser.user_id), Some(told.join(", ")));
+            self.record(&mut batch, &actor, Act::TermsAccept, Some(&browser.user_id), Some(told.join(", ")));
             if self.commit(batch, &browser.user_id).await? == Applied::Yes {
                 return Ok(());
             }

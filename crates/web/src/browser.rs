@@ -15,7 +15,7 @@ use myelin_runtime::Secret;
 
 use crate::cookie::Cookie;
 use crate::guard;
-use crate::layout::Page;
+use crate::layout::{Page, Script};
 use crate::messages::Messages;
 use crate::next::{Next, SECOND_STEP, TERMS};
 use crate::pages::terms;
@@ -159,44 +159,30 @@ impl Visit {
         body: Markup,
         form_leads_to: Option<String>,
     ) -> Response {
-        self.whole_page(status, title, body, form_leads_to, None)
+        self.sent(Page { status, form_leads_to, ..self.plain(title, body) })
     }
 
     /// A page whose button asks the browser for a passkey.
     pub(crate) fn page_asking(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
-        self.whole_page(status, title, body, None, Some(self.pages.env.random.alphanumeric(NONCE)))
+        let script = Script::Passkeys { nonce: self.pages.env.random.alphanumeric(NONCE) };
+        self.sent(Page { status, script, ..self.plain(title, body) })
     }
 
     /// A page that shows a picture of this server.
     pub(crate) fn page_with_picture(&self, status: StatusCode, title: Markup, body: Markup) -> Response {
-        let (language, brand) = (self.language, &*self.pages.brand);
-        let (form_leads_to, nonce, has_picture, tells_client) = (None, None, true, false);
-        let page =
-            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
-        self.with_secret(page.into_response())
+        self.sent(Page { status, has_picture: true, ..self.plain(title, body) })
     }
 
     /// A page that tells the client by which somebody came that they are done.
     pub(crate) fn page_telling(&self, title: Markup, body: Markup) -> Response {
-        let (language, brand, status) = (self.language, &*self.pages.brand, StatusCode::OK);
-        let (form_leads_to, nonce, has_picture, tells_client) = (None, None, false, true);
-        let page =
-            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
-        self.with_secret(page.into_response())
+        self.sent(Page { script: Script::Tells, ..self.plain(title, body) })
     }
 
-    fn whole_page(
-        &self,
-        status: StatusCode,
-        title: Markup,
-        body: Markup,
-        form_leads_to: Option<String>,
-        nonce: Option<String>,
-    ) -> Response {
-        let (language, brand) = (self.language, &*self.pages.brand);
-        let (has_picture, tells_client) = (false, false);
-        let page =
-            Page { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client };
+    fn plain(&self, title: Markup, body: Markup) -> Page<'_> {
+        Page::plain((self.language, &self.pages.brand), StatusCode::OK, title, body)
+    }
+
+    fn sent(&self, page: Page<'_>) -> Response {
         self.with_secret(page.into_response())
     }
 

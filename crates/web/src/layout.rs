@@ -40,18 +40,69 @@ pub(crate) struct Page<'a> {
     pub(crate) body: Markup,
     /// Where the answer to its form may lead, beside the server itself.
     pub(crate) form_leads_to: Option<String>,
-    /// By which its policy knows the script that asks for passkeys, where it has that.
-    pub(crate) nonce: Option<String>,
+    /// Its script.
+    pub(crate) script: Script,
     /// Whether it shows a picture that this server has.
     pub(crate) has_picture: bool,
-    /// Whether it tells the client by which its reader came that they are done.
-    pub(crate) tells_client: bool,
+}
+
+/// Which script a page has.
+pub(crate) enum Script {
+    /// None, as most.
+    None,
+    /// The one that asks the browser for passkeys.
+    Passkeys {
+        /// By which the page's policy knows it.
+        nonce: String,
+    },
+    /// The one that tells the client by which its reader came that they are done.
+    Tells,
+}
+
+impl Script {
+    /// What brings it into the page.
+    fn tag(&self) -> Markup {
+        match self {
+            Self::None => html! {},
+            Self::Passkeys { nonce } => passkey_script::tag(nonce),
+            Self::Tells => html! { script { (PreEscaped(TELLS)) } },
+        }
+    }
+
+    /// What the page's policy says of it.
+    fn policy(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Passkeys { nonce } => format!(" script-src 'nonce-{nonce}';"),
+            Self::Tells => format!(" script-src 'sha256-{}';", *TELLS_HASH),
+        }
+    }
+}
+
+impl<'a> Page<'a> {
+    /// A page that has no script and shows no picture, and whose form leads nowhere else.
+    pub(crate) fn plain(
+        (language, brand): (Language, &'a Brand),
+        status: StatusCode,
+        title: Markup,
+        body: Markup,
+    ) -> Self {
+        Self {
+            language,
+            brand,
+            status,
+            title,
+            body,
+            form_leads_to: None,
+            script: Script::None,
+            has_picture: false,
+        }
+    }
 }
 
 impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
-        let Self { language, brand, status, title, body, form_leads_to, nonce, has_picture, tells_client } =
-            self;
+        let Self { language, brand, status, title, body, form_leads_to, script, has_picture } = self;
         let html = html! {
             (DOCTYPE)
             html lang=(language.tag()) {
@@ -63,8 +114,7 @@ impl IntoResponse for Page<'_> {
                     title { (text_of(&title)) " · " (brand.name()) }
                     style { (PreEscaped(STYLE)) }
                     (brand.style())
-                    @if let Some(nonce) = &nonce { (passkey_script::tag(nonce)) }
-                    @if tells_client { script { (PreEscaped(TELLS)) } }
+                    (script.tag())
                 }
                 body {
                     main {
@@ -77,11 +127,7 @@ impl IntoResponse for Page<'_> {
             }
         };
         let forms = form_leads_to.map(|place| format!(" {place}")).unwrap_or_default();
-        let scripts = match nonce {
-            Some(nonce) => format!(" script-src 'nonce-{nonce}';"),
-            None if tells_client => format!(" script-src 'sha256-{}';", *TELLS_HASH),
-            None => String::new(),
-        };
+        let scripts = script.policy();
         let styles = brand.style_hash().map(|hash| format!(" 'sha256-{hash}'")).unwrap_or_default();
         let pictures = if has_picture || brand.has_logo() { " img-src 'self';" } else { "" };
         let policy = format!(

@@ -8,7 +8,7 @@ use myelin_api::{People, Shown, StagePage, StageProblem, accept_language};
 use myelin_auth::{Confirmation, EmailPurpose, Refusal, Stage};
 use myelin_language::Language;
 
-use crate::layout::Page;
+use crate::layout::{Page, Script};
 use crate::messages::{Messages, fill};
 use crate::pages::{alert, named, terms};
 use crate::state::Pages;
@@ -18,7 +18,7 @@ impl People for Pages {
         let config = self.auth.config();
         let language = Language::choose([], accept_language(headers)).unwrap_or(config.language);
         let say = Messages::of(language);
-        let (mut status, mut form_leads_to, mut tells_client) = (StatusCode::OK, None, false);
+        let (mut status, mut form_leads_to, mut script) = (StatusCode::OK, None, Script::None);
         let (title, body) = match shown {
             Shown::Confirm { found, token, leads_to } => {
                 form_leads_to = leads_to.map(str::to_owned);
@@ -34,7 +34,7 @@ impl People for Pages {
                 (&say.stage.title, self.stage(language, stage))
             }
             Shown::StagePassed => {
-                tells_client = true;
+                script = Script::Tells;
                 (&say.done.title, html! { p { (say.confirm.done) } })
             }
             Shown::StageEnded => {
@@ -42,18 +42,8 @@ impl People for Pages {
                 (&say.stage.title, html! { p { (say.confirm.gone) } })
             }
         };
-        let page = Page {
-            language,
-            brand: &self.brand,
-            status,
-            title: html! { (title) },
-            body,
-            form_leads_to,
-            nonce: None,
-            has_picture: false,
-            tells_client,
-        };
-        page.into_response()
+        let plain = Page::plain((language, &self.brand), status, html! { (title) }, body);
+        Page { form_leads_to, script, ..plain }.into_response()
     }
 }
 

@@ -164,16 +164,7 @@ async fn limited(
 fn panicked(brand: &Brand) -> Response {
     let language = Language::default();
     let messages = Messages::of(language);
-    Page {
-        language,
-        brand,
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        title: html! { (messages.problem.title) },
-        body: html! { p { (messages.common.failed) } },
-        form_leads_to: None,
-        nonce: None,
-        has_picture: false,
-        tells_client: false,
-    }
-    .into_response()
+    let title = html! { (messages.problem.title) };
+    let body = html! { p { (messages.common.failed) } };
+    Page::plain((language, brand), StatusCode::INTERNAL_SERVER_ERROR, title, body).into_response()
 }

@@ -7,7 +7,7 @@ use ruma::OwnedUserId;
 
 use crate::audit::Actor;
 use crate::oauth::approvals::end_browsers;
-use crate::{AccountError, Auth, OtherSessions, StoreError};
+use crate::{AccountError, Act, Auth, OtherSessions, StoreError};
 
 /// An account, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Auth {
     /// Why it could not be.
     pub async fn lock(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
         let now = self.now();
-        self.change_account(actor, user_id, "account.lock", |batch, account| {
+        self.change_account(actor, user_id, Act::AccountLock, |batch, account| {
             end_browsers(batch, &account.user_id);
             account.locked_at = account.locked_at.or(Some(now));
             None
@@ -100,7 +100,7 @@ impl Auth {
     /// # Errors
     /// Why it could not be.
     pub async fn unlock(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
-        self.change_account(actor, user_id, "account.unlock", |_, account| {
+        self.change_account(actor, user_id, Act::AccountUnlock, |_, account| {
             account.locked_at = None;
             None
         })
@@ -115,7 +115,7 @@ impl Auth {
     /// Why it could not be.
     pub async fn suspend(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
         let now = self.now();
-        self.change_account(actor, user_id, "account.suspend", |_, account| {
+        self.change_account(actor, user_id, Act::AccountSuspend, |_, account| {
             account.suspended_at = account.suspended_at.or(Some(now));
             None
         })
@@ -128,7 +128,7 @@ impl Auth {
     /// # Errors
     /// Why it could not be.
     pub async fn unsuspend(&self, actor: &Actor, user_id: &OwnedUserId) -> Result<(), AccountError> {
-        self.change_account(actor, user_id, "account.unsuspend", |_, account| {
+        self.change_account(actor, user_id, Act::AccountUnsuspend, |_, account| {
             account.suspended_at = None;
             None
         })
@@ -161,8 +161,8 @@ impl Auth {
         rights: AdminRights,
     ) -> Result<(), AccountError> {
         let granted = rights == AdminRights::Granted;
-        let action = if granted { "account.grant_admin" } else { "account.revoke_admin" };
-        self.change_account(actor, user_id, action, |_, account| {
+        let act = if granted { Act::AdminGrant } else { Act::AdminRevoke };
+        self.change_account(actor, user_id, act, |_, account| {
             account.is_admin = granted;
             None
         })

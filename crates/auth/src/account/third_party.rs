@@ -11,7 +11,7 @@ use crate::audit::Actor;
 use crate::auth::ATTEMPTS;
 use crate::email::validation::{EMAIL, EmailCredentials, ValidatedEmail, use_up};
 use crate::session::expect_account;
-use crate::{Auth, OtherSessions, StoreError};
+use crate::{Act, Auth, OtherSessions, StoreError};
 
 /// How many addresses an account has at most.
 const MOST: usize = 32;
@@ -107,7 +107,7 @@ impl Auth {
             let is_new = held.iter().all(|row| row.address != validated.address);
             self.insert_email(&mut batch, &account, &validated, is_new);
             let actor = Actor::User(user_id.clone());
-            self.record(&mut batch, &actor, "account.3pid.add", Some(user_id), Some(validated.address));
+            self.record(&mut batch, &actor, Act::AddressAdd, Some(user_id), Some(validated.address));
             match self.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(CommitError::Conflict { .. }) => {}
@@ -158,7 +158,7 @@ impl Auth {
             batch.expect_column::<ThirdPartyId>(&key, "user_id", &row.user_id);
             batch.delete::<ThirdPartyId>(&key);
             let actor = Actor::User(user_id.clone());
-            self.record(&mut batch, &actor, "account.3pid.delete", Some(user_id), Some(address.clone()));
+            self.record(&mut batch, &actor, Act::AddressRemove, Some(user_id), Some(address.clone()));
             match self.engine.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(CommitError::Conflict { .. }) => {}

@@ -66,6 +66,15 @@ pub(crate) enum Letter<'a> {
     Changed { account: &'a UserId, change: Change },
 }
 
+/// Whose server writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender<'a> {
+    /// What people call the service; mails are headed by it, and tell by their subject where they are from.
+    pub(crate) called: &'a str,
+    /// The server's name, which their texts have, where it matters which server is meant.
+    pub(crate) server_name: &'a ServerName,
+}
+
 /// A part of what a mail says.
 enum Part<'a> {
     Text(String),
@@ -75,23 +84,24 @@ enum Part<'a> {
 
 impl<'a> Letter<'a> {
     /// It in a language, without the addressee.
-    pub(crate) fn written(&self, language: Language, server: &ServerName) -> Written {
+    pub(crate) fn written(&self, language: Language, sender: Sender<'_>) -> Written {
         let say = Messages::of(language);
-        let (subject, parts) = self.parts(say, server);
+        let (subject, parts) = self.parts(say, sender);
         Written {
             language,
             text: Secret::new(text(&parts)),
-            html: Secret::new(html(&subject, language, server, &parts)),
+            html: Secret::new(html(&subject, language, sender, &parts)),
             subject,
         }
     }
 
-    fn parts(&self, say: &'static Messages, server: &ServerName) -> (String, Vec<Part<'a>>) {
+    fn parts(&self, say: &'static Messages, sender: Sender<'_>) -> (String, Vec<Part<'a>>) {
         let Messages { common, confirm, taken, changed } = say;
+        let server = sender.server_name.as_str();
         let about = |message: &str, account: &UserId| {
-            fill(message, &[("server", server.as_str()), ("account", account.as_str())])
+            fill(message, &[("server", server), ("account", account.as_str())])
         };
-        let of_server = |message: &str| fill(message, &[("server", server.as_str())]);
+        let of_server = |message: &str| fill(message, &[("server", server)]);
         let (subject, mut said, end) = match self {
             Self::Confirm { purpose, link } => {
                 let asked = if *purpose == EmailPurpose::Register { &confirm.register } else { &confirm.add };
@@ -114,7 +124,7 @@ impl<'a> Letter<'a> {
         };
         said.insert(0, Part::Text(common.hello.clone()));
         said.push(Part::Text(end.clone()));
-        (of_server(subject), said)
+        (fill(subject, &[("service", sender.called)]), said)
     }
 }
 
@@ -142,7 +152,7 @@ fn text(parts: &[Part<'_>]) -> String {
 }
 
 /// The same as a page that loads nothing: programs that show mails know neither scripts nor sheets of styles.
-fn html(subject: &str, language: Language, server: &ServerName, parts: &[Part<'_>]) -> String {
+fn html(subject: &str, language: Language, sender: Sender<'_>, parts: &[Part<'_>]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang=(language.tag()) {
@@ -154,7 +164,7 @@ fn html(subject: &str, language: Language, server: &ServerName, parts: &[Part<'_
             }
             body style="margin:0;padding:24px;font:16px/1.5 system-ui,sans-serif" {
                 div style="max-width:560px;margin:0 auto" {
-                    p { strong { (server) } }
+                    p { strong { (sender.called) } }
                     @for part in parts {
                         p {
                             @match part {
@@ -180,7 +190,7 @@ mod tests {
     use myelin_store::schema::auth::EmailPurpose;
     use ruma::{server_name, user_id};
 
-    use super::Letter;
+    use super::{Letter, Sender};
     use crate::factor::notice::Change;
 
     const LINK: &str = "https://example.org/page?token=a&b=<c>";
@@ -188,6 +198,7 @@ mod tests {
     #[test]
     fn text_and_page_say_the_same_in_every_language_and_the_page_loads_nothing() {
         let account = user_id!("@o'neil&co:example.org");
+        let sender = Sender { called: "Cats & Co", server_name: server_name!("example.org") };
         let mut subjects = Vec::new();
         for language in LOCALES.map(|tag| Language::of_tag(tag).unwrap()) {
             for letter in [
@@ -198,7 +209,7 @@ mod tests {
                 Letter::Taken { purpose: EmailPurpose::Add, account },
                 Letter::Changed { account, change: Change::TotpAdded },
             ] {
-                let written = letter.written(language, server_name!("example.org"));
+                let written = letter.written(language, sender);
                 let (text, html) = (written.text.expose(), written.html.expose());
                 let has_link = matches!(letter, Letter::Confirm { .. } | Letter::Reset { .. });
                 assert_eq!(text.matches(LINK).count(), usize::from(has_link), "{text}");
@@ -212,7 +223,8 @@ mod tests {
                     assert!(!html.contains(loads), "{loads}: {html}");
                 }
                 assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())) && !text.contains('{'));
-                assert!(written.subject.contains("example.org") && !written.subject.contains('\n'));
+                assert!(written.subject.contains("Cats & Co") && !written.subject.contains('\n'));
+                assert!(html.contains("<strong>Cats &amp; Co</strong>") && text.contains("example.org"));
                 subjects.push(written.subject);
             }
         }

@@ -274,7 +274,7 @@ impl Auth {
             (EmailPurpose::Register | EmailPurpose::Add, None) => Letter::Confirm { purpose, link },
         };
         let language = request.language.unwrap_or(self.config.language);
-        Some(letter.written(language, &self.config.server_name))
+        Some(letter.written(language, self.config.sender()))
     }
 
     /// A mail to somebody, of now.

@@ -64,7 +64,7 @@ impl Auth {
         for to in addresses {
             match mails.place(to.as_str()) {
                 Ok(place) => {
-                    mails.send(place, self.mail(to, letter.written(language, &self.config.server_name)));
+                    mails.send(place, self.mail(to, letter.written(language, self.config.sender())));
                 }
                 Err(_) => tracing::warn!("too many mails wait: nobody was told that a second factor changed"),
             }

@@ -8,7 +8,7 @@ use myelin_store::schema::factors::RecoveryCode;
 use ruma::{OwnedUserId, UserId};
 
 use super::notice::Change;
-use crate::{AccountError, Actor, Auth, Browser};
+use crate::{AccountError, Act, Actor, Auth, Browser};
 
 /// The most that are looked at; there are fewer.
 pub(super) const MOST: usize = 2 * COUNT;
@@ -22,7 +22,7 @@ impl Auth {
         let user_id = &browser.user_id;
         let codes = self.new_codes();
         let actor = Actor::User(user_id.clone());
-        self.change_account(&actor, user_id, "recovery_codes.make", |batch, _| {
+        self.change_account(&actor, user_id, Act::RecoveryCodesMake, |batch, _| {
             self.replace_codes(batch, user_id, &codes);
             None
         })

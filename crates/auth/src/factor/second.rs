@@ -23,7 +23,7 @@ use crate::auth::ATTEMPTS;
 use crate::directory::DIRECTORY;
 use crate::oauth::{How, There, is_usable};
 use crate::session::token;
-use crate::{Actor, Auth, NewBrowser, Origin, StoreError};
+use crate::{Act, Actor, Auth, NewBrowser, Origin, StoreError};
 
 /// What the cookie is sealed for.
 const PURPOSE: &str = "half signed in";
@@ -250,7 +250,7 @@ impl Auth {
     /// Writes into the audit log that somebody who knows the password showed a wrong code.
     async fn note_wrong(&self, user_id: &OwnedUserId) -> Result<(), StoreError> {
         let mut batch = self.batch(user_id.as_str());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "second_factor.wrong", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::SecondFactorWrong, Some(user_id), None);
         self.engine.commit(batch).await?;
         Ok(())
     }

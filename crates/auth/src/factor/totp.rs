@@ -11,7 +11,7 @@ use ruma::OwnedUserId;
 use super::SecondFactors;
 use super::notice::Change;
 use super::recovery::{delete_codes, shown};
-use crate::{AccountError, Actor, Auth, Browser, StoreError};
+use crate::{AccountError, Act, Actor, Auth, Browser, StoreError};
 
 /// What a secret is sealed for.
 pub(super) const PURPOSE: &str = "totp";
@@ -98,7 +98,7 @@ impl Auth {
         };
         let before = self.second_factors(browser).await.map_err(AccountError::Store)?;
         let codes = if before.recovery_codes == 0 { self.new_codes() } else { Vec::new() };
-        self.change_account(&Actor::User(user_id.clone()), user_id, "totp.add", |batch, _| {
+        self.change_account(&Actor::User(user_id.clone()), user_id, Act::TotpAdd, |batch, _| {
             batch.put(&row);
             if !codes.is_empty() {
                 self.replace_codes(batch, user_id, &codes);
@@ -119,7 +119,7 @@ impl Auth {
     pub async fn remove_totp(&self, browser: &Browser) -> Result<(), AccountError> {
         let user_id = &browser.user_id;
         let left = SecondFactors { totp_added_at: None, ..self.second_factors(browser).await? };
-        self.change_account(&Actor::User(user_id.clone()), user_id, "totp.remove", |batch, _| {
+        self.change_account(&Actor::User(user_id.clone()), user_id, Act::TotpRemove, |batch, _| {
             batch.delete::<Totp>(&(user_id.clone(),));
             if !left.is_on() {
                 delete_codes(batch, user_id);

@@ -12,7 +12,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::{Browser, expect_browser};
 use crate::auth::{ATTEMPTS, Applied};
-use crate::{Actor, Auth, Deactivated, DeviceInfo, Erase, StoreError};
+use crate::{Act, Actor, Auth, Deactivated, DeviceInfo, Erase, StoreError};
 
 /// For how long somebody who has shown who they are need not do so again for what can't be undone, in milliseconds.
 const FRESH: i64 = 10 * 60_000;
@@ -158,7 +158,7 @@ impl Auth {
                 None => batch.expect_absent::<OauthGrant>(&key),
             }
             let detail = Some(device_id.to_string());
-            self.record(&mut batch, &Actor::User(user_id.clone()), "device.end", Some(user_id), detail);
+            self.record(&mut batch, &Actor::User(user_id.clone()), Act::DeviceEnd, Some(user_id), detail);
             self.extend_ends(&mut batch, user_id, &[device]).await?;
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(EndedDevice::Yes);
@@ -187,7 +187,7 @@ impl Auth {
         batch.expect_column::<Device>(&key, "session", &device.session);
         batch.put(&ResetApproval { user_id: user_id.clone(), expires_at, session: Some(device.session) });
         let detail = Some(device_id.to_string());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.allow", Some(user_id), detail);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::CrossSigningAllow, Some(user_id), detail);
         Ok(self.commit(batch, user_id).await? == Applied::Yes)
     }
 
@@ -227,7 +227,7 @@ impl Auth {
         let mut batch = self.batch(user_id.as_str());
         batch.expect_column::<ResetApproval>(&key, "session", &Some(requester.session));
         batch.delete::<ResetApproval>(&key);
-        self.record(&mut batch, &Actor::User(user_id.clone()), "cross_signing.reset", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::CrossSigningReset, Some(user_id), None);
         // Of two who want to use it, one does.
         Ok(self.commit(batch, user_id).await? == Applied::Yes)
     }

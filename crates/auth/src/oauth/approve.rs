@@ -12,7 +12,7 @@ use super::browser::expect_browser;
 use super::{Browser, OauthError};
 use crate::auth::Applied;
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 /// What is told to a client whose user was signed out in the moment in which they approved.
 fn signed_out() -> Refusal {
@@ -54,7 +54,7 @@ impl Auth {
             None => format!("{} {}", request.client_id, request.wanted.as_str()),
         };
         let detail = Some(detail);
-        self.record(&mut batch, &Actor::User(user_id.clone()), "oauth.approve", Some(user_id), detail);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::OauthApprove, Some(user_id), detail);
         match self.commit(batch, user_id).await? {
             Applied::Yes => Ok(code),
             Applied::Conflict => Err(signed_out().into()),

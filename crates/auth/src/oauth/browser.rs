@@ -12,7 +12,7 @@ use crate::account::password::Verified;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
+use crate::{Act, Actor, Auth, Identifier, LoginError, Origin, SignIn, StoreError};
 
 /// How long somebody stays signed in, in milliseconds.
 pub(crate) const LIFETIME: i64 = 14 * 86_400_000;
@@ -175,7 +175,7 @@ impl Auth {
         });
         let known = self.know_again(&mut batch, user_id, known, origin);
         let how = Some(how.name.to_owned());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.sign_in", Some(user_id), how);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::BrowserSignIn, Some(user_id), how);
         let applied = self.commit(batch, user_id).await?;
         let known = (known, KNOWN / 1_000);
         let browser = NewBrowser { user_id: user_id.clone(), cookie, lifetime: LIFETIME / 1_000, known };

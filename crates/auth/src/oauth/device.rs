@@ -18,7 +18,7 @@ use crate::auth::{ATTEMPTS, Applied};
 use crate::session::refresh::Next;
 use crate::session::token::{self, Kind};
 use crate::session::{Renewal, expect_device};
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 /// How long a code that came to nothing is kept after it has expired, so that its client is told so.
 const LINGERS: i64 = 3_600_000;
@@ -124,12 +124,12 @@ impl Auth {
             expect_browser(&mut batch, browser);
             let origin = browser.origin.clone();
             batch.put(&OauthDeviceCode { user_id: Some(user_id.clone()), origin, ..with(&row, &decided) });
-            let action = match decision {
-                Decision::Approve => "oauth.approve",
-                Decision::Deny => "oauth.deny",
+            let act = match decision {
+                Decision::Approve => Act::OauthApprove,
+                Decision::Deny => Act::OauthDeny,
             };
             let detail = Some(row.client_id.clone());
-            self.record(&mut batch, &Actor::User(user_id.clone()), action, Some(user_id), detail);
+            self.record(&mut batch, &Actor::User(user_id.clone()), act, Some(user_id), detail);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(true);
             }
@@ -172,7 +172,7 @@ impl Auth {
                 }
                 (Outcome::Reused, _) => {
                     drop(snapshot);
-                    self.end_family(&family_of(device_code), "oauth.code_reused").await?;
+                    self.end_family(&family_of(device_code), Act::OauthCodeReused).await?;
                     return Err(invalid_grant());
                 }
                 (Outcome::Refused(error), _) => {

@@ -13,7 +13,7 @@ use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token;
 use crate::session::{NewSession, OpenError, RefreshTokens, Renewal, expect_account};
 use crate::upstream::put_origin;
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 /// A grant that begins.
 pub(super) struct NewGrant<'a> {
@@ -76,14 +76,14 @@ impl Auth {
             created_at: self.now(),
         });
         let detail = Some(format!("{} {}", device.device_id, grant.client_id));
-        self.record(batch, &Actor::User(user_id.clone()), "oauth.login", Some(user_id), detail);
+        self.record(batch, &Actor::User(user_id.clone()), Act::OauthLogIn, Some(user_id), detail);
         let issued = self.issue(batch, &device, generation, Renewal::Marked(&mark));
         Ok(OauthTokens { issued, scope: scope.as_str().to_owned() })
     }
 
     /// Ends the grant whose mark this is the SHA-256 of, with its device; nothing where it has ended, or the device was
     /// given to another since.
-    pub(super) async fn end_family(&self, family: &Bytes, why: &str) -> Result<(), StoreError> {
+    pub(super) async fn end_family(&self, family: &Bytes, why: Act) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
             let grant = snapshot.scan::<OauthGrant>(OauthGrant::of_family(family)).await?.pop();

@@ -8,7 +8,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::RegisteredClient;
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 impl Auth {
     /// Ends a session of a user, with its device; whether there was one.
@@ -27,7 +27,7 @@ impl Auth {
             let Some(device) = found else { return Ok(false) };
             let mut batch = self.batch(user_id.as_str());
             let detail = Some(device_id.to_string());
-            self.record(&mut batch, actor, "device.end", Some(user_id), detail);
+            self.record(&mut batch, actor, Act::DeviceEnd, Some(user_id), detail);
             self.extend_ends(&mut batch, user_id, &[device]).await?;
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(true);
@@ -44,7 +44,7 @@ impl Auth {
         self.end_approvals_of(user_id).await?;
         let ended = self.end_all(user_id, None).await?.len();
         let mut batch = self.batch(user_id.as_str());
-        self.record(&mut batch, actor, "sessions.end", Some(user_id), None);
+        self.record(&mut batch, actor, Act::SessionsEnd, Some(user_id), None);
         self.engine.commit(batch).await?;
         Ok(ended)
     }
@@ -84,7 +84,7 @@ impl Auth {
         // First the client, so that nothing more is granted to it.
         let mut batch = self.batch("oauth_client");
         batch.delete::<OauthClient>(&key);
-        self.record(&mut batch, actor, "oauth_client.remove", None, Some(client_id.to_owned()));
+        self.record(&mut batch, actor, Act::OauthClientRemove, None, Some(client_id.to_owned()));
         self.engine.commit(batch).await?;
         let mut ended = 0;
         loop {

@@ -9,7 +9,7 @@ use myelin_store::{Batch, Reader, Scan};
 
 use super::{Browser, expect_browser};
 use crate::auth::Applied;
-use crate::{AccountError, Actor, AuditEntry, Auth, OtherSessions, StoreError};
+use crate::{AccountError, Act, Actor, AuditEntry, Auth, OtherSessions, StoreError};
 
 /// More browsers than one is signed in in.
 const BROWSERS: usize = 64;
@@ -90,7 +90,13 @@ impl Auth {
         let mut batch = self.batch(user_id.as_str());
         expect_browser(&mut batch, browser);
         batch.delete::<BrowserSession>(&(row.hash,));
-        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.end", Some(user_id), row.user_agent);
+        self.record(
+            &mut batch,
+            &Actor::User(user_id.clone()),
+            Act::BrowserEnd,
+            Some(user_id),
+            row.user_agent,
+        );
         Ok(self.commit(batch, user_id).await? == Applied::Yes)
     }
 
@@ -102,7 +108,7 @@ impl Auth {
         let user_id = &browser.user_id;
         let mut batch = self.batch(user_id.as_str());
         self.end_other_browsers(&mut batch, browser);
-        self.record(&mut batch, &Actor::User(user_id.clone()), "browser.end_others", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::BrowserEndOthers, Some(user_id), None);
         Ok(self.commit(batch, user_id).await? == Applied::Yes)
     }
 
@@ -160,7 +166,7 @@ impl Auth {
     pub async fn record_export(&self, browser: &Browser) -> Result<(), StoreError> {
         let user_id = &browser.user_id;
         let mut batch = self.batch(user_id.as_str());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "account.export", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::AccountExport, Some(user_id), None);
         self.engine.commit(batch).await?;
         Ok(())
     }

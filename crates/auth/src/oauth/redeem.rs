@@ -15,7 +15,7 @@ use super::{OauthError, OauthTokens, invalid_grant};
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::expect_account;
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, IdentityTokens, StoreError};
+use crate::{Act, Actor, Auth, IdentityTokens, StoreError};
 
 /// What came of a code.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Auth {
                 Outcome::Refused => return Err(invalid_grant()),
                 Outcome::Reused => {
                     drop(snapshot);
-                    self.end_family(&family_of(code), "oauth.code_reused").await?;
+                    self.end_family(&family_of(code), Act::OauthCodeReused).await?;
                     self.end_identity(code).await?;
                     return Err(invalid_grant());
                 }
@@ -81,7 +81,7 @@ impl Auth {
                 let tokens = self.put_identity(&mut batch, &row, code, (&scope, &signer))?;
                 let detail = Some(format!("{} {}", row.client_id, scope.as_str()));
                 let actor = Actor::User(row.user_id.clone());
-                self.record(&mut batch, &actor, "oauth.identity", Some(&row.user_id), detail);
+                self.record(&mut batch, &actor, Act::OauthIdentity, Some(&row.user_id), detail);
                 if self.commit(batch, &row.user_id).await? == Applied::Yes {
                     return Ok(Redeemed::Identity(tokens));
                 }

@@ -14,7 +14,7 @@ use crate::session::Renewal;
 use crate::session::authenticate::{Holder, holder};
 use crate::session::refresh::Next;
 use crate::session::token::{self, Kind};
-use crate::{Auth, StoreError};
+use crate::{Act, Auth, StoreError};
 
 impl Auth {
     /// Counts a pair of tokens more for a client that has used none of many. It is told to wait, and not that it is logged
@@ -51,7 +51,7 @@ impl Auth {
                 Outcome::OtherClient => return Err(invalid_grant()),
                 Outcome::Reused => {
                     drop(snapshot);
-                    self.end_family(&grant.family, "oauth.token_reused").await?;
+                    self.end_family(&grant.family, Act::OauthTokenReused).await?;
                     return Err(invalid_grant());
                 }
             }
@@ -75,7 +75,7 @@ impl Auth {
         let generation = device.map_or(0, |device| device.generation);
         let known = Family { client_id: &grant.client_id, generation };
         if known.refresh(Shown::Forgotten, client_id) == Outcome::Reused {
-            self.end_family(family, "oauth.token_reused").await?;
+            self.end_family(family, Act::OauthTokenReused).await?;
         }
         Err(invalid_grant())
     }

@@ -9,7 +9,7 @@ use super::grant::family_of_mark;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::session::authenticate::{Holder, holder};
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 /// The session that a token belongs to.
 struct Session {
@@ -27,12 +27,12 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn revoke(&self, token: &str) -> Result<bool, StoreError> {
-        self.end_by_token(token, "oauth.revoke").await
+        self.end_by_token(token, Act::OauthRevoke).await
     }
 
     /// Ends the session of a token. One that was opened anew under the same device id meanwhile goes on; one whose tokens were
     /// only renewed meanwhile ends.
-    pub(crate) async fn end_by_token(&self, token: &str, action: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn end_by_token(&self, token: &str, act: Act) -> Result<bool, StoreError> {
         let mut before = None;
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
@@ -43,7 +43,7 @@ impl Auth {
             let Some(session) = found else {
                 drop(snapshot);
                 let Some(mark) = token::mark_of(token) else { return Ok(false) };
-                self.end_family(&family_of_mark(mark), action).await?;
+                self.end_family(&family_of_mark(mark), act).await?;
                 return Ok(false);
             };
             let Session { user_id, device_id, number, .. } = &session;
@@ -53,7 +53,7 @@ impl Auth {
             let mut batch = self.batch(user_id.as_str());
             session.expect(&mut batch);
             let detail = Some(device_id.to_string());
-            self.record(&mut batch, &Actor::User(user_id.clone()), action, Some(user_id), detail);
+            self.record(&mut batch, &Actor::User(user_id.clone()), act, Some(user_id), detail);
             self.extend_ends(&mut batch, user_id, &[device]).await?;
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(true);

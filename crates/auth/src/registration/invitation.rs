@@ -6,7 +6,7 @@ use myelin_store::schema::auth::{Account, Invitation};
 use myelin_store::{Batch, Durability, Reader, Scan, Snapshot};
 
 use crate::session::token::{self, Kind};
-use crate::{Actor, Auth, RegisterError, StoreError};
+use crate::{Act, Actor, Auth, RegisterError, StoreError};
 
 /// Who made the invitation of the first administrator.
 const SET_UP: &str = "set-up";
@@ -56,8 +56,8 @@ impl Auth {
         }
         let mut batch = self.batch("invitation");
         let shown = self.add_invitation(&mut batch, &actor.to_string(), is_admin, lifetime);
-        let action = if is_admin { "invitation.create_admin" } else { "invitation.create" };
-        self.record(&mut batch, actor, action, None, None);
+        let act = if is_admin { Act::InvitationCreateAdmin } else { Act::InvitationCreate };
+        self.record(&mut batch, actor, act, None, None);
         self.engine.commit(batch).await.map_err(StoreError::from)?;
         Ok(shown)
     }
@@ -79,7 +79,7 @@ impl Auth {
             batch.delete::<Invitation>(&(row.hash,));
         }
         let shown = self.add_invitation(&mut batch, SET_UP, true, SET_UP_LIFETIME);
-        self.record(&mut batch, &Actor::Operator, "invitation.set_up", None, None);
+        self.record(&mut batch, &Actor::Operator, Act::InvitationSetUp, None, None);
         self.engine.commit(batch).await?;
         Ok(Some(shown))
     }

@@ -4,7 +4,7 @@ use myelin_store::schema::auth::RegistrationToken;
 use myelin_store::{Batch, CommitError, Reader, Scan, Snapshot};
 
 use crate::audit::Actor;
-use crate::{Auth, RegisterError, StoreError};
+use crate::{Act, Auth, RegisterError, StoreError};
 
 /// The longest token, as the spec says.
 const MAX_LEN: usize = 64;
@@ -83,7 +83,7 @@ impl Auth {
         };
         let mut batch = self.batch("registration_token");
         batch.insert(&row);
-        self.record(&mut batch, actor, "registration_token.create", None, None);
+        self.record(&mut batch, actor, Act::RegistrationTokenCreate, None, None);
         match self.engine.commit(batch).await {
             Ok(_) => Ok(self.token_info(row)),
             Err(CommitError::Conflict { .. }) => Err(TokenCreateError::Exists),
@@ -120,7 +120,7 @@ impl Auth {
         }
         let mut batch = self.batch("registration_token");
         batch.delete::<RegistrationToken>(&key);
-        self.record(&mut batch, actor, "registration_token.delete", None, None);
+        self.record(&mut batch, actor, Act::RegistrationTokenDelete, None, None);
         self.engine.commit(batch).await?;
         Ok(true)
     }

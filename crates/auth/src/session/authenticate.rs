@@ -1,5 +1,7 @@
 //! From a token to who asks. Runs on every request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use myelin_model::Requester;
 use myelin_store::schema::auth::{AccessToken, Account, Device, RefreshToken};
@@ -7,7 +9,7 @@ use myelin_store::{Batch, Reader, Scan, Snapshot};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::auth::ATTEMPTS;
-use crate::session::cache::Known;
+use crate::session::cache::{Known, KnownAccount};
 use crate::session::expect_device;
 use crate::session::token::{self, Kind, TokenHash};
 use crate::{Auth, StoreError};
@@ -48,14 +50,15 @@ impl Auth {
         }
         let hash = token::hash(token);
         if let Some(known) = self.cache.get(&hash) {
-            return self.unexpired(known);
+            return self.unexpired(&known);
         }
         for _ in 0..ATTEMPTS {
             let stamp = self.cache.stamp();
             match self.load(&hash).await? {
                 Found::Known(known) => {
-                    self.cache.insert(stamp, hash, known.clone());
-                    return self.unexpired(known);
+                    let requester = self.unexpired(&known);
+                    self.cache.insert(stamp, hash, known);
+                    return requester;
                 }
                 Found::Again => {}
             }
@@ -63,9 +66,9 @@ impl Auth {
         Err(StoreError::Contended.into())
     }
 
-    fn unexpired(&self, known: Known) -> Result<Requester, AuthenticateError> {
+    fn unexpired(&self, known: &Known) -> Result<Requester, AuthenticateError> {
         let expired = known.expires_at.is_some_and(|at| at <= self.now());
-        if expired { Err(AuthenticateError::Expired) } else { Ok(known.requester) }
+        if expired { Err(AuthenticateError::Expired) } else { Ok(known.requester()) }
     }
 
     async fn load(&self, hash: &TokenHash) -> Result<Found, AuthenticateError> {
@@ -73,21 +76,18 @@ impl Auth {
         let key = (Bytes::copy_from_slice(hash),);
         let token = snapshot.get::<AccessToken>(&key).await.map_err(StoreError::from)?;
         let Some(token) = token else { return Err(AuthenticateError::Unknown) };
-        let account = snapshot.get::<Account>(&(token.user_id.clone(),)).await.map_err(StoreError::from)?;
-        let account = account.filter(|account| account.deactivated_at.is_none());
-        let account = account.ok_or(AuthenticateError::Unknown)?;
-        let requester = Requester {
-            user_id: token.user_id.clone(),
-            device_id: Some(token.device_id.clone()),
-            is_admin: account.is_admin,
-            is_suspended: account.suspended_at.is_some(),
-            session: token.session,
+        // Each row that need not be read is a search in a tree less.
+        let (account, is_locked) = match self.cache.account(&token.user_id) {
+            Some(account) => (account, false),
+            None => account(&*snapshot, &token.user_id).await?.ok_or(AuthenticateError::Unknown)?,
         };
-        if account.locked_at.is_some() {
-            return Err(AuthenticateError::Locked(Box::new(requester)));
+        let AccessToken { device_id, session, expires_at, .. } = &token;
+        let (device_id, session, expires_at) = (device_id.clone(), *session, *expires_at);
+        let known = Known { account, device_id, session, expires_at };
+        if is_locked {
+            return Err(AuthenticateError::Locked(Box::new(known.requester())));
         }
-        let known = Known { requester, expires_at: token.expires_at };
-        // Its row alone says that nothing is left to write: each row more is a search in a tree.
+        // Its row alone says that nothing is left to write.
         if token.shown == Some(true) || token.expires_at.is_some_and(|at| at <= self.now()) {
             return Ok(Found::Known(known));
         }
@@ -134,6 +134,19 @@ pub(crate) async fn holder(
     let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
     let (Some(device), Some(account)) = (device, account) else { return Ok(None) };
     Ok(account.deactivated_at.is_none().then_some(Holder { device, account }))
+}
+
+/// What the cache knows of an account, and whether it is locked; nothing where it was deactivated.
+async fn account(
+    snapshot: &dyn Snapshot,
+    user_id: &OwnedUserId,
+) -> Result<Option<(Arc<KnownAccount>, bool)>, StoreError> {
+    let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
+    let account = account.filter(|account| account.deactivated_at.is_none());
+    Ok(account.map(|account| {
+        let (is_suspended, is_locked) = (account.suspended_at.is_some(), account.locked_at.is_some());
+        (KnownAccount::new(account.user_id, account.is_admin, is_suspended), is_locked)
+    }))
 }
 
 /// The device of this session, unless it was deleted.

@@ -9,7 +9,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::auth::{ATTEMPTS, Applied, ENDS_PER_COMMIT};
 use crate::session::delete_tokens;
-use crate::{Auth, StoreError};
+use crate::{Act, Auth, StoreError};
 
 impl Auth {
     /// Ends the session of an access token and deletes its device.
@@ -17,7 +17,7 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn logout(&self, token: &str) -> Result<(), StoreError> {
-        self.end_by_token(token, "logout").await.map(drop)
+        self.end_by_token(token, Act::LogOut).await.map(drop)
     }
 
     /// Ends every session of the requester, on the pages too, and what was approved for others.

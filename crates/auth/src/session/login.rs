@@ -13,7 +13,7 @@ use crate::auth::{ATTEMPTS, Applied};
 use crate::session::token::{self, Kind};
 use crate::session::{DeviceProblem, Issued, NewSession, OpenError, expect_account};
 use crate::upstream::put_origin;
-use crate::{Auth, Identifier, Origin, StoreError};
+use crate::{Act, Auth, Identifier, Origin, StoreError};
 
 /// An attempt to log in.
 #[derive(Clone, Debug)]
@@ -171,7 +171,7 @@ impl Auth {
         let issued = self.open_session(&mut batch, snapshot, user_id, (session, number)).await?;
         put_origin(&mut batch, (user_id, &issued.device_id), origin);
         let device = Some(issued.device_id.to_string());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "login", Some(user_id), device);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::LogIn, Some(user_id), device);
         let applied = self.commit(batch, user_id).await?;
         Ok((applied == Applied::Yes).then_some(issued))
     }

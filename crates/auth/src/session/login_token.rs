@@ -14,7 +14,7 @@ use crate::audit::Actor;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::oauth::expect_browser;
 use crate::session::token::{self, Kind};
-use crate::{Auth, Browser, StoreError};
+use crate::{Act, Auth, Browser, StoreError};
 
 /// How long a token is good for, as the spec recommends.
 const LIFETIME: Duration = Duration::from_secs(120);
@@ -97,7 +97,7 @@ impl Auth {
             expires_at: self.now().saturating_add(lifetime),
             origin: browser.origin.clone(),
         });
-        self.record(&mut batch, &Actor::User(user_id.clone()), "sso.approve", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::SsoApprove, Some(user_id), None);
         let applied = self.commit(batch, user_id).await?;
         Ok((applied == Applied::Yes).then_some(NewLoginToken { token, lifetime: LIFETIME }))
     }

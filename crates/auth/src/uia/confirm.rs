@@ -6,7 +6,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::sessions::Shown;
 use super::{Operation, Stage};
-use crate::{Actor, Auth, Browser, StoreError};
+use crate::{Act, Actor, Auth, Browser, StoreError};
 
 /// What is offered to them in place of a password.
 pub(super) const ON_THE_PAGE: &[&[Stage]] = &[&[Stage::Sso]];
@@ -54,7 +54,7 @@ impl Auth {
         let user_id = &browser.user_id;
         let mut batch = self.batch(user_id.as_str());
         let detail = Some(device_id.to_string());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "uia.confirm", Some(user_id), detail);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::UiaConfirm, Some(user_id), detail);
         self.engine.commit(batch).await?;
         Ok(self.uia.complete(session, Stage::Sso, Shown::Nothing).is_some())
     }

@@ -12,7 +12,7 @@ use crate::account::ways::Leaving;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::oauth::expect_browser;
 use crate::session::expect_account;
-use crate::{Actor, Auth, Browser, StoreError};
+use crate::{Act, Actor, Auth, Browser, StoreError};
 
 /// How many accounts elsewhere one here can be connected to; one for each provider, so that no more are looked at.
 pub(crate) const MOST: usize = 64;
@@ -118,7 +118,7 @@ impl Auth {
             batch.put(&Account { version: account.version + 1, ..account });
             batch.delete::<UpstreamLink>(&(link.provider.clone(), link.subject.clone()));
             let detail = Some(format!("{} {}", link.provider, link.subject));
-            self.record(&mut batch, actor, "upstream.disconnect", Some(user_id), detail);
+            self.record(&mut batch, actor, Act::UpstreamDisconnect, Some(user_id), detail);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(Disconnected::Yes);
             }
@@ -176,7 +176,13 @@ impl Auth {
             batch.put(&Account { version: account.version + 1, ..account });
             batch.insert(&self.link(user_id, person));
             let detail = Some(format!("{} {}", person.provider, person.subject));
-            self.record(&mut batch, &Actor::User(user_id.clone()), "upstream.connect", Some(user_id), detail);
+            self.record(
+                &mut batch,
+                &Actor::User(user_id.clone()),
+                Act::UpstreamConnect,
+                Some(user_id),
+                detail,
+            );
             if self.commit(batch, user_id).await? == Applied::Yes {
                 return Ok(true);
             }

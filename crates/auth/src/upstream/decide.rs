@@ -7,7 +7,7 @@ use ruma::OwnedUserId;
 
 use super::{Person, UpstreamError};
 use crate::email::validation::EMAIL;
-use crate::{Actor, Auth, Browser, NewAccount, Origin, RegisterError, SignIn, StoreError};
+use crate::{Act, Actor, Auth, Browser, NewAccount, Origin, RegisterError, SignIn, StoreError};
 
 /// Who has something to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Auth {
             });
         }
         let detail = Some(format!("{} {}", person.provider, person.subject));
-        self.record(batch, &Actor::User(user_id.clone()), "upstream.connect", Some(user_id), detail);
+        self.record(batch, &Actor::User(user_id.clone()), Act::UpstreamConnect, Some(user_id), detail);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::UpstreamError;
 use super::exchange::origin;
 use crate::oauth::approvals::end_unused;
 use crate::session::token;
-use crate::{Actor, Auth, StoreError};
+use crate::{Act, Actor, Auth, StoreError};
 
 /// How many browsers, and how many devices, one round looks at.
 const ROUND: usize = 1_000;
@@ -85,7 +85,7 @@ impl Auth {
             self.record(
                 &mut batch,
                 &Actor::User(user_id.clone()),
-                "upstream.logout",
+                Act::UpstreamLogOut,
                 Some(&user_id),
                 Some(id.to_owned()),
             );

@@ -272,11 +272,12 @@ impl Committer {
         let (pages, limit) = (i64::from(pages), i64::from(self.options.log_pages) * 4);
         if pages < limit {
             self.log_limit = limit;
-        } else if pages > self.log_limit {
+        } else if pages > self.log_limit && upkeep.hold() {
             // Waits for readers of the old part, but not long: what they read is short, or it is a backup.
             drop(connection.busy_timeout(Duration::from_millis(100)));
             let restarted = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART);
             drop(connection.busy_timeout(Duration::from_secs(5)));
+            upkeep.release();
             if let Err(error) = restarted {
                 tracing::debug!(pages, error = &error as &dyn std::error::Error, "store.log.kept");
             }

@@ -30,11 +30,15 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Wanted {
     copy: bool,
     sync: bool,
     stop: bool,
+    /// No copy begins: the committer is about to start the log over, which SQLite refuses it while another copies.
+    held: bool,
+    /// A copy is under way.
+    copying: bool,
     /// An fsync failed: from now on commits wait for their own.
     failed: bool,
 }
@@ -59,6 +63,18 @@ impl Upkeep {
         if pages >= i64::from(self.log_pages) {
             self.want(|wanted| wanted.copy = true);
         }
+    }
+
+    /// Asks that no copy begins until [`Upkeep::release`]; whether none is under way.
+    pub(super) fn hold(&self) -> bool {
+        let mut wanted = self.shared.lock();
+        wanted.held = true;
+        !wanted.copying
+    }
+
+    /// Copies may begin again.
+    pub(super) fn release(&self) {
+        self.want(|wanted| wanted.held = false);
     }
 
     /// Asks for an fsync of what was just committed.
@@ -98,9 +114,12 @@ impl Worker {
             if sync {
                 self.sync();
             }
-            if copy && let Err(error) = self.copy() {
-                tracing::warn!(error = &error as &dyn std::error::Error, "store.log.copy_failed");
-                self.connection = None;
+            if copy {
+                if let Err(error) = self.copy() {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "store.log.copy_failed");
+                    self.connection = None;
+                }
+                self.shared.lock().copying = false;
             }
             if stop {
                 return;
@@ -110,16 +129,16 @@ impl Worker {
 
     /// Waits until something is wanted, and takes it. An fsync waits a little longer, so that it serves many commits.
     fn wait(&self) -> Wanted {
-        let idle = |wanted: &mut Wanted| !(wanted.copy || wanted.sync || wanted.stop);
+        let idle = |wanted: &mut Wanted| !(wanted.copy && !wanted.held || wanted.sync || wanted.stop);
         let wanted = self.shared.changed.wait_while(self.shared.lock(), idle);
         let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner);
         if wanted.sync {
             let lag = self.shared.changed.wait_timeout_while(wanted, LAG, |wanted| !wanted.stop);
             wanted = lag.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let Wanted { copy, sync, stop, failed } = *wanted;
-        (wanted.copy, wanted.sync) = (false, false);
-        Wanted { copy, sync, stop, failed }
+        let taken = Wanted { copy: wanted.copy && !wanted.held, ..*wanted };
+        (wanted.copy, wanted.sync, wanted.copying) = (wanted.copy && wanted.held, false, taken.copy);
+        taken
     }
 
     /// Opening the log anew each time is cheap, and never holds on to a file that SQLite has replaced.

@@ -12,7 +12,7 @@ use super::super::notice::Change;
 use super::super::recovery::shown;
 use super::manage::tidied;
 use super::{Asked, MOST, PasskeyChallenge, PasskeyError, RelyingParty};
-use crate::{Actor, Auth, Browser, StoreError};
+use crate::{Act, Actor, Auth, Browser, StoreError};
 
 /// What the challenge is sealed for.
 const PURPOSE: &str = "passkey enrolment";
@@ -100,7 +100,7 @@ impl Auth {
             used_at: None,
         };
         let codes = if before.recovery_codes == 0 { self.new_codes() } else { Vec::new() };
-        self.change_account(&Actor::User(user_id.clone()), user_id, "passkey.add", |batch, _| {
+        self.change_account(&Actor::User(user_id.clone()), user_id, Act::PasskeyAdd, |batch, _| {
             batch.insert(&used);
             batch.insert(&row);
             if !codes.is_empty() {

@@ -13,7 +13,7 @@ use crate::account::ways::Leaving;
 use crate::auth::{ATTEMPTS, Applied};
 use crate::oauth::is_usable;
 use crate::session::expect_account;
-use crate::{AccountError, Actor, Auth, Browser, StoreError};
+use crate::{AccountError, Act, Actor, Auth, Browser, StoreError};
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 64;
@@ -57,7 +57,7 @@ impl Auth {
         let mut batch = self.batch(user_id.as_str());
         // Not where it was removed, or used, meanwhile: then its user does this again.
         batch.expect_column::<Row>(&(row.credential_id.clone(),), "used_at", &row.used_at);
-        self.record(&mut batch, &Actor::User(user_id.clone()), "passkey.rename", Some(user_id), None);
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::PasskeyRename, Some(user_id), None);
         batch.put(&Row { name: tidied(name), ..row });
         self.engine.commit(batch).await?;
         Ok(true)
@@ -89,7 +89,7 @@ impl Auth {
             if !left.is_on() {
                 delete_codes(&mut batch, user_id);
             }
-            self.record(&mut batch, &Actor::User(user_id.clone()), "passkey.remove", Some(user_id), None);
+            self.record(&mut batch, &Actor::User(user_id.clone()), Act::PasskeyRemove, Some(user_id), None);
             if self.commit(batch, user_id).await? == Applied::Yes {
                 self.tell(user_id, Change::PasskeyRemoved).await;
                 return Ok(true);

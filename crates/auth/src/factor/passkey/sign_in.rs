@@ -16,7 +16,7 @@ use super::super::notice::Change;
 use super::{Asked, MOST, PasskeyChallenge, PasskeyError, RelyingParty};
 use crate::auth::ATTEMPTS;
 use crate::oauth::How;
-use crate::{Actor, Auth, HalfSignedIn, NewBrowser, Origin, StoreError};
+use crate::{Act, Actor, Auth, HalfSignedIn, NewBrowser, Origin, StoreError};
 
 /// What the challenge is sealed for.
 const PURPOSE: &str = "passkey sign-in";
@@ -137,7 +137,7 @@ impl Auth {
             return PasskeyError::Wrong;
         }
         let mut batch = self.batch(user_id.as_str());
-        self.record(&mut batch, &Actor::User(user_id.clone()), "passkey.copied", Some(user_id), Some(name));
+        self.record(&mut batch, &Actor::User(user_id.clone()), Act::PasskeyCopied, Some(user_id), Some(name));
         if let Err(error) = self.engine.commit(batch).await {
             return StoreError::from(error).into();
         }

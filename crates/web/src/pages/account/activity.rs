@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use maud::html;
-use myelin_auth::Browser;
+use myelin_auth::{Act, Browser};
 
 use super::devices::moment;
 use super::menu::framed;
@@ -45,50 +45,61 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, before: Option<i64>) 
 
 /// What of the details is for people: devices, addresses and browsers, and no ids of clients.
 fn shown<'a>(action: &str, detail: Option<&'a str>) -> Option<&'a str> {
-    match action {
-        "oauth.login" => detail?.split(' ').next(),
-        "oauth.approve" => detail?.split(' ').nth(1),
-        "oauth.deny" | "browser.sign_in" => None,
+    match Act::named(action) {
+        Some(Act::OauthLogIn) => detail?.split(' ').next(),
+        Some(Act::OauthApprove) => detail?.split(' ').nth(1),
+        Some(Act::OauthDeny | Act::BrowserSignIn) => None,
         _ => detail,
     }
 }
 
-/// What was done, in words; by its name where there are none.
+/// What was done, in words; by its name where a later version of the server wrote it.
 fn told<'a>(say: &'a Activity, action: &'a str) -> &'a str {
-    match action {
-        "login" | "oauth.login" => &say.login,
-        "logout" | "oauth.revoke" | "device.end" | "sessions.end" => &say.device_end,
-        "browser.sign_in" => &say.browser_sign_in,
-        "browser.end" | "browser.end_others" => &say.browser_end,
-        "oauth.approve" | "sso.approve" => &say.approve,
-        "oauth.deny" => &say.deny,
-        "oauth.token_reused" | "oauth.code_reused" => &say.reused,
-        "account.create" => &say.create,
-        "account.password" => &say.password,
-        "account.3pid.add" => &say.email_add,
-        "account.3pid.delete" => &say.email_remove,
-        "cross_signing.allow" => &say.reset_allow,
-        "cross_signing.reset" => &say.reset,
-        "account.lock" => &say.lock,
-        "account.unlock" => &say.unlock,
-        "account.suspend" => &say.suspend,
-        "account.unsuspend" => &say.unsuspend,
-        "account.grant_admin" => &say.admin,
-        "account.revoke_admin" => &say.no_admin,
-        "terms.accept" => &say.terms,
-        "account.export" => &say.export,
-        "totp.add" | "totp.remove" | "recovery_codes.make" => &say.factor,
-        "passkey.add" => &say.passkey_add,
-        "passkey.rename" => &say.passkey_rename,
-        "passkey.remove" => &say.passkey_remove,
-        "passkey.copied" => &say.passkey_copied,
-        "factors.remove" => &say.factors_remove,
-        "uia.confirm" => &say.confirm,
-        "upstream.connect" => &say.connect,
-        "upstream.disconnect" => &say.disconnect,
-        "upstream.logout" => &say.logout_there,
-        "oauth.identity" => &say.identity,
-        "second_factor.wrong" => &say.code_wrong,
-        other => other,
+    Act::named(action).map_or(action, |act| words(say, act))
+}
+
+fn words(say: &Activity, act: Act) -> &str {
+    match act {
+        Act::LogIn | Act::OauthLogIn => &say.login,
+        Act::LogOut | Act::OauthRevoke | Act::DeviceEnd | Act::SessionsEnd => &say.device_end,
+        Act::BrowserSignIn => &say.browser_sign_in,
+        Act::BrowserEnd | Act::BrowserEndOthers => &say.browser_end,
+        Act::OauthApprove | Act::SsoApprove => &say.approve,
+        Act::OauthDeny => &say.deny,
+        Act::OauthTokenReused | Act::OauthCodeReused => &say.reused,
+        Act::OauthIdentity => &say.identity,
+        Act::AccountCreate => &say.create,
+        Act::AccountPassword => &say.password,
+        Act::AddressAdd => &say.email_add,
+        Act::AddressRemove => &say.email_remove,
+        Act::AccountExport => &say.export,
+        Act::AccountLock => &say.lock,
+        Act::AccountUnlock => &say.unlock,
+        Act::AccountSuspend => &say.suspend,
+        Act::AccountUnsuspend => &say.unsuspend,
+        Act::AdminGrant => &say.admin,
+        Act::AdminRevoke => &say.no_admin,
+        Act::CrossSigningAllow => &say.reset_allow,
+        Act::CrossSigningReset => &say.reset,
+        Act::UiaConfirm => &say.confirm,
+        Act::TermsAccept => &say.terms,
+        Act::TotpAdd | Act::TotpRemove | Act::RecoveryCodesMake => &say.factor,
+        Act::PasskeyAdd => &say.passkey_add,
+        Act::PasskeyRename => &say.passkey_rename,
+        Act::PasskeyRemove => &say.passkey_remove,
+        Act::PasskeyCopied => &say.passkey_copied,
+        Act::FactorsRemove => &say.factors_remove,
+        Act::SecondFactorWrong => &say.code_wrong,
+        Act::UpstreamConnect => &say.connect,
+        Act::UpstreamDisconnect => &say.disconnect,
+        Act::UpstreamLogOut => &say.logout_there,
+        // Nobody reads these of their own: the account is closed, or they are of no account.
+        Act::AccountDeactivate
+        | Act::OauthClientRemove
+        | Act::InvitationCreate
+        | Act::InvitationCreateAdmin
+        | Act::InvitationSetUp
+        | Act::RegistrationTokenCreate
+        | Act::RegistrationTokenDelete => act.name(),
     }
 }
