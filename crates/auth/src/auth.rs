@@ -160,6 +160,7 @@ impl Auth {
     /// Both happen in a task of their own: a client that hangs up between the two must not leave a token in the
     /// cache that the commit has ended.
     pub(crate) async fn commit(&self, batch: Batch, user_id: &UserId) -> Result<Applied, StoreError> {
+        self.engine.expect_no_snapshot();
         let (answer, result) = oneshot::channel();
         let (engine, cache) = (Arc::clone(&self.engine), Arc::clone(&self.cache));
         let user_id = user_id.to_owned();

@@ -125,6 +125,7 @@ impl E2ee {
             }
             let mut batch = self.batch(&owner.user_id);
             if replaces_identity(&*snapshot, &owner, checked.device_keys.as_ref()).await? {
+                drop(snapshot);
                 // Its other keys are signed by the identity that goes; the next round plans as for a new device.
                 devices::expect(&mut batch, &owner.user_id, &owner.device_id);
                 device_list::delete_keys(&mut batch, &owner.user_id, &owner.device_id);

@@ -52,6 +52,7 @@ impl Media {
         let snapshot = self.engine.snapshot().await.map_err(StorageError::from)?;
         let mut found =
             snapshot.scan_all::<MediaPending>(scans).await.map_err(StorageError::from)?.into_iter();
+        drop(snapshot);
         if found.next().is_some_and(|pending| pending.len() >= PER_USER) {
             return Err(CreateError::TooMany);
         }

@@ -86,6 +86,7 @@ impl Rooms {
         if member.is_none_or(|member| member.membership != Membership::Join) {
             return Err(AliasError::NotAllowed("only members of a room may give it an alias"));
         }
+        drop(snapshot);
         let mut batch = Batch::new(self.deps.fence(room_id));
         let created_at = i64::try_from(self.deps.env.clock.now()).unwrap_or(i64::MAX);
         batch.insert(&Alias { alias: alias.to_owned(), room, creator: user.to_owned(), created_at });
@@ -168,6 +169,7 @@ impl Rooms {
                 "only the room's administrators may list it in the directory",
             ));
         }
+        drop(snapshot);
         let mut batch = Batch::new(self.deps.fence(room_id));
         match visibility {
             Visibility::Public => {

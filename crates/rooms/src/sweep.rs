@@ -108,6 +108,7 @@ impl Rooms {
         let cursor = snapshot.scan::<SearchCursor>(Scan::prefix::<SearchCursor>((), 1)).await?.pop();
         let oldest = snapshot.scan::<Erasure>(Scan::prefix::<Erasure>((), 1)).await?.pop();
         let (Some(cursor), Some(oldest)) = (cursor, oldest) else { return Ok(()) };
+        drop(snapshot);
         if oldest.pos <= cursor.done {
             let mut batch = Batch::new(self.deps.provisional_fence());
             batch.durability = Durability::MayLag;

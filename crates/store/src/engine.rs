@@ -19,7 +19,13 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// The batch takes its place in the order of commits when the method is called; only where the engine's queue
     /// is full, when the future first finds room.
+    ///
+    /// Nobody waits for it who holds a snapshot: an engine may make commits wait for snapshots to end.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>>;
+
+    /// To be called by who has another task commit and waits for that. Where the engine can tell, it panics in builds for tests if
+    /// the caller holds a snapshot, as [`Engine::commit`] does where they commit themselves.
+    fn expect_no_snapshot(&self) {}
 
     /// The newest position; changes after each commit that took one, and before that is answered: who has the answer finds
     /// no older one.

@@ -217,7 +217,12 @@ impl Engine for MemoryEngine {
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.expect_no_snapshot();
         Box::pin(ready(self.shared.commit(batch)))
+    }
+
+    fn expect_no_snapshot(&self) {
+        Holder::is_not_this_task(&self.shared.read());
     }
 
     fn positions(&self) -> watch::Receiver<Pos> {
@@ -250,7 +255,8 @@ struct MemorySnapshot {
 }
 
 /// The task that holds a snapshot, in builds with debug assertions. A store with few readers would wait for ever where each
-/// of as many tasks asks for a second one while it holds its first.
+/// of as many tasks asks for a second one while it holds its first; SQLite's log can't start over before the snapshots of it have
+/// ended, for which commits wait.
 struct Holder(Option<tokio::task::Id>);
 
 impl Holder {
@@ -259,6 +265,12 @@ impl Holder {
         let is_first = task.is_none_or(|task| state.holders.insert(task));
         assert!(is_first, "a task that holds a snapshot asks for another");
         Self(task)
+    }
+
+    fn is_not_this_task(state: &State) {
+        let task = tokio::task::try_id().filter(|_| cfg!(debug_assertions));
+        let holds = task.is_some_and(|task| state.holders.contains(&task));
+        assert!(!holds, "a task that holds a snapshot waits for a commit");
     }
 
     fn lets_go(&self, state: &mut State) {

@@ -94,6 +94,8 @@ impl Auth {
         let directories = self.directory.as_ref().ok_or(LookError::Off)?;
         let mut missed = directories.missed.lock().await;
         let (mut looked, mut due, mut after) = (Looked::default(), Vec::new(), None);
+        // What is known of those who are not looked for any more, since their accounts were closed otherwise, ends here.
+        let mut missed_still = HashMap::new();
         while let Some(people) = self.people_after(&mut after).await? {
             for (subject, user_id) in people {
                 tokio::select! {
@@ -107,13 +109,16 @@ impl Auth {
                 }
                 looked.missed += 1;
                 let now = self.env.clock.elapsed();
-                match missed.get(&subject) {
-                    Some(since) if now.saturating_sub(*since) >= APART => due.push((subject, user_id)),
-                    None if missed.len() < MOST => drop(missed.insert(subject, now)),
-                    _ => {}
+                let since = missed.get(&subject).copied().unwrap_or(now);
+                if now.saturating_sub(since) >= APART {
+                    due.push((subject.clone(), user_id));
+                }
+                if missed_still.len() < MOST {
+                    missed_still.insert(subject, since);
                 }
             }
         }
+        *missed = missed_still;
         if may_lock(directories, looked) {
             for (subject, user_id) in due {
                 self.lock(&Actor::Directory, &user_id).await?;

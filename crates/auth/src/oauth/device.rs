@@ -161,7 +161,7 @@ impl Auth {
                     // From now on it is kept, to know one that comes back.
                     let forgotten_at = self.now().saturating_add(code::REMEMBERED);
                     let next = OauthDeviceCode { forgotten_at, ..with(&row, &next) };
-                    self.issue_device(&*snapshot, (&row, &next), device_code, number).await?
+                    self.issue_device(snapshot, (&row, &next), device_code, number).await?
                 }
                 (Outcome::Again, Some((grant, device))) => {
                     let before = grant.generation - 1;
@@ -209,10 +209,10 @@ impl Auth {
         Ok(device.map(|device| (grant, device)))
     }
 
-    /// The session that was approved; nothing where something changed meanwhile.
+    /// The session that was approved; nothing where something changed meanwhile. The snapshot ends before the commit.
     async fn issue_device(
         &self,
-        snapshot: &dyn Snapshot,
+        snapshot: Box<dyn Snapshot>,
         (row, next): (&OauthDeviceCode, &OauthDeviceCode),
         device_code: &str,
         number: i64,
@@ -235,7 +235,8 @@ impl Auth {
             account: &account,
             origin: row.origin.as_deref(),
         };
-        let tokens = self.open_grant(&mut batch, snapshot, &grant, number).await?;
+        let tokens = self.open_grant(&mut batch, &*snapshot, &grant, number).await?;
+        drop(snapshot);
         Ok((self.commit(batch, &user_id).await? == Applied::Yes).then_some(tokens))
     }
 

@@ -93,6 +93,7 @@ impl Auth {
         }
         let device = device(&*snapshot, &token.user_id, &token.device_id, token.session).await?;
         let device = device.ok_or(AuthenticateError::Unknown)?;
+        drop(snapshot);
         if token.generation <= device.generation {
             return Ok(Found::Known(known));
         }

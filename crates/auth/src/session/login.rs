@@ -121,7 +121,7 @@ impl Auth {
             }
             let batch = self.batch(user_id.as_str());
             if let Some(issued) =
-                self.open_logged_in(batch, &*snapshot, &account, (&login.session, number, None)).await?
+                self.open_logged_in(batch, snapshot, &account, (&login.session, number, None)).await?
             {
                 return Ok(issued);
             }
@@ -151,24 +151,26 @@ impl Auth {
             batch.expect_present::<LoginToken>(&key);
             batch.delete::<LoginToken>(&key);
             let session = (session, number, token.origin.as_deref());
-            if let Some(issued) = self.open_logged_in(batch, &*snapshot, &account, session).await? {
+            if let Some(issued) = self.open_logged_in(batch, snapshot, &account, session).await? {
                 return Ok(issued);
             }
         }
         Err(StoreError::Contended.into())
     }
 
-    /// Opens the session and writes the login into the audit log; nothing where the account changed meanwhile.
+    /// Opens the session and writes the login into the audit log; nothing where the account changed meanwhile. The snapshot ends
+    /// before the commit.
     async fn open_logged_in(
         &self,
         mut batch: Batch,
-        snapshot: &dyn Snapshot,
+        snapshot: Box<dyn Snapshot>,
         account: &Account,
         (session, number, origin): (&NewSession, i64, Option<&str>),
     ) -> Result<Option<Issued>, LoginError> {
         let user_id = &account.user_id;
         expect_account(&mut batch, account);
-        let issued = self.open_session(&mut batch, snapshot, user_id, (session, number)).await?;
+        let issued = self.open_session(&mut batch, &*snapshot, user_id, (session, number)).await?;
+        drop(snapshot);
         put_origin(&mut batch, (user_id, &issued.device_id), origin);
         let device = Some(issued.device_id.to_string());
         self.record(&mut batch, &Actor::User(user_id.clone()), Act::LogIn, Some(user_id), device);

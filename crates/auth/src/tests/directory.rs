@@ -14,8 +14,8 @@ use ruma::UserId;
 
 use super::{PASSWORD, World, secret, user, world};
 use crate::{
-    AccountError, Auth, DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules, ExistingAccount,
-    Identifier, LoginError, LookError, Looked, Newcomers, Origin, OtherSessions, SignIn,
+    AccountError, Actor, Auth, DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules,
+    ExistingAccount, Identifier, LoginError, LookError, Looked, Newcomers, Origin, OtherSessions, SignIn,
 };
 
 /// A directory that reads names as some do: spaces and capitals don't matter, nor what is not seen (RFC 4518).
@@ -199,6 +199,20 @@ async fn who_is_missed_in_the_directory_twice_an_hour_apart_is_locked() {
     let audit = world.auth.audit_of(&user("bob"), 1).await.unwrap();
     assert_eq!((audit[0].actor.as_str(), audit[0].action.as_str()), ("directory", "account.lock"));
     assert_eq!(look(&world).await, (1, 0, 0), "who is locked is not looked for");
+}
+
+#[tokio::test]
+async fn who_was_not_looked_for_meanwhile_is_missed_anew() {
+    let (world, fake) = of_two(true).await;
+    fake.lacks(&["bob"]);
+    assert_eq!(look(&world).await, (1, 1, 0));
+    world.auth.lock(&Actor::Operator, &user("bob")).await.unwrap();
+    assert_eq!(look(&world).await, (1, 0, 0));
+    world.auth.unlock(&Actor::Operator, &user("bob")).await.unwrap();
+    world.clock.advance(HOUR);
+    assert_eq!(look(&world).await, (1, 1, 0), "what was known of him before has ended");
+    world.clock.advance(HOUR);
+    assert_eq!(look(&world).await, (1, 1, 1));
 }
 
 #[tokio::test]

@@ -96,6 +96,7 @@ impl Desk {
             return Ok(false);
         }
         let Some(image) = snapshot.get::<PreviewImage>(&key).await? else { return Ok(false) };
+        drop(snapshot);
         let mut batch = Batch::new(fence(&*self.media.engine, media_id));
         batch.expect_present::<PreviewImage>(&key);
         batch.put(&PreviewImage { created: now(&self.media.env), ..image });

@@ -66,7 +66,7 @@ impl Rooms {
         let room = job.room;
         let stage = job.cursor.as_deref().unwrap_or(STAGES[0]);
         let found = match stage {
-            "room" => return self.delete_room(&*snapshot, job, batch).await,
+            "room" => return self.delete_room(snapshot, job, batch).await,
             "events" => delete_events(&*snapshot, room, &mut batch).await?,
             "members" => self.delete_members(&*snapshot, room, &mut batch).await?,
             "state" => {
@@ -121,13 +121,14 @@ impl Rooms {
     /// Takes the room off this server. Whoever joined it meanwhile keeps it.
     async fn delete_room(
         &self,
-        snapshot: &dyn Snapshot,
+        snapshot: Box<dyn Snapshot>,
         job: &RoomJob,
         mut batch: Batch,
     ) -> Result<(), SendError> {
         let room = job.room;
         if let Some(head) = snapshot.get::<RoomHead>(&(room,)).await? {
-            if self.joined_here(snapshot, room).await? > 0 {
+            if self.joined_here(&*snapshot, room).await? > 0 {
+                drop(snapshot);
                 let problem = Some("somebody of this server has joined the room".to_owned());
                 let ended_at = Some(self.job_time());
                 return self
@@ -140,6 +141,7 @@ impl Rooms {
         for alias in snapshot.scan::<Alias>(aliases).await? {
             batch.delete::<Alias>(&(alias.alias,));
         }
+        drop(snapshot);
         batch.delete::<DirectoryEntry>(&(room,));
         batch.delete::<RoomById>(&(job.room_id.clone(),));
         batch.delete::<Room>(&(room,));

@@ -35,6 +35,10 @@ impl<W: Wraps> Engine for W {
         self.commit_around(batch)
     }
 
+    fn expect_no_snapshot(&self) {
+        self.inner().expect_no_snapshot();
+    }
+
     fn positions(&self) -> watch::Receiver<Pos> {
         self.inner().positions()
     }
