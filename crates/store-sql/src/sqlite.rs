@@ -26,8 +26,8 @@ use std::thread::JoinHandle;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use myelin_model::{Epoch, Pos, Shard};
 use myelin_store::{
-    Batch, CommitError, CommitNotice, Committed, Engine, Identity, KeyspaceDef, OpenError, ReadError,
-    Snapshot,
+    Batch, CommitError, CommitNotice, Committed, Datum, Engine, Identity, KeyspaceDef, OpenError, ReadError,
+    Row, Snapshot,
 };
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
@@ -148,6 +148,14 @@ impl SqliteEngine {
 impl Engine for SqliteEngine {
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, ReadError>> {
         Box::pin(async { Ok(Box::new(self.readers.snapshot().await?) as Box<dyn Snapshot>) })
+    }
+
+    fn get_row<'e>(
+        &'e self,
+        keyspace: &'static KeyspaceDef,
+        key: Vec<Datum>,
+    ) -> BoxFuture<'e, Result<Option<Row>, ReadError>> {
+        Box::pin(self.readers.get(keyspace, key))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, CommitError>> {

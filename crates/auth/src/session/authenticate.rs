@@ -72,14 +72,14 @@ impl Auth {
     }
 
     async fn load(&self, hash: &TokenHash) -> Result<Found, AuthenticateError> {
-        let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
         let key = (Bytes::copy_from_slice(hash),);
-        let token = snapshot.get::<AccessToken>(&key).await.map_err(StoreError::from)?;
-        let Some(token) = token else { return Err(AuthenticateError::Unknown) };
-        // Each row that need not be read is a search in a tree less.
+        let token = self.engine.get_now::<AccessToken>(&key).await.map_err(StoreError::from)?;
+        let token = token.ok_or(AuthenticateError::Unknown)?;
+        // Each row that need not be read is a search in a tree less. That they are not of one moment does no harm: who changes
+        // one of them makes the cache forget what was read of it.
         let (account, is_locked) = match self.cache.account(&token.user_id) {
             Some(account) => (account, false),
-            None => account(&*snapshot, &token.user_id).await?.ok_or(AuthenticateError::Unknown)?,
+            None => self.account_of(&token.user_id).await?.ok_or(AuthenticateError::Unknown)?,
         };
         let AccessToken { device_id, session, expires_at, .. } = &token;
         let (device_id, session, expires_at) = (device_id.clone(), *session, *expires_at);
@@ -91,9 +91,10 @@ impl Auth {
         if token.shown == Some(true) || token.expires_at.is_some_and(|at| at <= self.now()) {
             return Ok(Found::Known(known));
         }
-        let device = device(&*snapshot, &token.user_id, &token.device_id, token.session).await?;
+        let device_key = (token.user_id.clone(), token.device_id.clone());
+        let device = self.engine.get_now::<Device>(&device_key).await.map_err(StoreError::from)?;
+        let device = device.filter(|device| device.session == token.session);
         let device = device.ok_or(AuthenticateError::Unknown)?;
-        drop(snapshot);
         if token.generation <= device.generation {
             return Ok(Found::Known(known));
         }
@@ -104,6 +105,19 @@ impl Auth {
         self.commit(batch, &token.user_id).await?;
         // The commit made the cache forget; the token is read once more, and then kept.
         Ok(Found::Again)
+    }
+
+    /// What the cache knows of an account, and whether it is locked; nothing where it was deactivated.
+    async fn account_of(
+        &self,
+        user_id: &OwnedUserId,
+    ) -> Result<Option<(Arc<KnownAccount>, bool)>, StoreError> {
+        let account = self.engine.get_now::<Account>(&(user_id.clone(),)).await?;
+        let account = account.filter(|account| account.deactivated_at.is_none());
+        Ok(account.map(|account| {
+            let (is_suspended, is_locked) = (account.suspended_at.is_some(), account.locked_at.is_some());
+            (KnownAccount::new(account.user_id, account.is_admin, is_suspended), is_locked)
+        }))
     }
 }
 
@@ -135,19 +149,6 @@ pub(crate) async fn holder(
     let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
     let (Some(device), Some(account)) = (device, account) else { return Ok(None) };
     Ok(account.deactivated_at.is_none().then_some(Holder { device, account }))
-}
-
-/// What the cache knows of an account, and whether it is locked; nothing where it was deactivated.
-async fn account(
-    snapshot: &dyn Snapshot,
-    user_id: &OwnedUserId,
-) -> Result<Option<(Arc<KnownAccount>, bool)>, StoreError> {
-    let account = snapshot.get::<Account>(&(user_id.clone(),)).await?;
-    let account = account.filter(|account| account.deactivated_at.is_none());
-    Ok(account.map(|account| {
-        let (is_suspended, is_locked) = (account.suspended_at.is_some(), account.locked_at.is_some());
-        (KnownAccount::new(account.user_id, account.is_admin, is_suspended), is_locked)
-    }))
 }
 
 /// The device of this session, unless it was deleted.

@@ -54,6 +54,29 @@ impl Readers {
         Ok(SqliteSnapshot { readers: Arc::clone(self), connection, position, _permit: permit })
     }
 
+    /// Reads one row. One statement is a transaction of its own: nothing begins it, ends it or asks for the position.
+    pub(super) async fn get(
+        &self,
+        keyspace: &'static KeyspaceDef,
+        key: Vec<Datum>,
+    ) -> Result<Option<Row>, ReadError> {
+        let _permit = self.permits.acquire().await.map_err(|_| ReadError::Closed)?;
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().map_err(read_error)?,
+        };
+        let text = &self.statements.of(keyspace)?.get;
+        let found = connection
+            .prepare_cached(text)
+            .map_err(read_error)
+            .and_then(|mut statement| get_row(&mut statement, keyspace, &key));
+        if !self.permits.is_closed() {
+            self.idle().push(connection);
+        }
+        found
+    }
+
     fn connect(&self) -> rusqlite::Result<Connection> {
         let connection = open::connect(&self.path, false)?;
         connection.pragma_update(None, "query_only", true)?;
@@ -66,6 +89,17 @@ impl Readers {
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn get_row(
+    statement: &mut CachedStatement<'_>,
+    keyspace: &'static KeyspaceDef,
+    key: &[Datum],
+) -> Result<Option<Row>, ReadError> {
+    keyspace.check_key(key)?;
+    bind(statement, key, 0).map_err(read_error)?;
+    let mut rows = statement.raw_query();
+    rows.next().map_err(read_error)?.map(|row| read_row(keyspace, row)).transpose()
 }
 
 /// Begins the transaction and reads the position in it: a transaction sees the moment of its first read.
@@ -100,12 +134,6 @@ impl SqliteSnapshot {
     ) -> Result<Vec<Option<Row>>, ReadError> {
         let text = &self.readers.statements.of(keyspace)?.get;
         let mut statement = connection.prepare_cached(text).map_err(read_error)?;
-        let mut get = |key: &Vec<Datum>| {
-            keyspace.check_key(key)?;
-            bind(&mut statement, key, 0).map_err(read_error)?;
-            let mut rows = statement.raw_query();
-            rows.next().map_err(read_error)?.map(|row| read_row(keyspace, row)).transpose()
-        };
         let mut found = Vec::with_capacity(keys.len());
         let mut prepared = Prepared::default();
         for part in near::parts(keyspace, keys) {
@@ -113,7 +141,7 @@ impl SqliteSnapshot {
                 self.pass(connection, keyspace, part.keys, &mut prepared, &mut found)?;
             } else {
                 for key in part.keys {
-                    found.push(get(key)?);
+                    found.push(get_row(&mut statement, keyspace, key)?);
                 }
             }
         }

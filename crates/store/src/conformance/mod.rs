@@ -142,6 +142,7 @@ macro_rules! conformance_suite {
             notices_come_in_order_with_their_topics,
             a_snapshot_sees_one_moment,
             a_snapshot_contains_every_commit_acknowledged_before_it,
+            one_row_is_read_as_it_is_now,
             rows_come_back_as_they_were_put,
             keys_that_lie_near_each_other_are_each_found,
             scans_of_every_shape_agree_with_their_definition,

@@ -55,6 +55,27 @@ pub async fn a_snapshot_contains_every_commit_acknowledged_before_it(factory: &d
     engine.close().await;
 }
 
+pub async fn one_row_is_read_as_it_is_now(factory: &dyn Factory) {
+    let engine = &*factory.fresh();
+    let snapshot = engine.snapshot().await.unwrap();
+    for id in 0..30 {
+        assert_eq!(engine.get_now::<Mark>(&(id,)).await.unwrap(), None);
+        let mut put = batch(engine);
+        put.put(&Mark { id });
+        engine.commit(put).await.unwrap();
+        assert_eq!(engine.get_now::<Mark>(&(id,)).await.unwrap(), Some(Mark { id }));
+        assert_eq!(snapshot.get::<Mark>(&(id,)).await.unwrap(), None, "a snapshot beside stands still");
+    }
+    let mut delete = batch(engine);
+    delete.delete::<Mark>(&(7,));
+    engine.commit(delete).await.unwrap();
+    assert_eq!(engine.get_now::<Mark>(&(7,)).await.unwrap(), None);
+    let unfit = engine.get_row(Mark::DEF, Vec::new()).await;
+    assert!(unfit.is_err(), "{unfit:?}");
+    engine.close().await;
+    assert!(matches!(engine.get_now::<Mark>(&(0,)).await, Err(ReadError::Closed)));
+}
+
 pub async fn rows_come_back_as_they_were_put(factory: &dyn Factory) {
     let engine = &*factory.fresh();
     let texts = ["", "a", "\0", "a\0b", "é", "🦀", "'; DROP TABLE meta; --", "x\u{10FFFF}"];
