@@ -250,10 +250,16 @@ impl Wishes<'_> {
 
 /// Calls back for each room in the list's ranges; answers how many rooms the list has.
 fn walk(rooms: &RoomList, list: &ListRequest, mut in_range: impl FnMut(RoomKey, RoomEntry)) -> usize {
-    let mut ranges = list.ranges.clone();
-    ranges.sort_unstable();
+    let mut sorted = Vec::new();
+    let ranges = if list.ranges.is_sorted() {
+        &list.ranges
+    } else {
+        sorted.clone_from(&list.ranges);
+        sorted.sort_unstable();
+        &sorted
+    };
     let end = ranges.iter().map(|(_, end)| *end).max();
-    let mut ranges = ranges.into_iter().peekable();
+    let mut ranges = ranges.iter().copied().peekable();
     let mut count: u64 = 0;
     for (room, entry) in rooms.listed() {
         if list.filter.is_open() && end.is_none_or(|end| count > end) {

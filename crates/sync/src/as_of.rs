@@ -37,13 +37,16 @@ impl<T> AsOf<T> {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut found = FxHashMap::default();
         found.reserve(rooms.len());
-        let mut spans = Vec::with_capacity(rooms.len());
+        // Of those whose entry is of this very position nothing need be asked.
+        let mut spans = Vec::new();
         {
             let mut known = self.lock();
             for room in rooms {
                 if let Some(entry) = known.get_mut(room) {
                     entry.used = now;
-                    spans.push((*room, entry.as_of.min(position), entry.as_of.max(position)));
+                    if entry.as_of != position {
+                        spans.push((*room, entry.as_of.min(position), entry.as_of.max(position)));
+                    }
                     found.insert(*room, Arc::clone(&entry.it));
                 }
             }

@@ -132,14 +132,14 @@ impl UserRooms {
         self.watched = true;
     }
 
-    /// What an answer needs of these rooms, as of the snapshot up to which they are folded. Rooms that are gone are left
-    /// out.
+    /// What an answer needs of these rooms, in their order, as of the snapshot up to which they are folded. Rooms that are gone
+    /// are left out.
     pub(crate) async fn facts(
         &mut self,
         snapshot: &dyn Snapshot,
         cache: &RoomCache,
         rooms: &[RoomNid],
-    ) -> Result<FxHashMap<RoomNid, Facts>, ReadError> {
+    ) -> Result<Vec<(RoomNid, Facts)>, ReadError> {
         let shared = cache.read(snapshot, rooms).await?;
         let missing: Vec<RoomNid> =
             rooms.iter().copied().filter(|room| !self.members.contains_key(room)).collect();

@@ -39,6 +39,17 @@ pub(super) struct Follower {
     pub(super) session: i64,
     /// In milliseconds since 1970.
     pub(super) now: i64,
+    pub(super) needs_shown: NeedsShown,
+}
+
+/// Whether the events that are shown are needed beside the form in which they go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NeedsShown {
+    Never,
+    /// For the receipts that go with them, where the room's were not told yet.
+    UntilReceipts,
+    /// For sticky events, which are not told twice.
+    Always,
 }
 
 /// Finds out which of these rooms just go on.
@@ -105,7 +116,12 @@ impl Followed {
                 people.push(sender.to_owned());
             }
         }
-        let shown = if known.receipts == 0 { new } else { &[] };
+        let needs_shown = match follower.needs_shown {
+            NeedsShown::Never => false,
+            NeedsShown::UntilReceipts => known.receipts == 0,
+            NeedsShown::Always => true,
+        };
+        let shown = if needs_shown { new } else { &[] };
         let shown = shown.iter().rev().map(|shared| shared.event.clone()).collect();
         let prev_batch = PageToken::Before(recent.start(new)).to_string();
         Some(Self { timeline, state, people, shown, prev_batch, unread, lazy })

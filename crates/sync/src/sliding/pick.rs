@@ -14,7 +14,7 @@ use ruma::{OwnedRoomId, RoomId};
 use crate::devices::MemberChanges;
 use crate::recent::Recents;
 use crate::room_cache::{RoomCache, RoomFacts};
-use crate::sliding::followed::{Follower, follow};
+use crate::sliding::followed::{Follower, NeedsShown, follow};
 use crate::sliding::request::{Extensions, Search};
 use crate::sliding::room::Due;
 use crate::sliding::sticky::StickyWanted;
@@ -77,16 +77,29 @@ impl Picking<'_> {
         self.resolve_filters(rooms, &mut request).await?;
         let window = select(&rooms.list, &request);
         let Plan { due, left_after } = connection.plan(&rooms.list, &window);
-        let new: HashSet<RoomKey> =
-            due.iter().filter(|due| due.known.is_none()).map(|due| due.room).collect();
         let nids: Vec<RoomNid> = due.iter().map(|due| RoomNid(due.room.0)).collect();
-        let mut facts = rooms.facts(self.snapshot, self.cache, &nids).await?;
+        let sticky = match extensions.sticky() {
+            Some(said) => {
+                let new = due.iter().filter(|due| due.known.is_none()).map(|due| due.room).collect();
+                let source = (self.snapshot, self.cache);
+                Some(StickyWanted::new(asked, said, source, rooms, &request, (&new, self.now)).await?)
+            }
+            None => None,
+        };
+        let mut facts = rooms.facts(self.snapshot, self.cache, &nids).await?.into_iter().peekable();
         let due = due.into_iter().filter_map(|due| {
-            let facts = facts.remove(&RoomNid(due.room.0))?;
+            let (_, facts) = facts.next_if(|(room, _)| room.0 == due.room.0)?;
             Some(Due { due, facts, followed: None })
         });
         let mut due: Vec<Due> = due.collect();
-        let follower = Follower { session: asked.requester.session, now: self.now };
+        let needs_shown = if extensions.sticky().is_some() {
+            NeedsShown::Always
+        } else if extensions.receipts.is_on() {
+            NeedsShown::UntilReceipts
+        } else {
+            NeedsShown::Never
+        };
+        let follower = Follower { session: asked.requester.session, now: self.now, needs_shown };
         follow(self.snapshot, self.recents, rooms, &mut due, follower).await?;
         let in_window = window.rooms.iter().enumerate().map(|(wanted, room)| {
             let joined = room.entry.standing == Standing::Joined;
@@ -103,13 +116,6 @@ impl Picking<'_> {
         let since = since.filter(|_| needs_members && !connection.is_new());
         let members = since.map(|since| MemberChanges::collect(rooms, since));
         let subscribed = subscribed.into_iter().map(|(id, room)| (id.to_string(), room)).collect();
-        let sticky = match extensions.sticky() {
-            Some(said) => {
-                let source = (self.snapshot, self.cache);
-                Some(StickyWanted::new(asked, said, source, rooms, &request, (&new, self.now)).await?)
-            }
-            None => None,
-        };
         let own_rooms = if profiles.is_on() { rooms.joined() } else { Arc::default() };
         Ok(Picked { due, left_after, rooms: in_window, subscribed, members, own_rooms, sticky, window })
     }

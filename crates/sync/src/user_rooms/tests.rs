@@ -161,11 +161,11 @@ impl Test {
         assert_eq!(self.folded.joined(), anew.joined());
         let facts = self.folded.facts(&*snapshot, &self.cache, &self.rooms).await.unwrap();
         let read = anew.facts(&*snapshot, &cache, &self.rooms).await.unwrap();
-        for (room, facts) in &facts {
-            assert_eq!((&facts.member, &facts.head), (&read[room].member, &read[room].head));
-            assert_eq!(facts.summary, read[room].summary);
-        }
         assert_eq!(facts.len(), read.len());
+        for ((room, facts), (same, read)) in facts.iter().zip(&read) {
+            assert_eq!((room, &facts.member, &facts.head), (same, &read.member, &read.head));
+            assert_eq!(facts.summary, read.summary);
+        }
     }
 }
 
