@@ -9,7 +9,7 @@ use myelin_store::schema::auth::Audit;
 use myelin_store::{Batch, Reader};
 use ruma::{OwnedUserId, UserId};
 
-pub use act::Act;
+pub use act::{Act, Told};
 
 use crate::{Auth, StoreError};
 
@@ -52,8 +52,8 @@ pub struct AuditEntry {
     pub at: i64,
     /// Who; a user id, or the door an operator came through.
     pub actor: String,
-    /// What was done, such as `login` or `account.lock`.
-    pub action: String,
+    /// What was done.
+    pub told: Told,
     /// More about it.
     pub detail: Option<String>,
 }
@@ -107,7 +107,7 @@ impl Auth {
             pos: row.pos.get(),
             at: row.at,
             actor: row.actor,
-            action: row.action,
+            told: row.action.into(),
             detail: row.detail,
         };
         Ok(rows.into_iter().map(entry).collect())

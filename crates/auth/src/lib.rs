@@ -37,7 +37,7 @@ pub use account::password::{Identifier, PasswordProblem};
 pub use account::strength::{BreachedPasswords, Guess, PasswordDigest};
 pub use account::third_party::{ThirdPartyError, ThirdPartyInfo};
 pub use account::{AccountError, Deactivated, Departing, Erase, OtherSessions};
-pub use audit::{Act, Actor, AuditEntry};
+pub use audit::{Act, Actor, AuditEntry, Told};
 pub use auth::{Auth, SessionEnd};
 pub use config::{AuthConfig, LegacyLogins, PasswordCost, RegistrationMode};
 pub use directory::{DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules, LookError, Looked};

@@ -97,7 +97,7 @@ pub fn audit(entry: &AuditEntry) -> Value {
         "pos": entry.pos,
         "at": entry.at,
         "actor": entry.actor,
-        "action": entry.action,
+        "action": entry.told.to_string(),
         "detail": entry.detail,
     })
 }

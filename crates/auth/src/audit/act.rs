@@ -13,8 +13,8 @@ macro_rules! acts {
         }
 
         impl Act {
-            /// Everything that can be told.
-            pub const ALL: &[Self] = &[$(Self::$act),+];
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$act),+];
 
             /// Its name in the log.
             #[must_use]
@@ -24,9 +24,7 @@ macro_rules! acts {
                 }
             }
 
-            /// What has this name; nothing where a later version wrote it.
-            #[must_use]
-            pub fn named(name: &str) -> Option<Self> {
+            fn named(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$act),)+
                     _ => None,
@@ -143,17 +141,47 @@ impl fmt::Display for Act {
     }
 }
 
+/// What an entry of the log tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Something that this version knows.
+    Act(Act),
+    /// Something that a later version of the server wrote, by its name.
+    Unknown(String),
+}
+
+impl From<String> for Told {
+    fn from(name: String) -> Self {
+        Act::named(&name).map_or(Self::Unknown(name), Self::Act)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Act(act) => act.fmt(f),
+            Self::Unknown(name) => f.write_str(name),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use super::Act;
+    use super::{Act, Told};
 
     #[test]
     fn each_act_has_a_name_of_its_own_which_leads_back_to_it() {
         let names: HashSet<_> = Act::ALL.iter().map(|act| act.name()).collect();
         assert_eq!(names.len(), Act::ALL.len());
-        assert!(Act::ALL.iter().all(|act| Act::named(act.name()) == Some(*act)));
-        assert_eq!(Act::named("account.teleport"), None);
+        assert!(Act::ALL.iter().all(|act| Told::from(act.to_string()) == Told::Act(*act)));
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_keeps_its_name() {
+        let told = Told::from("account.teleport".to_owned());
+        assert_eq!(told, Told::Unknown("account.teleport".to_owned()));
+        assert_eq!(told.to_string(), "account.teleport");
     }
 }

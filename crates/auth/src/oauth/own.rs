@@ -9,7 +9,7 @@ use myelin_store::{Batch, Reader, Scan};
 
 use super::{Browser, expect_browser};
 use crate::auth::Applied;
-use crate::{AccountError, Act, Actor, AuditEntry, Auth, OtherSessions, StoreError};
+use crate::{AccountError, Act, Actor, AuditEntry, Auth, OtherSessions, StoreError, Told};
 
 /// More browsers than one is signed in in.
 const BROWSERS: usize = 64;
@@ -36,8 +36,8 @@ pub struct OwnActivity {
     pub pos: i64,
     /// When, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// What was done, such as `login`.
-    pub action: String,
+    /// What was done.
+    pub told: Told,
     /// More about it.
     pub detail: Option<String>,
     /// Whether somebody else did it: an administrator or a tool of theirs.
@@ -134,7 +134,7 @@ impl Auth {
             pos: entry.pos,
             at: entry.at,
             is_by_others: entry.actor != user_id.as_str(),
-            action: entry.action,
+            told: entry.told,
             detail: entry.detail,
         };
         Ok(entries.into_iter().map(own).collect())

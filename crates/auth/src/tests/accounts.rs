@@ -202,7 +202,7 @@ async fn the_audit_log_tells_who_did_what_and_forgets_with_time() {
     world.clock.advance(Duration::from_secs(600));
     world.auth.lock(&Actor::User(user("root")), &alice).await.unwrap();
     let told = |entries: Vec<crate::AuditEntry>| -> Vec<String> {
-        entries.iter().map(|entry| format!("{} {}", entry.actor, entry.action)).collect()
+        entries.iter().map(|entry| format!("{} {}", entry.actor, entry.told)).collect()
     };
     let expected = ["@root:example.org account.lock", "@alice:example.org login", "operator account.create"];
     assert_eq!(told(world.auth.audit_of(&alice, 10).await.unwrap()), expected);

@@ -14,8 +14,9 @@ use ruma::UserId;
 
 use super::{PASSWORD, World, secret, user, world};
 use crate::{
-    AccountError, Actor, Auth, DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules,
+    AccountError, Act, Actor, Auth, DIRECTORY, Directory, DirectoryDown, DirectoryEntry, DirectoryRules,
     ExistingAccount, Identifier, LoginError, LookError, Looked, Newcomers, Origin, OtherSessions, SignIn,
+    Told,
 };
 
 /// A directory that reads names as some do: spaces and capitals don't matter, nor what is not seen (RFC 4518).
@@ -197,7 +198,7 @@ async fn who_is_missed_in_the_directory_twice_an_hour_apart_is_locked() {
     assert!(matches!(again, Err(LoginError::Locked)), "whatever the directory says of his password");
     assert!(matches!(sign_in(&world, "carol", "carol's own", &from(1)).await, Ok(SignIn::Done(_))));
     let audit = world.auth.audit_of(&user("bob"), 1).await.unwrap();
-    assert_eq!((audit[0].actor.as_str(), audit[0].action.as_str()), ("directory", "account.lock"));
+    assert_eq!((audit[0].actor.as_str(), &audit[0].told), ("directory", &Told::Act(Act::AccountLock)));
     assert_eq!(look(&world).await, (1, 0, 0), "who is locked is not looked for");
 }
 

@@ -7,9 +7,9 @@ use myelin_store::schema::auth::{EmailPurpose, EmailToken, EmailValidation, Thir
 
 use super::{PASSWORD, World, secret, world_mailing};
 use crate::{
-    Actor, Attempt, Credential, EmailCredentials, EmailError, EmailRequest, Erase, Identifier, Login, Mail,
-    MailError, Mailer, NewSession, Operation, Origin, OtherSessions, Passed, RefreshTokens::Unsupported,
-    Refusal, RegistrationMode, Stage, ThirdPartyError, UiaError,
+    Act, Actor, Attempt, Credential, EmailCredentials, EmailError, EmailRequest, Erase, Identifier, Login,
+    Mail, MailError, Mailer, NewSession, Operation, Origin, OtherSessions, Passed,
+    RefreshTokens::Unsupported, Refusal, RegistrationMode, Stage, ThirdPartyError, Told, UiaError,
 };
 
 /// A mail server in the test's hands.
@@ -152,7 +152,7 @@ async fn looking_at_the_link_confirms_nothing() {
     let held = world.auth.third_party_ids(&alice).await.unwrap();
     assert_eq!((held.len(), held[0].address.as_str()), (1, "alice@example.org"));
     let audit = world.auth.audit_of(&alice.user_id, 1).await.unwrap();
-    assert_eq!(audit[0].action, "account.3pid.add");
+    assert_eq!(audit[0].told, Told::Act(Act::AddressAdd));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::emails::{mailing, with_address};
 use super::{PASSWORD, World, secret, user, world, world_with};
 use crate::{
     Actor, Browser, Erase, HalfSignedIn, Identifier, LoginError, NewBrowser, NewSession, Origin,
-    OtherSessions, SecondStepError, SignIn, TotpError,
+    OtherSessions, SecondStepError, SignIn, Told, TotpError,
 };
 
 /// Somebody with an app and recovery codes.
@@ -262,7 +262,11 @@ async fn factors_go_when_they_are_removed_by_their_owner_an_operator_or_with_the
     assert!(world.rows::<BrowserSession>().await.is_empty());
     assert!(world.try_login("alice", PASSWORD, NewSession::default()).await.is_ok());
     let by_operator = world.auth.audit_of(&person.user_id, 10).await.unwrap();
-    assert!(by_operator.iter().any(|entry| entry.action == "factors.remove" && entry.actor == "operator"));
+    assert!(
+        by_operator
+            .iter()
+            .any(|entry| entry.told == Told::Act(crate::Act::FactorsRemove) && entry.actor == "operator")
+    );
 
     let person = enrolled().await;
     person.world.auth.deactivate(&Actor::Operator, &person.user_id, Erase::No).await.unwrap();

@@ -16,7 +16,7 @@ use super::apply::{Rejection, apply};
 use super::failure::{Failure, FullDisk};
 use super::lock::StoreLock;
 use super::open::{self, Opened};
-use super::upkeep::Upkeep;
+use super::upkeep::{Hold, Upkeep};
 use super::{Announce, DurabilityMode, SqliteOptions};
 use crate::statement::Statements;
 
@@ -58,6 +58,8 @@ pub(super) struct Committer {
     waits: bool,
     /// The length of the log from which the committer acts.
     log_limit: i64,
+    /// While the log is to start over, and a copy is still under way.
+    hold: Option<Hold>,
     full_disk: FullDisk,
 }
 
@@ -84,6 +86,7 @@ impl Committer {
             position: opened.position.get(),
             waits: true,
             log_limit: i64::from(options.log_pages) * 4,
+            hold: None,
             full_disk: FullDisk::default(),
         }
     }
@@ -102,6 +105,9 @@ impl Committer {
             let message = match queue.recv_timeout(if idle { Duration::MAX } else { IDLE }) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) => {
+                    if let Some(open) = &connection {
+                        self.tend_log(open, &upkeep);
+                    }
                     idle = !connection.as_ref().is_some_and(give_space_back);
                     continue;
                 }
@@ -271,13 +277,18 @@ impl Committer {
         upkeep.log_grew(i64::from(pages) - i64::from(copied));
         let (pages, limit) = (i64::from(pages), i64::from(self.options.log_pages) * 4);
         if pages < limit {
-            self.log_limit = limit;
-        } else if pages > self.log_limit && upkeep.hold() {
+            (self.log_limit, self.hold) = (limit, None);
+        } else if pages > self.log_limit {
+            // SQLite refuses it while another copies: then the next commit, or the rest after it, finds the copy ended.
+            let hold = self.hold.take().unwrap_or_else(|| upkeep.hold());
+            if !hold.is_alone() {
+                self.hold = Some(hold);
+                return;
+            }
             // Waits for readers of the old part, but not long: what they read is short, or it is a backup.
             drop(connection.busy_timeout(Duration::from_millis(100)));
             let restarted = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART);
             drop(connection.busy_timeout(Duration::from_secs(5)));
-            upkeep.release();
             if let Err(error) = restarted {
                 tracing::debug!(pages, error = &error as &dyn std::error::Error, "store.log.kept");
             }

@@ -44,11 +44,7 @@ impl Readers {
     /// Begins a read transaction; waits where too many exist.
     pub(super) async fn snapshot(self: &Arc<Self>) -> Result<SqliteSnapshot, ReadError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| ReadError::Closed)?;
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().map_err(read_error)?,
-        };
+        let connection = self.take().map_err(read_error)?;
         let position = begin(&connection).map_err(read_error)?;
         let connection = Mutex::new(Some(connection));
         Ok(SqliteSnapshot { readers: Arc::clone(self), connection, position, _permit: permit })
@@ -61,20 +57,27 @@ impl Readers {
         key: Vec<Datum>,
     ) -> Result<Option<Row>, ReadError> {
         let _permit = self.permits.acquire().await.map_err(|_| ReadError::Closed)?;
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().map_err(read_error)?,
-        };
+        let connection = self.take().map_err(read_error)?;
         let text = &self.statements.of(keyspace)?.get;
         let found = connection
             .prepare_cached(text)
             .map_err(read_error)
             .and_then(|mut statement| get_row(&mut statement, keyspace, &key));
+        self.give_back(connection);
+        found
+    }
+
+    /// An idle connection, or a new one. Whoever takes it has a permit.
+    fn take(&self) -> rusqlite::Result<Connection> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| self.connect(), Ok)
+    }
+
+    /// Keeps it for the next reader; closes it where the store is closed.
+    fn give_back(&self, connection: Connection) {
         if !self.permits.is_closed() {
             self.idle().push(connection);
         }
-        found
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
@@ -266,8 +269,8 @@ impl Drop for SqliteSnapshot {
         let Some(connection) = connection else { return };
         let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.raw_execute());
         // One that can't even end its transaction is closed instead.
-        if ended.is_ok() && !self.readers.permits.is_closed() {
-            self.readers.idle().push(connection);
+        if ended.is_ok() {
+            self.readers.give_back(connection);
         }
     }
 }

@@ -47,6 +47,25 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn want(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+}
+
+impl Wanted {
+    /// Nothing of it can be done now.
+    fn is_idle(&self) -> bool {
+        !(self.copy && !self.held || self.sync || self.stop)
+    }
+
+    /// What can be done now, which is wanted no more.
+    fn take(&mut self) -> Self {
+        let taken = Self { copy: self.copy && !self.held, ..*self };
+        (self.copy, self.sync, self.copying) = (self.copy && self.held, false, taken.copy);
+        taken
+    }
 }
 
 /// Starts the thread for the store at `path`.
@@ -65,16 +84,10 @@ impl Upkeep {
         }
     }
 
-    /// Asks that no copy begins until [`Upkeep::release`]; whether none is under way.
-    pub(super) fn hold(&self) -> bool {
-        let mut wanted = self.shared.lock();
-        wanted.held = true;
-        !wanted.copying
-    }
-
-    /// Copies may begin again.
-    pub(super) fn release(&self) {
-        self.want(|wanted| wanted.held = false);
+    /// Lets no copy begin. One that is under way goes on.
+    pub(super) fn hold(&self) -> Hold {
+        self.shared.lock().held = true;
+        Hold(Arc::clone(&self.shared))
     }
 
     /// Asks for an fsync of what was just committed.
@@ -96,8 +109,23 @@ impl Upkeep {
     }
 
     fn want(&self, change: impl FnOnce(&mut Wanted)) {
-        change(&mut self.shared.lock());
-        self.shared.changed.notify_one();
+        self.shared.want(change);
+    }
+}
+
+/// While it exists, no copy begins. There is one at a time.
+pub(super) struct Hold(Arc<Shared>);
+
+impl Hold {
+    /// Whether the copy that was under way has ended.
+    pub(super) fn is_alone(&self) -> bool {
+        !self.0.lock().copying
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.want(|wanted| wanted.held = false);
     }
 }
 
@@ -129,16 +157,13 @@ impl Worker {
 
     /// Waits until something is wanted, and takes it. An fsync waits a little longer, so that it serves many commits.
     fn wait(&self) -> Wanted {
-        let idle = |wanted: &mut Wanted| !(wanted.copy && !wanted.held || wanted.sync || wanted.stop);
-        let wanted = self.shared.changed.wait_while(self.shared.lock(), idle);
+        let wanted = self.shared.changed.wait_while(self.shared.lock(), |wanted| wanted.is_idle());
         let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner);
         if wanted.sync {
             let lag = self.shared.changed.wait_timeout_while(wanted, LAG, |wanted| !wanted.stop);
             wanted = lag.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let taken = Wanted { copy: wanted.copy && !wanted.held, ..*wanted };
-        (wanted.copy, wanted.sync, wanted.copying) = (wanted.copy && wanted.held, false, taken.copy);
-        taken
+        wanted.take()
     }
 
     /// Opening the log anew each time is cheap, and never holds on to a file that SQLite has replaced.
@@ -161,5 +186,38 @@ impl Worker {
         };
         let connection = self.connection.insert(connection);
         connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_copy_is_kept_for_later_and_nothing_else_waits_for_it() {
+        let mut wanted = Wanted { copy: true, held: true, ..Wanted::default() };
+        assert!(wanted.is_idle(), "it does not begin");
+        wanted.sync = true;
+        let taken = wanted.take();
+        assert!(taken.sync && !taken.copy && !wanted.copying);
+        wanted.held = false;
+        assert!(!wanted.is_idle(), "it was not forgotten");
+        assert!(wanted.take().copy && wanted.copying);
+    }
+
+    #[test]
+    fn a_hold_begins_beside_a_copy_and_ends_by_itself() {
+        let shared = Arc::new(Shared::default());
+        shared.want(|wanted| *wanted = Wanted { copy: true, ..Wanted::default() });
+        shared.lock().take();
+        let upkeep = Upkeep { shared: Arc::clone(&shared), thread: std::thread::spawn(|| ()), log_pages: 1 };
+        let hold = upkeep.hold();
+        assert!(!hold.is_alone());
+        upkeep.log_grew(1);
+        shared.lock().copying = false;
+        assert!(hold.is_alone() && shared.lock().is_idle());
+        drop(hold);
+        assert!(!shared.lock().is_idle());
+        upkeep.stop();
     }
 }

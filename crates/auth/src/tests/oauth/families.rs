@@ -6,7 +6,7 @@ use myelin_store::schema::auth::{AccessToken, Device, RefreshToken};
 use myelin_store::schema::oauth::OauthGrant;
 
 use super::{Oauth, refresh_token, refusal};
-use crate::{Actor, AuthenticateError, EndedDevice, RefreshError, RefreshTokens};
+use crate::{Act, Actor, AuthenticateError, EndedDevice, RefreshError, RefreshTokens, Told};
 
 #[tokio::test]
 async fn a_lost_answer_is_forgiven_until_the_new_tokens_are_used() {
@@ -34,7 +34,7 @@ async fn a_spent_refresh_token_ends_the_session_for_whoever_holds_it() {
     assert!(oauth.world.rows::<RefreshToken>().await.is_empty());
     assert_eq!(*oauth.world.ends.0.lock().unwrap(), ["PHONE"]);
     let told = oauth.world.auth.audit_of(&oauth.user_id, 1).await.unwrap();
-    assert_eq!(told[0].action, "oauth.token_reused");
+    assert_eq!(told[0].told, Told::Act(Act::OauthTokenReused));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use maud::html;
-use myelin_auth::{Act, Browser};
+use myelin_auth::{Act, Browser, Told};
 
 use super::devices::moment;
 use super::menu::framed;
@@ -27,10 +27,10 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, before: Option<i64>) 
         ul.devices {
             @for entry in &entries {
                 li {
-                    p { (told(say, &entry.action)) }
+                    p { (told(say, &entry.told)) }
                     p.soft {
                         @if let Some(at) = moment(entry.at) { time { (at) } }
-                        @if let Some(detail) = shown(&entry.action, entry.detail.as_deref()) { " · " bdi { (detail) } }
+                        @if let Some(detail) = shown(&entry.told, entry.detail.as_deref()) { " · " bdi { (detail) } }
                         @if entry.is_by_others { " · " (say.by_others) }
                     }
                 }
@@ -44,18 +44,21 @@ pub(super) async fn show(visit: &Visit, browser: &Browser, before: Option<i64>) 
 }
 
 /// What of the details is for people: devices, addresses and browsers, and no ids of clients.
-fn shown<'a>(action: &str, detail: Option<&'a str>) -> Option<&'a str> {
-    match Act::named(action) {
-        Some(Act::OauthLogIn) => detail?.split(' ').next(),
-        Some(Act::OauthApprove) => detail?.split(' ').nth(1),
-        Some(Act::OauthDeny | Act::BrowserSignIn) => None,
+fn shown<'a>(told: &Told, detail: Option<&'a str>) -> Option<&'a str> {
+    match told {
+        Told::Act(Act::OauthLogIn) => detail?.split(' ').next(),
+        Told::Act(Act::OauthApprove) => detail?.split(' ').nth(1),
+        Told::Act(Act::OauthDeny | Act::BrowserSignIn) => None,
         _ => detail,
     }
 }
 
 /// What was done, in words; by its name where a later version of the server wrote it.
-fn told<'a>(say: &'a Activity, action: &'a str) -> &'a str {
-    Act::named(action).map_or(action, |act| words(say, act))
+fn told<'a>(say: &'a Activity, told: &'a Told) -> &'a str {
+    match told {
+        Told::Act(act) => words(say, *act),
+        Told::Unknown(name) => name,
+    }
 }
 
 fn words(say: &Activity, act: Act) -> &str {
