@@ -4,6 +4,7 @@
 mod browser;
 mod client;
 mod gateway;
+mod hang;
 mod providers;
 
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl TestServer {
         gateway: Arc<TestGateway>,
         providers: Arc<TestProviders>,
     ) -> Self {
+        hang::end_what_hangs();
         let (env, clock) = Env::seeded(seed);
         clock.advance(Duration::from_millis(now - ManualClock::START));
         let engine = Arc::new(memory.clone()) as Arc<dyn Engine>;
