@@ -15,6 +15,7 @@ use metrics::Histogram;
 use crate::Error;
 use crate::access::admit;
 use crate::oauth::Failure;
+use crate::people::Visitor;
 use crate::state::{Dialect, Rule, Services};
 
 /// A handler whose requests are checked against a rule, held to a size and measured, and whose panics are answered.
@@ -71,6 +72,8 @@ where
             } else {
                 DefaultBodyLimit::disable().apply(&mut request);
             }
+            let is_for_people = guard.rule.dialect == Dialect::People;
+            let visitor = is_for_people.then(|| Visitor::of(request.headers()).map(Box::new)).flatten();
             // Not kept while the handler works.
             let admitted = Box::pin(admit(&services, guard.rule, &mut request)).await;
             let response = match admitted {
@@ -79,6 +82,10 @@ where
                     answer.await.unwrap_or_else(|_| refused(guard.rule.dialect, panicked()))
                 }
                 Err(error) => refused(guard.rule.dialect, error),
+            };
+            let response = match visitor {
+                Some(visitor) => visitor.shown(&*services.people, response),
+                None => response,
             };
             guard.times.note(response.status(), services.env.clock.elapsed().saturating_sub(start));
             response
@@ -94,7 +101,7 @@ fn panicked() -> Error {
 /// A refusal in the words that the route's clients know.
 fn refused(dialect: Dialect, error: Error) -> Response {
     match dialect {
-        Dialect::Matrix => error.into_response(),
+        Dialect::Matrix | Dialect::People => error.into_response(),
         Dialect::Oauth => Failure::from(error).into_response(),
     }
 }

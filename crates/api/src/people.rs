@@ -1,7 +1,7 @@
 //! What people see who open one of these endpoints in a browser. This crate says what is shown, `web` draws it in their language.
 
 use axum::response::Response;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use myelin_auth::{Confirmation, EmailCredentials, Refusal, Stage};
 
 /// Draws pages.
@@ -33,6 +33,37 @@ pub enum Shown<'a> {
     StagePassed,
     /// Nothing waits for it.
     StageEnded,
+    /// The request was refused, with this status.
+    Refused(StatusCode),
+}
+
+/// What is kept of a browser's request, to draw a page for it whatever becomes of the request.
+pub(crate) struct Visitor(HeaderMap);
+
+impl Visitor {
+    /// Who sent a request with these headers, where they want a page.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let wanted = headers.get(header::ACCEPT)?.to_str().ok()?;
+        wanted.contains("text/html").then(|| {
+            let language = headers.get(header::ACCEPT_LANGUAGE).cloned();
+            Self(language.into_iter().map(|value| (header::ACCEPT_LANGUAGE, value)).collect())
+        })
+    }
+
+    /// The answer for them: in place of an error for programs, a page that says it and when to come back.
+    pub(crate) fn shown(&self, people: &dyn People, response: Response) -> Response {
+        let status = response.status();
+        let is_page =
+            response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != "application/json");
+        if is_page || !(status.is_client_error() || status.is_server_error()) {
+            return response;
+        }
+        let mut page = people.page(&self.0, &Shown::Refused(status));
+        if let Some(when) = response.headers().get(header::RETRY_AFTER) {
+            page.headers_mut().insert(header::RETRY_AFTER, when.clone());
+        }
+        page
+    }
 }
 
 /// A stage that somebody passes in a browser.

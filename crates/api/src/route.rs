@@ -102,6 +102,12 @@ impl Route {
         self
     }
 
+    /// Refuses with a page where a browser asks for one.
+    pub(crate) fn page(mut self) -> Self {
+        self.rule.dialect = Dialect::People;
+        self
+    }
+
     /// Counts as another class than [`RateClass::Normal`].
     pub(crate) fn class(mut self, class: RateClass) -> Self {
         self.rule.class = class;

@@ -237,6 +237,8 @@ pub(crate) enum Dialect {
     Matrix,
     /// With an `error`.
     Oauth,
+    /// As [`Dialect::Matrix`], and as a page for who opened the route in a browser.
+    People,
 }
 
 impl Rule {

@@ -222,7 +222,7 @@ impl Auth {
     /// When there is no such account, or the store fails.
     pub async fn departed(&self, user_id: &OwnedUserId) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
-            let found = self.engine.snapshot().await?.get::<Account>(&(user_id.clone(),)).await?;
+            let found = self.engine.get_now::<Account>(&(user_id.clone(),)).await?;
             let account = found.ok_or(AccountError::Unknown)?;
             let mut batch = self.batch(user_id.as_str());
             expect_account(&mut batch, &account);

@@ -165,7 +165,7 @@ impl Auth {
         match self.account_in_directory(directories, &person).await {
             Ok(user_id) => {
                 let Some(user_id) = user_id else { return Ok(None) };
-                let account = self.engine.snapshot().await?.get::<Account>(&(user_id,)).await?;
+                let account = self.engine.get_now::<Account>(&(user_id,)).await?;
                 let account = account.filter(|account| account.deactivated_at.is_none());
                 Ok(account.map(|account| (account, person.subject)))
             }
@@ -186,7 +186,7 @@ impl Auth {
         attempted: &Attempted,
     ) -> Result<Option<Attempted>, StoreError> {
         let key = (DIRECTORY.to_owned(), entry.id.clone());
-        let link = self.engine.snapshot().await?.get::<UpstreamLink>(&key).await?;
+        let link = self.engine.get_now::<UpstreamLink>(&key).await?;
         let owner = link.map(|link| link.user_id.to_string());
         let guess = attempted.at(format!("{DIRECTORY}:{}", entry.id), owner.as_deref());
         Ok(self.may_try(&guess).is_ok().then_some(guess))

@@ -171,7 +171,7 @@ impl Auth {
     /// Why it can't be had.
     pub async fn available(&self, name: &str) -> Result<OwnedUserId, RegisterError> {
         let user_id = new_user_id(name, &self.config.server_name)?;
-        let found = self.engine.snapshot().await?.get::<Account>(&(user_id.clone(),)).await?;
+        let found = self.engine.get_now::<Account>(&(user_id.clone(),)).await?;
         if found.is_some() { Err(RegisterError::Taken) } else { Ok(user_id) }
     }
 

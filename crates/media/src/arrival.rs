@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use myelin_store::Reader;
 use myelin_store::schema::media::{self, MediaPending};
 use ruma::ServerName;
 use tokio::sync::Notify;
@@ -60,13 +59,13 @@ impl Media {
 
     async fn pending_until(&self, media_id: &str) -> Result<Option<i64>, StorageError> {
         let key = (media_id.to_owned(),);
-        let row = self.engine.snapshot().await?.get::<MediaPending>(&key).await?;
+        let row = self.engine.get_now::<MediaPending>(&key).await?;
         Ok(row.map(|row| row.expires))
     }
 
     async fn settled(&self, media_id: &str) -> Result<Arrival, StorageError> {
         let key = (media_id.to_owned(),);
-        let row = self.engine.snapshot().await?.get::<media::Media>(&key).await?;
+        let row = self.engine.get_now::<media::Media>(&key).await?;
         Ok(if row.is_some() { Arrival::Uploaded } else { Arrival::Never })
     }
 }

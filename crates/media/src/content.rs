@@ -86,7 +86,7 @@ impl Contents {
     /// Makes the row of the blob durable, if it is not there yet.
     async fn announce(&self, sealed: Sealed) -> Result<(), StorageError> {
         let id = sealed.id;
-        if self.engine.snapshot().await?.get::<MediaContent>(&key(id)).await?.is_some() {
+        if self.engine.get_now::<MediaContent>(&key(id)).await?.is_some() {
             return Ok(());
         }
         let size = i64::try_from(sealed.size).map_err(|_| StorageError::Full)?;
@@ -103,7 +103,7 @@ impl Contents {
     }
 
     async fn free_locked(&self, id: BlobId) -> Result<(), StorageError> {
-        let row = self.engine.snapshot().await?.get::<MediaContent>(&key(id)).await?;
+        let row = self.engine.get_now::<MediaContent>(&key(id)).await?;
         if row.is_none_or(|row| row.refs > 0) {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use myelin_store::schema::media;
-use myelin_store::{Batch, CommitError, Durability, Reader};
+use myelin_store::{Batch, CommitError, Durability};
 use ruma::ServerName;
 
 use crate::blob::{Blob, BlobId, WHOLE};
@@ -66,7 +66,7 @@ impl Media {
         if !self.is_local(server) {
             return Ok(None);
         }
-        let row = self.engine.snapshot().await?.get::<media::Media>(&(media_id.to_owned(),)).await?;
+        let row = self.engine.get_now::<media::Media>(&(media_id.to_owned(),)).await?;
         Ok(row.filter(|row| !row.quarantined))
     }
 

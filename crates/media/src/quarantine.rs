@@ -40,7 +40,7 @@ impl Media {
     /// # Errors
     /// When the store can't be read.
     pub async fn about(&self, media_id: &str) -> Result<Option<About>, StorageError> {
-        let row = self.engine.snapshot().await?.get::<media::Media>(&(media_id.to_owned(),)).await?;
+        let row = self.engine.get_now::<media::Media>(&(media_id.to_owned(),)).await?;
         let Some(row) = row else { return Ok(None) };
         let positive = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Some(About {
@@ -87,7 +87,7 @@ impl Media {
 
     /// Whether this content is not taken in.
     pub(crate) async fn is_withheld(&self, sha256: &Bytes) -> Result<bool, StorageError> {
-        let row = self.engine.snapshot().await?.get::<MediaQuarantine>(&(sha256.clone(),)).await?;
+        let row = self.engine.get_now::<MediaQuarantine>(&(sha256.clone(),)).await?;
         Ok(row.is_some())
     }
 
@@ -127,7 +127,7 @@ impl Media {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let row = self.engine.snapshot().await?.get::<media::Media>(&id).await?;
+            let row = self.engine.get_now::<media::Media>(&id).await?;
             let Some(row) = row else { return Ok(false) };
             if row.quarantined == quarantined {
                 return Ok(true);

@@ -13,7 +13,7 @@ use futures_util::future::Shared;
 use futures_util::{FutureExt, StreamExt};
 use myelin_runtime::Env;
 use myelin_store::schema::media::{self, MediaContent, MediaThumbnail};
-use myelin_store::{Batch, CommitError, Engine, Reader};
+use myelin_store::{Batch, CommitError, Engine};
 use ruma::ServerName;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -193,7 +193,7 @@ impl Thumbnails {
     }
 
     async fn find(&self, key: &Key) -> Result<Option<File>, StorageError> {
-        let row = self.engine.snapshot().await?.get::<MediaThumbnail>(&key.row_key()).await?;
+        let row = self.engine.get_now::<MediaThumbnail>(&key.row_key()).await?;
         row.as_ref().map(file).transpose()
     }
 

@@ -1,7 +1,7 @@
 //! How much each user has uploaded, and how much they may.
 
 use myelin_store::schema::media::MediaUsage;
-use myelin_store::{Batch, CommitError, Engine, Reader};
+use myelin_store::{Batch, CommitError, Engine};
 use ruma::{OwnedUserId, UserId};
 
 use crate::{Media, StorageError, fence};
@@ -49,7 +49,7 @@ impl Media {
     /// only add.
     pub(crate) async fn open_usage(&self, user_id: &OwnedUserId) -> Result<(), StorageError> {
         let key = (user_id.clone(),);
-        if self.engine.snapshot().await?.get::<MediaUsage>(&key).await?.is_some() {
+        if self.engine.get_now::<MediaUsage>(&key).await?.is_some() {
             return Ok(());
         }
         let mut batch = Batch::new(fence(&*self.engine, user_id.as_str()));
@@ -63,7 +63,7 @@ impl Media {
 }
 
 pub(crate) async fn read(engine: &dyn Engine, user_id: &UserId) -> Result<Usage, StorageError> {
-    let row = engine.snapshot().await?.get::<MediaUsage>(&(user_id.to_owned(),)).await?;
+    let row = engine.get_now::<MediaUsage>(&(user_id.to_owned(),)).await?;
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     Ok(row.map(|row| Usage { files: count(row.files), bytes: count(row.bytes) }).unwrap_or_default())
 }

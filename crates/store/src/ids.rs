@@ -3,7 +3,7 @@
 use myelin_model::{Fence, Shard};
 
 use crate::schema::node::Counter;
-use crate::{Batch, CommitError, Engine, ReadError, Reader};
+use crate::{Batch, CommitError, Engine, ReadError};
 
 /// A block of ids that only its holder hands out. What is left of it when the process ends is never used.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub async fn reserve_ids(engine: &dyn Engine, name: &str, size: i64) -> Result<I
     let key = (name.to_owned(),);
     let mut attempt = 0;
     loop {
-        let found = engine.snapshot().await?.get::<Counter>(&key).await?;
+        let found = engine.get_now::<Counter>(&key).await?;
         let mut batch = Batch::new(Fence { shard, epoch: engine.epoch(shard) });
         let next = match &found {
             Some(counter) => {

@@ -110,6 +110,7 @@ impl<'s> Browser<'s> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
+            .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
             .header(header::ACCEPT_LANGUAGE, &self.languages)
             .header(header::COOKIE, cookies.join("; "));
         if let Some((content_type, _)) = &form {

@@ -109,7 +109,7 @@ impl Users {
             return Err(FilterError::NotYours);
         }
         let key = (user_id.to_owned(), filter_id.to_owned());
-        Ok(self.engine.snapshot().await?.get::<Filter>(&key).await?.map(|row| row.json))
+        Ok(self.engine.get_now::<Filter>(&key).await?.map(|row| row.json))
     }
 }
 

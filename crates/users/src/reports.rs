@@ -133,7 +133,7 @@ impl Users {
     /// # Errors
     /// When the store can't be read.
     pub async fn report_at(&self, pos: Pos) -> Result<Option<Report>, ReadError> {
-        self.engine.snapshot().await?.get::<Report>(&(pos,)).await
+        self.engine.get_now::<Report>(&(pos,)).await
     }
 
     /// Deletes a report; whether there was one.

@@ -41,6 +41,10 @@ impl People for Pages {
                 status = StatusCode::BAD_REQUEST;
                 (&say.stage.title, html! { p { (say.confirm.gone) } })
             }
+            Shown::Refused(refused) => {
+                status = *refused;
+                (&say.problem.title, html! { p { (why(say, status)) } })
+            }
         };
         let plain = Page::plain((language, &self.brand), status, html! { (title) }, body);
         Page { form_leads_to, script, ..plain }.into_response()
@@ -152,6 +156,14 @@ fn status_of(problem: Option<StageProblem>) -> StatusCode {
         Some(StageProblem::Address) => StatusCode::BAD_REQUEST,
         Some(StageProblem::Limited) => StatusCode::TOO_MANY_REQUESTS,
         Some(StageProblem::Busy | StageProblem::Directory) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn why(say: &Messages, status: StatusCode) -> &str {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => &say.common.wait,
+        status if status.is_server_error() => &say.common.failed,
+        _ => &say.problem.form,
     }
 }
 

@@ -75,7 +75,7 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn account(&self, user_id: &OwnedUserId) -> Result<Option<AccountInfo>, StoreError> {
-        let row = self.engine.snapshot().await?.get::<Account>(&(user_id.clone(),)).await?;
+        let row = self.engine.get_now::<Account>(&(user_id.clone(),)).await?;
         Ok(row.map(AccountInfo::from))
     }
 

@@ -152,7 +152,7 @@ impl Auth {
         let key = (medium.to_owned(), address.clone());
         let user_id = &requester.user_id;
         for _ in 0..ATTEMPTS {
-            let row = self.engine.snapshot().await?.get::<ThirdPartyId>(&key).await?;
+            let row = self.engine.get_now::<ThirdPartyId>(&key).await?;
             let Some(row) = row.filter(|row| row.user_id == *user_id) else { return Ok(()) };
             let mut batch = self.batch(user_id.as_str());
             batch.expect_column::<ThirdPartyId>(&key, "user_id", &row.user_id);

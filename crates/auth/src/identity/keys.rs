@@ -15,7 +15,7 @@ use myelin_oauth_core::identity::{IdToken, IdTokenAlgorithm};
 use myelin_pdu::SigningKey;
 use myelin_runtime::{RsaKey, Secret};
 use myelin_store::schema::oauth::IdentityKey;
-use myelin_store::{Durability, Reader, Scan};
+use myelin_store::{Durability, Scan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -155,7 +155,7 @@ impl Auth {
         if let Some(key) = known.get(&month) {
             return Ok(Some(Arc::clone(key)));
         }
-        let row = self.engine.snapshot().await?.get::<IdentityKey>(&(month,)).await?;
+        let row = self.engine.get_now::<IdentityKey>(&(month,)).await?;
         let opened = row.and_then(|row| self.sealer.open(PURPOSE, &month.to_string(), &row.sealed));
         let key = match opened.and_then(|der| RsaKey::from_pkcs8(&der)) {
             Some(key) => key,

@@ -180,7 +180,7 @@ impl Auth {
     ) -> Result<bool, StoreError> {
         let user_id = &browser.user_id;
         let key = (user_id.clone(), device_id.clone());
-        let Some(device) = self.engine.snapshot().await?.get::<Device>(&key).await? else { return Ok(false) };
+        let Some(device) = self.engine.get_now::<Device>(&key).await? else { return Ok(false) };
         let expires_at = self.now().saturating_add(APPROVED);
         let mut batch = self.batch(user_id.as_str());
         expect_browser(&mut batch, browser);
@@ -217,7 +217,7 @@ impl Auth {
     pub async fn take_reset_approval(&self, requester: &Requester) -> Result<bool, StoreError> {
         let user_id = &requester.user_id;
         let key = (user_id.clone(),);
-        let approval = self.engine.snapshot().await?.get::<ResetApproval>(&key).await?;
+        let approval = self.engine.get_now::<ResetApproval>(&key).await?;
         let is_good = |approval: &ResetApproval| {
             approval.expires_at > self.now() && approval.session == Some(requester.session)
         };

@@ -261,7 +261,7 @@ impl Auth {
     /// Whether the browser's session goes on.
     pub(crate) async fn is_signed_in(&self, browser: &Browser) -> Result<bool, StoreError> {
         let key = (browser.hash.clone(),);
-        Ok(self.engine.snapshot().await?.get::<BrowserSession>(&key).await?.is_some())
+        Ok(self.engine.get_now::<BrowserSession>(&key).await?.is_some())
     }
 
     /// Adds to the batch that the user is signed in in this browser alone.

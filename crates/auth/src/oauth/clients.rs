@@ -102,7 +102,7 @@ impl Auth {
     }
 
     async fn client_row(&self, client_id: &str) -> Result<Option<OauthClient>, StoreError> {
-        Ok(self.engine.snapshot().await?.get::<OauthClient>(&(client_id.to_owned(),)).await?)
+        Ok(self.engine.get_now::<OauthClient>(&(client_id.to_owned(),)).await?)
     }
 
     /// Whether it is time to note that a client is used.

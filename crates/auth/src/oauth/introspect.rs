@@ -51,7 +51,7 @@ impl Auth {
                 Err(_) => return Ok(None),
             };
             let Some(device_id) = requester.device_id else { return Ok(None) };
-            let row = self.engine.snapshot().await?.get::<AccessToken>(&key).await?;
+            let row = self.engine.get_now::<AccessToken>(&key).await?;
             let Some(row) = row else { return Ok(None) };
             return self.told(requester.user_id, device_id, row.expires_at, "access_token").await.map(Some);
         }

@@ -23,7 +23,7 @@ impl Auth {
     ) -> Result<bool, StoreError> {
         let key = (user_id.clone(), device_id.clone());
         for _ in 0..ATTEMPTS {
-            let found = self.engine.snapshot().await?.get::<Device>(&key).await?;
+            let found = self.engine.get_now::<Device>(&key).await?;
             let Some(device) = found else { return Ok(false) };
             let mut batch = self.batch(user_id.as_str());
             let detail = Some(device_id.to_string());
@@ -78,7 +78,7 @@ impl Auth {
     /// When the store fails; some sessions may have ended.
     pub async fn remove_client(&self, actor: &Actor, client_id: &str) -> Result<Option<usize>, StoreError> {
         let key = (client_id.to_owned(),);
-        if self.engine.snapshot().await?.get::<OauthClient>(&key).await?.is_none() {
+        if self.engine.get_now::<OauthClient>(&key).await?.is_none() {
             return Ok(None);
         }
         // First the client, so that nothing more is granted to it.

@@ -51,7 +51,7 @@ impl Auth {
     /// When the store fails.
     pub async fn acting(&self, browser: &Browser) -> Result<Requester, StoreError> {
         let key = (browser.user_id.clone(),);
-        let account = self.engine.snapshot().await?.get::<Account>(&key).await?;
+        let account = self.engine.get_now::<Account>(&key).await?;
         let requester = Requester::server_for(&browser.user_id);
         Ok(account.map_or(requester.clone(), |account| Requester {
             is_admin: account.is_admin,

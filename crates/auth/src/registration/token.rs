@@ -115,7 +115,7 @@ impl Auth {
     /// When the store fails.
     pub async fn delete_registration_token(&self, actor: &Actor, token: &str) -> Result<bool, StoreError> {
         let key = (token.to_owned(),);
-        if self.engine.snapshot().await?.get::<RegistrationToken>(&key).await?.is_none() {
+        if self.engine.get_now::<RegistrationToken>(&key).await?.is_none() {
             return Ok(false);
         }
         let mut batch = self.batch("registration_token");
@@ -131,7 +131,7 @@ impl Auth {
     /// When the store fails.
     pub async fn registration_token_valid(&self, token: &str) -> Result<bool, StoreError> {
         let key = (token.to_owned(),);
-        let row = self.engine.snapshot().await?.get::<RegistrationToken>(&key).await?;
+        let row = self.engine.get_now::<RegistrationToken>(&key).await?;
         let Some(row) = row.filter(|row| self.stands(row)) else { return Ok(false) };
         let pending = self.uia.pending(token, self.env.clock.elapsed());
         Ok(row.uses_allowed.is_none_or(|allowed| row.completed.saturating_add(pending) < allowed))

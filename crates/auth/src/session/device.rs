@@ -125,7 +125,7 @@ impl Auth {
         check_display_name(display_name.as_deref())?;
         let key = (requester.user_id.clone(), device_id.clone());
         for _ in 0..ATTEMPTS {
-            let found = self.engine.snapshot().await?.get::<Device>(&key).await?;
+            let found = self.engine.get_now::<Device>(&key).await?;
             let device = found.ok_or(DeviceError::Unknown)?;
             if display_name.is_none() || device.display_name == display_name {
                 return Ok(());

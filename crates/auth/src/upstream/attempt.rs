@@ -105,7 +105,7 @@ impl Auth {
         let (_, _, provider) = self.provider(id)?;
         let of = |name| params.get(name).ok().flatten();
         let state = of("state").ok_or(Stopped::Expired)?;
-        let row = self.engine.snapshot().await?.get::<UpstreamAttempt>(&key(state)).await?;
+        let row = self.engine.get_now::<UpstreamAttempt>(&key(state)).await?;
         let row = row.ok_or(Stopped::Expired)?;
         let known = self.known(id).await?;
         let issuer = Issuer { issuer: &provider.issuer, always_says_so: known.metadata.says_issuer };
@@ -181,7 +181,7 @@ impl Auth {
     /// Whose account is connected to who came.
     pub(crate) async fn linked(&self, person: &Person) -> Result<Option<OwnedUserId>, UpstreamError> {
         let key = (person.provider.clone(), person.subject.clone());
-        let link = self.engine.snapshot().await?.get::<UpstreamLink>(&key).await?;
+        let link = self.engine.get_now::<UpstreamLink>(&key).await?;
         Ok(link.map(|link| link.user_id))
     }
 
@@ -243,7 +243,7 @@ impl Auth {
         browser: &str,
         state: &str,
     ) -> Result<(UpstreamAttempt, Person), UpstreamError> {
-        let row = self.engine.snapshot().await?.get::<UpstreamAttempt>(&key(state)).await?;
+        let row = self.engine.get_now::<UpstreamAttempt>(&key(state)).await?;
         let row = row.ok_or(Stopped::Expired)?;
         stored(&row).ok_or(Stopped::Expired)?.decide(id, browser, self.now())?;
         let person = row.identity.as_deref().and_then(|identity| serde_json::from_str(identity).ok());

@@ -35,7 +35,7 @@ impl Auth {
         let logout = of_logout_token(&claims, &provider.issuer, &provider.client_id, self.now())
             .map_err(|problem| UpstreamError::Denied(problem.to_string()))?;
         let key = (Bytes::copy_from_slice(&token::hash(&format!("{id}\0{}", logout.jti))),);
-        if self.engine.snapshot().await?.get::<UpstreamLogout>(&key).await?.is_some() {
+        if self.engine.get_now::<UpstreamLogout>(&key).await?.is_some() {
             return Err(UpstreamError::Denied("a token that was used before".to_owned()));
         }
         self.end_origin(id, &logout).await?;
@@ -51,7 +51,7 @@ impl Auth {
         let user_id = match &logout.subject {
             Some(subject) => {
                 let key = (id.to_owned(), subject.clone());
-                let link = self.engine.snapshot().await?.get::<UpstreamLink>(&key).await?;
+                let link = self.engine.get_now::<UpstreamLink>(&key).await?;
                 link.map(|link| link.user_id)
             }
             None => None,

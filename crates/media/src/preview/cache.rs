@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use myelin_store::Batch;
 use myelin_store::schema::media::{PreviewImage, UrlPreview};
-use myelin_store::{Batch, Reader};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -38,7 +38,7 @@ impl Desk {
     }
 
     async fn row(&self, url: &Url) -> Result<Option<UrlPreview>, StorageError> {
-        let row = self.media.engine.snapshot().await?.get::<UrlPreview>(&slot(url)).await?;
+        let row = self.media.engine.get_now::<UrlPreview>(&slot(url)).await?;
         Ok(row.filter(|row| row.url == url.as_str()))
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use myelin_model::{Pos, Requester};
+use myelin_store::ReadError;
 use myelin_store::schema::users::Filter;
-use myelin_store::{ReadError, Reader};
 use myelin_sync_core::token::{InvalidToken, SyncToken};
 
 use crate::Sync;
@@ -137,7 +137,7 @@ impl Sync {
             return SyncFilter::parse(filter.as_bytes()).map_err(V3Error::BadFilter);
         }
         let key = (requester.user_id.clone(), filter.to_owned());
-        let saved = self.engine.snapshot().await?.get::<Filter>(&key).await?.ok_or(V3Error::UnknownFilter)?;
+        let saved = self.engine.get_now::<Filter>(&key).await?.ok_or(V3Error::UnknownFilter)?;
         SyncFilter::parse(&saved.json).map_err(V3Error::BadFilter)
     }
 }

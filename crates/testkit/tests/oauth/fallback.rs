@@ -1,6 +1,10 @@
 //! Stages of interactive authentication on pages, for clients that don't know them (client-server API, "Fallback").
 
-use http::{Method, StatusCode, header};
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::body::{Body, to_bytes};
+use http::{Method, Request, Response, StatusCode, header};
+use myelin_api::ClientAddress;
 use myelin_server::admin::Command;
 use myelin_server::config::{Config, Registration};
 use myelin_testkit::{Answer, Browser, Page, TestServer};
@@ -125,4 +129,36 @@ async fn a_password_is_that_of_who_asks_and_guesses_are_counted() {
         page = browser.submit(&page, &[("password", "guessed")]).await;
     }
     assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "{}", page.html);
+}
+
+/// An answer to one who posts to a stage from one address, where `accept` is what they want to read.
+async fn posted(server: &TestServer, accept: &str) -> Response<Body> {
+    let request = Request::post(page_of("m.login.dummy", "none")).header(header::ACCEPT, accept);
+    let mut request = request.body(Body::from("session=none")).unwrap();
+    request.extensions_mut().insert(ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    server.request(request).await
+}
+
+#[tokio::test]
+async fn people_read_a_page_where_programs_read_an_errcode() {
+    let server = started(173, |config| config.limits.enabled = true).await;
+    let page = Browser::new(&server).open(&page_of("m.login.recaptcha", "none")).await;
+    assert_eq!((page.status, heading(&page)), (StatusCode::NOT_FOUND, "This did not work"), "{}", page.html);
+    let mut limited = 0;
+    while posted(&server, "text/html").await.status() != StatusCode::TOO_MANY_REQUESTS {
+        limited += 1;
+        assert!(limited < 100);
+    }
+    for (accept, kind, words) in [
+        ("text/html,*/*;q=0.8", "text/html; charset=utf-8", "Too many attempts."),
+        ("application/json", "application/json", "M_LIMIT_EXCEEDED"),
+        ("*/*", "application/json", "M_LIMIT_EXCEEDED"),
+    ] {
+        let answer = posted(&server, accept).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{accept}");
+        assert!(answer.headers().contains_key(header::RETRY_AFTER), "{accept}");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], kind, "{accept}");
+        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(words), "{accept}");
+    }
 }
