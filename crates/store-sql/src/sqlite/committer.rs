@@ -108,7 +108,8 @@ impl Committer {
                     if let Some(open) = &connection {
                         self.tend_log(open, &upkeep);
                     }
-                    idle = !connection.as_ref().is_some_and(give_space_back);
+                    let has_more = connection.as_ref().is_some_and(give_space_back);
+                    idle = !has_more && self.hold.is_none();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break None,
