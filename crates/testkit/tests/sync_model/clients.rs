@@ -268,6 +268,9 @@ impl Client {
         }
         // A room in two lists is wanted as both say, and those change with every message.
         let plain = !self.wish.second && self.wish.subscription.is_none();
+        // The other list and the subscription ask for no members: senders come with the timeline where the first list has the
+        // room, too (MSC4186, "Lazy loaded memberships"). The merged form says whether it does.
+        let lazy = self.lazy && (plain || each(&room["lists"]).any(|list| list == "all"));
         let wish = plain.then(|| self.wish.clone());
         let only_goes_on = room["initial"] != true
             && wish.is_some()
@@ -278,7 +281,7 @@ impl Client {
         let told = if let Some(state) = room.get(stripped) {
             each(state).find(is_own)
         } else {
-            let manner = (room["limited"] == true, room[expanded] == true || may_repeat, self.lazy);
+            let manner = (room["limited"] == true, room[expanded] == true || may_repeat, lazy);
             picture.take_timeline(&room["timeline"], manner, &self.known.redacted)?;
             picture.take_state(&room["required_state"]);
             each(&room["required_state"]).find(is_own)
