@@ -36,6 +36,7 @@ pub(crate) const NEEDS: &[Need] = &[
 
 /// Runs each target for [`SECONDS_EACH`]; all of them, also after one that fails.
 pub(crate) fn run() -> Result<()> {
+    NEEDS.iter().try_for_each(Need::ensure)?;
     let targets = targets()?;
     let folder = repo::root().join("fuzz");
     let seeds = folders(&folder.join("seeds"))?;

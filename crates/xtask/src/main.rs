@@ -60,6 +60,10 @@ enum Command {
     ///
     /// Fails on a 5xx, on a refusal that is no standard error, and where an operation that is served was not tried.
     Schemathesis(schemathesis::Options),
+    /// Run every fuzz target for a minute
+    ///
+    /// Installs cargo-fuzz and a nightly compiler where they are missing. What is found lies in fuzz/artifacts.
+    Fuzz,
     /// Write which operations of the specification are served, to conformance/spec-coverage.txt
     SpecCoverage,
     /// Run what a change must pass: format, tidy, clippy without warnings, test
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Complement(options) => complement::run(&options),
         Command::Schemathesis(options) => schemathesis::run(&options),
+        Command::Fuzz => fuzz::run(),
         Command::SpecCoverage => spec_coverage::run(),
         Command::Ci => ci::run(),
     };
