@@ -116,7 +116,7 @@ impl TestServer {
         gateway: Arc<TestGateway>,
         providers: Arc<TestProviders>,
     ) -> Self {
-        hang::end_what_hangs();
+        hang::goes_on();
         let (env, clock) = Env::seeded(seed);
         clock.advance(Duration::from_millis(now - ManualClock::START));
         let engine = Arc::new(memory.clone()) as Arc<dyn Engine>;

@@ -144,10 +144,10 @@ async fn people_read_a_page_where_programs_read_an_errcode() {
     let server = started(173, |config| config.limits.enabled = true).await;
     let page = Browser::new(&server).open(&page_of("m.login.recaptcha", "none")).await;
     assert_eq!((page.status, heading(&page)), (StatusCode::NOT_FOUND, "This did not work"), "{}", page.html);
-    let mut limited = 0;
+    let mut allowed = 0;
     while posted(&server, "text/html").await.status() != StatusCode::TOO_MANY_REQUESTS {
-        limited += 1;
-        assert!(limited < 100);
+        allowed += 1;
+        assert!(allowed < 100);
     }
     for (accept, kind, words) in [
         ("text/html,*/*;q=0.8", "text/html; charset=utf-8", "Too many attempts."),
